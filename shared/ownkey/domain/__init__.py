@@ -1,0 +1,16 @@
+"""What Ownkey talks about: frozen dataclasses and pure functions, no I/O, nothing imported from above.
+
+==================  ============================================================================
+`money`             integer nano-dollars, and dollars as decimal strings on the wire
+`ids`               time-ordered ids of requests, credentials, keys, entries
+`secrets`           `Secret`: a string that never prints itself; masks
+`scrub`             removes secrets from text: the last line of defence before a log or a response
+`errors`            the error tree: status, code, whose side, the fix
+`accounts`          account head, members, roles
+`gateway_keys`      the key an app presents: format, checksum, digest, the stored key
+`credentials`       a provider key in the vault: what is shown, what is sealed, what it is bound to
+`usage`             one vector of disjoint token buckets
+`attempts`          one use of one credential: intent, end, outcome
+`ledger`            holds, entries, balance
+==================  ============================================================================
+"""

@@ -1,0 +1,48 @@
+"""Accounts (tenants), their members, and what a role may do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+PLATFORM_ACCOUNT = "platform"
+"""The operator's own account: its credentials are the platform credentials. Nobody's gateway key belongs to it."""
+
+ACCOUNT_ID_PATTERN = r"^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,46}[A-Za-z0-9])?$"
+
+
+class Role(StrEnum):
+    """What a member may do in an account; the table is in docs/contracts/management-api.md."""
+
+    OWNER = "owner"
+    ADMIN = "admin"
+    MEMBER = "member"
+    BILLING = "billing"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountHead:
+    """The one item of an account that every request reads.
+
+    `version` rises in the same transaction as any change to the account's credentials or settings, so that a
+    warm function knows its snapshot is stale.
+    """
+
+    id: str
+    name: str
+    version: int
+    created_at: str
+    disabled: bool = False
+    platform_allowed: bool = True
+    """False: requests of this account never fall back to platform credentials."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A user (a subject of the Cognito pool) in an account."""
+
+    account_id: str
+    user_id: str
+    email: str
+    role: Role
+    added_at: str

@@ -1,0 +1,26 @@
+"""The endpoints clients call, and the dialects providers speak."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Dialect(StrEnum):
+    """A wire format: of a surface (what the client speaks) and of a provider's family (what it understands)."""
+
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+
+
+class Surface(StrEnum):
+    """An inference endpoint."""
+
+    CHAT = "chat"
+    MESSAGES = "messages"
+    COUNT_TOKENS = "count_tokens"
+    MODELS = "models"
+
+    @property
+    def dialect(self) -> Dialect:
+        """The dialect of its requests, responses and errors."""
+        return Dialect.ANTHROPIC if self in (Surface.MESSAGES, Surface.COUNT_TOKENS) else Dialect.OPENAI

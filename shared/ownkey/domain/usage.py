@@ -1,0 +1,79 @@
+"""One vector of disjoint buckets for what an attempt used: no token is counted in two of them.
+
+Each dialect's own arithmetic (OpenAI's cached tokens are part of the prompt's, Anthropic's come on top) ends where the
+vector begins, so that a price is one multiplication a bucket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+
+
+class UsageSource(StrEnum):
+    """Where the numbers come from."""
+
+    PROVIDER = "provider"
+    ESTIMATED = "estimated"
+    """The provider sent no usage: counted from the text that went in and came out."""
+    NONE = "none"
+    """Nothing was used: refused, or never reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens by bucket (all ≥ 0, disjoint), and calls of tools the provider bills by the call."""
+
+    input: int = 0
+    """Text in, neither read from nor written to a cache."""
+    cache_read: int = 0
+    cache_write_5m: int = 0
+    """Also the only cache-write bucket of providers with one lifetime."""
+    cache_write_1h: int = 0
+    audio_input: int = 0
+    image_input: int = 0
+    output: int = 0
+    """Text out that is neither reasoning, audio nor image."""
+    reasoning: int = 0
+    audio_output: int = 0
+    image_output: int = 0
+    web_searches: int = 0
+    """Calls, not tokens."""
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(Usage)})
+
+    @property
+    def input_tokens(self) -> int:
+        """All tokens that went in."""
+        return (
+            self.input
+            + self.cache_read
+            + self.cache_write_5m
+            + self.cache_write_1h
+            + self.audio_input
+            + self.image_input
+        )
+
+    @property
+    def output_tokens(self) -> int:
+        """All tokens that came out."""
+        return self.output + self.reasoning + self.audio_output + self.image_output
+
+    @property
+    def total_tokens(self) -> int:
+        """The provider's own total."""
+        return self.input_tokens + self.output_tokens
+
+    def to_item(self) -> dict[str, int]:
+        """The buckets that are not zero."""
+        return {name: count for name, count in asdict(self).items() if count}
+
+    @staticmethod
+    def from_item(item: Mapping[str, int]) -> Usage:
+        """The inverse of `to_item`; unknown buckets of a later version are an error, not lost money."""
+        return Usage(**{name: int(count) for name, count in item.items()})
+
+
+USAGE_BUCKETS = tuple(f.name for f in fields(Usage))

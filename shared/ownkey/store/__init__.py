@@ -1,0 +1,13 @@
+"""AWS as Ownkey uses it: signed asyncio calls, DynamoDB items, the tables' keys.
+
+botocore's clients cost about 3 ms of CPU a call and block; here botocore signs and finds credentials, aiohttp carries
+(docs/decisions/0003-dependencies.md).
+
+========== =====================================================
+`aws`      `AwsClient`: one signed JSON call, retries, errors
+`dynamodb` items in and out, reads, conditional writes, transactions
+`kms`      data keys: make, open
+`functions`  invoking another function
+`keys`     partition and sort keys of every item
+========== =====================================================
+"""

@@ -1,0 +1,36 @@
+"""Invoking another function and waiting for its answer."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+
+from ownkey.domain.errors import GatewayFailure
+from ownkey.store.aws import AwsClient
+
+
+class Functions:
+    """Synchronous Lambda invocations: never retried here, since the callee acts on the world."""
+
+    def __init__(self, aws: AwsClient) -> None:
+        self._aws = aws
+
+    async def invoke(self, name: str, payload: dict[str, Any], *, timeout_s: float) -> dict[str, Any]:
+        """The function's JSON result.
+
+        Raises:
+            GatewayFailure: the function could not be invoked, failed or did not answer in time.
+        """
+        path = f"/2015-03-31/functions/{quote(name, safe='')}/invocations"
+        headers = {"X-Amz-Invocation-Type": "RequestResponse", "Content-Type": "application/json"}
+        body = json.dumps(payload).encode()
+        try:
+            status, answered, data = await self._aws.send("lambda", "POST", path, body, headers, timeout_s=timeout_s)
+        except (aiohttp.ClientError, TimeoutError, OSError) as e:
+            raise GatewayFailure("An internal function did not answer.", retry_after_s=1) from e
+        if status != 200 or "X-Amz-Function-Error" in answered:
+            raise GatewayFailure(f"An internal function failed (status {status}).", retry_after_s=1)
+        return json.loads(data)  # type: ignore[no-any-return]

@@ -1,0 +1,105 @@
+"""Partition and sort keys of every item: the one place that knows how they are put together.
+
+The tables and the items' attributes: docs/contracts/tables.md.
+"""
+
+from __future__ import annotations
+
+from ownkey.domain.ids import id_day
+
+ACCOUNTS_PARTITION = "ACCOUNTS"
+"""Registry: one small item for each account, so that schedules and the operator can list them."""
+HEAD = "HEAD"
+CREDENTIAL_PREFIX = "CRED#"
+BALANCE = "BALANCE"
+HOLD_PREFIX = "HOLD#"
+HEALTH = "HEALTH"
+
+
+# Registry
+def account(account_id: str) -> str:
+    """Partition of an account: its head, credentials and settings; what a snapshot reads."""
+    return f"ACCT#{account_id}"
+
+
+def credential(credential_id: str) -> str:
+    """Sort key of a credential's public part."""
+    return f"{CREDENTIAL_PREFIX}{credential_id}"
+
+
+def credential_version(credential_id: str, version: int) -> str:
+    """Sort key of one version's sealed secret: right behind its credential."""
+    return f"{CREDENTIAL_PREFIX}{credential_id}#V#{version:08d}"
+
+
+def gateway_key(digest: str) -> str:
+    """Partition of a gateway key, by its full digest; the item's sort key is `KEY`."""
+    return f"KEY#{digest}"
+
+
+GATEWAY_KEY_SK = "KEY"
+
+
+def gateway_keys_of(account_id: str) -> str:
+    """Partition that lists an account's gateway keys (sort key: the key's id; holds its digest)."""
+    return f"KEYS#{account_id}"
+
+
+def members_of(account_id: str) -> str:
+    """Partition of an account's members (sort key: the user's id)."""
+    return f"MEMBERS#{account_id}"
+
+
+def accounts_of_user(user_id: str) -> str:
+    """Partition of a user's accounts (sort key: the account's id)."""
+    return f"USER#{user_id}"
+
+
+# Health
+def health(account_id: str) -> str:
+    """Partition of an account's health item (sort key `HEALTH`)."""
+    return f"HEALTH#{account_id}"
+
+
+# Records
+def attempts(account_id: str, day: str) -> str:
+    """Partition of an account's attempts of one UTC day (sort key: the attempt's id)."""
+    return f"ATT#{account_id}#{day}"
+
+
+def attempts_of_request(account_id: str, request_id: str) -> str:
+    """Partition in which a request's attempts stand: its day is inside its id."""
+    return attempts(account_id, id_day(request_id))
+
+
+def deposits(account_id: str) -> str:
+    """Partition of an account's deposits (sort key: the deposit's id)."""
+    return f"DEP#{account_id}"
+
+
+# Credits
+def credits_of(account_id: str) -> str:
+    """Partition of an account's balance (`BALANCE`) and open holds (`HOLD#<attempt id>`)."""
+    return f"CREDITS#{account_id}"
+
+
+def hold(attempt_id: str) -> str:
+    """Sort key of an attempt's hold."""
+    return f"{HOLD_PREFIX}{attempt_id}"
+
+
+# Ledger
+def ledger(account_id: str) -> str:
+    """Partition of an account's entries (sort key: the entry's id, time-ordered)."""
+    return f"LEDGER#{account_id}"
+
+
+# Rollups
+def rollup(account_id: str, dimension: str) -> str:
+    """Partition of one dimension's aggregates."""
+    return f"ROLLUP#{account_id}#{dimension}"
+
+
+def rollup_bucket(granularity: str, time: str, value: str) -> str:
+    """Sort key: `D#2026-11-21#gpt-4o`, `H#2026-11-21T08#`; a year of one dimension is one range."""
+    return f"{granularity}#{time}#{value}"
