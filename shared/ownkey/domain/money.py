@@ -9,6 +9,7 @@ from __future__ import annotations
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 
 NANOUSD_PER_USD = 1_000_000_000
+_MAX_NANOUSD = 10**18
 
 
 def usd_string(nanousd: int) -> str:
@@ -32,14 +33,14 @@ def parse_usd(text: str) -> int:
     """Dollars as a decimal string -> nano-dollars.
 
     Raises:
-        ValueError: not a finite decimal number, or finer than a nano-dollar.
+        ValueError: not a finite decimal number, finer than a nano-dollar, or over a billion dollars.
     """
     try:
         nanousd = Decimal(text) * NANOUSD_PER_USD
     except (InvalidOperation, TypeError) as e:
         raise ValueError(f"not a decimal amount of dollars: {text!r}") from e
-    if not nanousd.is_finite() or nanousd != nanousd.to_integral_value():
-        raise ValueError(f"not a whole number of nano-dollars: {text!r}")
+    if not nanousd.is_finite() or abs(nanousd) > _MAX_NANOUSD or nanousd != nanousd.to_integral_value():
+        raise ValueError(f"not a whole number of nano-dollars within a billion dollars: {text!r}")
     return int(nanousd)
 
 

@@ -1,0 +1,44 @@
+"""Accounts, members, gateway keys and credentials in DynamoDB: what a request reads, what management writes.
+
+========== =========================================================================
+`reads`    `Registry.read_for_request`: one round trip, snapshots cached by version
+`changes`  credentials created, rotated, updated, deleted: all or nothing
+`people`   accounts and members
+`items`    dataclasses to items and back
+========== =========================================================================
+
+Every change of a credential or setting raises the account's version in the same transaction; a warm function that
+reads a new version reads the account's credentials again. That is why a rotation holds on the next request.
+"""
+
+from ownkey.registry.changes import (
+    CreateCredential,
+    CredentialChange,
+    CredentialChanges,
+    DeleteCredential,
+    RotateCredential,
+    UpdateCredential,
+)
+from ownkey.registry.gateway_keys import GatewayKeys
+from ownkey.registry.people import People
+from ownkey.registry.reads import RequestReader, RequestView, Snapshot
+from ownkey.store.dynamodb import DynamoDb
+
+
+class Registry(RequestReader, CredentialChanges, GatewayKeys, People):
+    """All of it over one table."""
+
+    def __init__(self, db: DynamoDb, table: str) -> None:
+        RequestReader.__init__(self, db, table)
+
+
+__all__ = [
+    "CreateCredential",
+    "CredentialChange",
+    "DeleteCredential",
+    "Registry",
+    "RequestView",
+    "RotateCredential",
+    "Snapshot",
+    "UpdateCredential",
+]

@@ -1,0 +1,77 @@
+"""Dataclasses to items and back. Attribute names are the dataclasses' field names; absent means None or the default."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from ownkey.domain.accounts import AccountHead, Member, Role
+from ownkey.domain.credentials import Credential, SealedSecret
+from ownkey.domain.gateway_keys import GatewayKey
+from ownkey.store.dynamodb import Item
+
+
+def from_account(head: AccountHead) -> Item:
+    """An account's head."""
+    return asdict(head)
+
+
+def to_account(item: Item) -> AccountHead:
+    """The inverse of `from_account`."""
+    return AccountHead(**_without_key(item))
+
+
+def from_member(member: Member) -> Item:
+    """A member, as it stands in the account's and in the user's partition alike."""
+    return asdict(member) | {"role": member.role.value}
+
+
+def to_member(item: Item) -> Member:
+    """The inverse of `from_member`."""
+    return Member(**_without_key(item) | {"role": Role(item["role"])})
+
+
+def from_gateway_key(key: GatewayKey) -> Item:
+    """A gateway key: everything but the key."""
+    return asdict(key)
+
+
+def to_gateway_key(item: Item) -> GatewayKey:
+    """The inverse of `from_gateway_key`."""
+    return GatewayKey(**_without_key(item))
+
+
+def from_credential(credential: Credential) -> Item:
+    """The public part of a credential."""
+    return {
+        name: list(value) if isinstance(value, tuple) else dict(value) if name in _MAPPINGS else value
+        for name in Credential.__slots__
+        if (value := getattr(credential, name)) is not None
+    }
+
+
+def to_credential(item: Item) -> Credential:
+    """The inverse of `from_credential`."""
+    values: dict[str, Any] = _without_key(item)
+    for name in _TUPLES:
+        if name in values:
+            values[name] = tuple(values[name])
+    return Credential(**values)
+
+
+def from_sealed(sealed: SealedSecret) -> Item:
+    """One version's sealed secret."""
+    return asdict(sealed)
+
+
+def to_sealed(item: Item) -> SealedSecret:
+    """The inverse of `from_sealed`."""
+    return SealedSecret(**_without_key(item))
+
+
+_TUPLES = ("allowed_models", "gateway_keys")
+_MAPPINGS = ("headers", "fields")
+
+
+def _without_key(item: Item) -> dict[str, Any]:
+    return {name: value for name, value in item.items() if name not in ("pk", "sk")}

@@ -1,0 +1,16 @@
+"""What all parts of the registry share: the database, the table's name."""
+
+from __future__ import annotations
+
+from ownkey.store.dynamodb import DynamoDb, Key
+
+
+class RegistryTable:
+    """A view of the registry's table."""
+
+    def __init__(self, db: DynamoDb, table: str) -> None:
+        self._db = db
+        self._table = table
+
+    def _key(self, pk: str, sk: str) -> Key:
+        return Key(self._table, pk, sk)

@@ -1,0 +1,39 @@
+"""Fixtures for all tests: AWS on loopback once for each run, tables fresh for each test."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from ownkey.store.aws import AwsClient
+from tests.support.aws import Tables, create_tables, environ
+
+
+@pytest.fixture(autouse=True)
+def no_credentials_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests never find, and never need, real accounts."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def aws_endpoint() -> Iterator[str]:
+    """AWS on loopback (moto behind the shim), shared by the run."""
+    from local.aws import start_aws
+
+    server = start_aws(port=0)
+    yield server.endpoint_url
+    server.stop()
+
+
+@pytest.fixture
+async def tables(aws_endpoint: str) -> AsyncIterator[Tables]:
+    """The product's tables, empty."""
+    aws = AwsClient(environ=environ(aws_endpoint))
+    yield create_tables(aws_endpoint, aws)
+    await aws.close()
