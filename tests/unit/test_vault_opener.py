@@ -1,0 +1,165 @@
+"""Opening: KMS is asked once for a version, shared by those who ask at once, and again when the time is up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from ownkey.domain.credentials import Binding, SealedSecret
+from ownkey.domain.errors import CredentialUndecryptable, VaultUnavailable
+from ownkey.domain.secrets import Secret
+from ownkey.store.kms import Kms
+from ownkey.vault import Opener, Sealer
+from ownkey.vault.opener import CACHE_S, CACHED_KEYS
+from tests.support.aws import Tables
+from tests.support.kms import KMS_KEY, FakeKms
+
+NOW = "2026-11-21T08:00:00Z"
+BINDING = Binding("acme", "openai", "cred_1", 1, "https://api.openai.com/v1")
+KEY = "sk-proj-0123456789abcdefghijABCD"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+class SlowKms(FakeKms):
+    """Answers a decrypt when told to, or fails as told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = asyncio.Event()
+        self.failure: Exception | None = None
+
+    async def decrypt(self, key_id: str, wrapped: bytes, context: Mapping[str, str]) -> bytes:
+        plaintext = await super().decrypt(key_id, wrapped, context)
+        await self.go.wait()
+        if self.failure is not None:
+            raise self.failure
+        return plaintext
+
+
+async def seal(kms: FakeKms, binding: Binding = BINDING) -> SealedSecret:
+    return await Sealer(kms, KMS_KEY).seal(binding, {"key": Secret(KEY)}, now=NOW)
+
+
+async def test_a_warm_opener_asks_kms_nothing() -> None:
+    kms = FakeKms()
+    sealed, opener = await seal(kms), Opener(kms)
+    for _ in range(5):
+        assert (await opener.open(BINDING, sealed))["key"].reveal() == KEY
+    assert kms.opened == 1
+
+
+async def test_a_data_key_is_forgotten_after_its_time() -> None:
+    kms, clock = FakeKms(), Clock()
+    sealed, opener = await seal(kms), Opener(kms, monotonic=clock)
+    await opener.open(BINDING, sealed)
+    clock.now_s += CACHE_S - 1
+    await opener.open(BINDING, sealed)
+    assert kms.opened == 1
+    clock.now_s += 1
+    await opener.open(BINDING, sealed)
+    assert kms.opened == 2
+
+
+async def test_rotation_is_another_key_in_the_cache() -> None:
+    kms = FakeKms()
+    opener = Opener(kms)
+    second = replace(BINDING, version=2)
+    rotated = await Sealer(kms, KMS_KEY).seal(second, {"key": Secret("sk-new")}, now=NOW)
+    first = await seal(kms)
+    assert (await opener.open(BINDING, first))["key"].reveal() == KEY
+    assert (await opener.open(second, rotated))["key"].reveal() == "sk-new"
+    with pytest.raises(CredentialUndecryptable):
+        await opener.open(second, replace(first, version=2))
+
+
+async def test_those_who_ask_at_once_share_one_call() -> None:
+    kms = SlowKms()
+    sealed, opener = await seal(kms), Opener(kms)
+    asking = [asyncio.create_task(opener.open(BINDING, sealed)) for _ in range(10)]
+    await asyncio.sleep(0)
+    kms.go.set()
+    assert {fields["key"].reveal() for fields in await asyncio.gather(*asking)} == {KEY}
+    assert kms.opened == 1
+
+
+async def test_one_who_gives_up_does_not_take_the_others_along() -> None:
+    kms = SlowKms()
+    sealed, opener = await seal(kms), Opener(kms)
+    gone, staying = (asyncio.create_task(opener.open(BINDING, sealed)) for _ in range(2))
+    await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.sleep(0)
+    kms.go.set()
+    assert (await staying)["key"].reveal() == KEY
+    assert gone.cancelled()
+
+
+async def test_a_failure_is_not_remembered() -> None:
+    kms = SlowKms()
+    sealed, opener = await seal(kms), Opener(kms)
+    kms.go.set()
+    kms.failure = VaultUnavailable("KMS did not answer.")
+    with pytest.raises(VaultUnavailable):
+        await opener.open(BINDING, sealed)
+    kms.failure = None
+    assert (await opener.open(BINDING, sealed))["key"].reveal() == KEY
+
+
+async def test_the_cache_is_bounded_and_drops_the_least_used() -> None:
+    kms = FakeKms()
+    opener = Opener(kms)
+    bindings = [replace(BINDING, credential_id=f"cred_{n}") for n in range(CACHED_KEYS + 1)]
+    sealed = [await seal(kms, binding) for binding in bindings]
+    for binding, secret in zip(bindings[:-1], sealed[:-1], strict=True):
+        await opener.open(binding, secret)
+    await opener.open(bindings[0], sealed[0])  # used again: not the oldest any more
+    await opener.open(bindings[-1], sealed[-1])
+    assert kms.opened == CACHED_KEYS + 1
+    await opener.open(bindings[0], sealed[0])
+    assert kms.opened == CACHED_KEYS + 1
+    await opener.open(bindings[1], sealed[1])
+    assert kms.opened == CACHED_KEYS + 2
+
+
+async def test_a_swapped_data_key_meets_the_commitment() -> None:
+    """Both versions are genuine and the context is the same: only the commitment tells them apart."""
+    kms = FakeKms()
+    one, other = await seal(kms), await seal(kms)
+    with pytest.raises(CredentialUndecryptable, match="data key"):
+        await Opener(kms).open(BINDING, replace(one, wrapped_key=other.wrapped_key))
+
+
+async def test_nothing_secret_is_in_the_vaults_representations() -> None:
+    kms = FakeKms()
+    sealed, opener = await seal(kms), Opener(kms)
+    fields = await opener.open(BINDING, sealed)
+    data_key = await kms.generate_data_key(KMS_KEY, BINDING.encryption_context())
+    for shown in (repr(fields), repr(sealed), repr(list(opener._cached.values())), repr(data_key)):
+        assert KEY not in shown
+        assert repr(data_key.plaintext) not in shown
+    (cached,) = opener._cached.values()
+    assert repr(cached.encryption_key) not in repr(cached)
+
+
+async def test_against_aws_kms(tables: Tables) -> None:
+    """The same through signed calls: KMS itself refuses another context."""
+    kms = Kms(tables.aws)
+    sealed = await Sealer(kms, tables.kms_key_id).seal(BINDING, {"key": Secret(KEY)}, now=NOW)
+    assert sealed.kms_key_id == tables.kms_key_id
+    assert (await Opener(kms).open(BINDING, sealed))["key"].reveal() == KEY
+    for changed in (
+        replace(BINDING, account_id="other"),
+        replace(BINDING, destination="https://evil.example"),
+    ):
+        with pytest.raises(CredentialUndecryptable, match="KMS"):
+            await Opener(kms).open(changed, sealed)
