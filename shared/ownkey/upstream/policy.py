@@ -1,0 +1,76 @@
+"""Which base URLs a key may be sent to, by their text alone.
+
+What is refused is in the code of `UrlPolicy.check`; the cases that peers were broken by are tests. Addresses behind a
+host name are the transport's to check, at the moment of connecting.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from ipaddress import ip_address
+from urllib.parse import SplitResult, urlsplit
+
+from ownkey.domain.errors import UnsafeBaseUrl
+from ownkey.upstream.addresses import is_public
+
+_HOST = re.compile(r"^(?=.{1,253}$)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])$")
+_PATH = re.compile(r"^(?:/[A-Za-z0-9._~!$&'()*+,;=:@-]+)*$")
+_PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".intranet", ".lan", ".home", ".corp", ".arpa")
+_MAX_CHARS = 2_000
+
+
+class UrlPolicy:
+    """Checks base URLs. `allowed_origins` (`http://127.0.0.1:9000`) are exempt: for the local stack alone."""
+
+    def __init__(self, allowed_origins: Iterable[str] = ()) -> None:
+        self.allowed_origins = frozenset(origin.rstrip("/").lower() for origin in allowed_origins)
+        self.check = lru_cache(maxsize=1_024)(self._check)
+
+    def _check(self, url: str) -> str:
+        """The canonical base URL: lower-case host, no default port, no trailing slash.
+
+        Raises:
+            UnsafeBaseUrl: not an https URL on port 443 of a public host, or dressed up to look like one.
+        """
+        parts = _split(url)
+        origin = f"{parts.scheme}://{parts.netloc.lower()}"
+        path = parts.path.rstrip("/")
+        if not _PATH.match(path) or any(segment in (".", "..") for segment in path.split("/")):
+            raise UnsafeBaseUrl("The base URL's path has characters or segments that are not allowed.")
+        if origin in self.allowed_origins:
+            return origin + path
+        if parts.scheme != "https":
+            raise UnsafeBaseUrl("The base URL is not https.")
+        host = _public_host(parts)
+        return f"https://{host}{path}"
+
+
+def _split(url: str) -> SplitResult:
+    if len(url) > _MAX_CHARS or not url.isascii() or not url.isprintable() or any(c in url for c in " \\%?#@"):
+        raise UnsafeBaseUrl("The base URL has characters that are not allowed in one.")
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - raises on a port that is none
+    except ValueError as e:
+        raise UnsafeBaseUrl("The base URL cannot be read.") from e
+    if not parts.scheme or not parts.hostname:
+        raise UnsafeBaseUrl("The base URL has no scheme or no host.")
+    return parts
+
+
+def _public_host(parts: SplitResult) -> str:
+    host = (parts.hostname or "").lower()
+    if parts.port not in (None, 443) or parts.netloc.endswith(":"):
+        raise UnsafeBaseUrl("The base URL names a port other than 443.")
+    try:
+        address = ip_address(host)
+    except ValueError:
+        # A last label that begins with a letter: `2130706433` and `0x7f.1` are addresses to the resolver.
+        if not _HOST.match(host) or host.endswith(_PRIVATE_SUFFIXES):
+            raise UnsafeBaseUrl("The base URL's host is not a public host name.") from None
+        return host
+    if not is_public(str(address)):
+        raise UnsafeBaseUrl("The base URL's address is not public.")
+    return f"[{address}]" if address.version == 6 else str(address)
