@@ -1,0 +1,216 @@
+"""Anthropic's dialect, the way in: what a messages request must look like, and what it asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from local.simulator.behaviour import split_directives
+from local.simulator.brain import MESSAGE_TOKENS, Prompt, Segment, Tool, content_tokens
+from local.simulator.refusals import Refusal, Refused
+from local.simulator.text import compact, count_tokens
+
+# fmt: off
+PARAMETERS = frozenset({
+    "max_tokens", "messages", "model", "cache_control", "container", "diagnostics", "inference_geo",
+    "metadata", "output_config", "service_tier", "speed", "stop_sequences", "stream", "system",
+    "temperature", "thinking", "tool_choice", "tools", "top_k", "top_p",
+})
+# fmt: on
+ROLES = ("user", "assistant", "system")
+MIN_THINKING_BUDGET = 1_024
+EFFORT_TOKENS = {"low": 16, "medium": 32, "high": 64, "xhigh": 128, "max": 256}
+THINKING_TOKENS = 32
+SHAPES: dict[str, tuple[type | tuple[type, ...], str]] = {
+    "model": (str, "string"),
+    "messages": (list, "list"),
+    "max_tokens": (int, "integer"),
+    "stream": (bool, "boolean"),
+    "temperature": ((int, float), "number"),
+    "top_p": ((int, float), "number"),
+    "stop_sequences": (list, "list"),
+    "tools": (list, "list"),
+    "system": ((str, list), "string"),
+    "thinking": (dict, "dictionary"),
+    "tool_choice": (dict, "dictionary"),
+    "metadata": (dict, "dictionary"),
+}
+
+
+def refused(message: str) -> Refused:
+    """A 400 in the dialect's form."""
+    return Refused(Refusal(400, "invalid_request_error", message))
+
+
+def check(body: Any, *, beta: bool, counting: bool = False) -> None:
+    """Raise Refused for a body the vendor would refuse. `beta` lets unknown fields pass: a beta header may have brought
+    them; `counting` is a request to `count_tokens`, which needs no limit."""
+    if not isinstance(body, dict):
+        raise refused("Input should be a valid dictionary")
+    for name in ("model", "messages") if counting else ("model", "max_tokens", "messages"):
+        if body.get(name) is None:
+            raise refused(f"{name}: Field required")
+    for name in () if beta else body:
+        if name not in PARAMETERS:
+            raise refused(f"{name}: Extra inputs are not permitted")
+    for name, (types, word) in SHAPES.items():
+        value = body.get(name)
+        if value is not None and (not isinstance(value, types) or (isinstance(value, bool) and types is not bool)):
+            raise refused(f"{name}: Input should be a valid {word}")
+    _check_numbers(body)
+    _check_messages(body["messages"])
+    _check_tools(body)
+
+
+def check_for_model(body: dict[str, Any], model: dict[str, Any]) -> None:
+    """Raise Refused for what this model does not take."""
+    limit = model["max_tokens"]
+    if body.get("max_tokens", 0) > limit:
+        message = f"max_tokens: {body['max_tokens']} > {limit}, the maximum of output tokens for {model['id']}"
+        raise refused(message)
+
+
+def _check_numbers(body: dict[str, Any]) -> None:
+    if body.get("max_tokens", 0) < 0:
+        raise refused("max_tokens: Input should be greater than or equal to 0")
+    for name in ("temperature", "top_p"):
+        if not 0 <= (body.get(name) or 0) <= 1:
+            raise refused(f"{name}: range: 0..1")
+    thinking = body.get("thinking") or {}
+    if thinking.get("type") == "enabled":
+        budget = thinking.get("budget_tokens")
+        if not isinstance(budget, int) or budget < MIN_THINKING_BUDGET:
+            least = f"Input should be greater than or equal to {MIN_THINKING_BUDGET}"
+            raise refused(f"thinking.enabled.budget_tokens: {least}")
+        if budget >= body.get("max_tokens", budget + 1):
+            raise refused("`max_tokens` must be greater than `thinking.budget_tokens`.")
+
+
+def _check_messages(messages: list[Any]) -> None:
+    if not messages:
+        raise refused("messages: at least one message is required")
+    for index, message in enumerate(messages):
+        where = f"messages.{index}"
+        if not isinstance(message, dict):
+            raise refused(f"{where}: Input should be a valid dictionary")
+        for name in message:
+            if name not in ("role", "content"):
+                raise refused(f"{where}.{name}: Extra inputs are not permitted")
+        if message.get("role") not in ROLES:
+            raise refused(f"{where}.role: Input should be {', '.join(repr(role) for role in ROLES)}")
+        _check_content(f"{where}.content", message.get("content"))
+
+
+def _check_content(where: str, content: Any) -> None:
+    if content is None:
+        raise refused(f"{where}: Field required")
+    if not isinstance(content, str | list):
+        raise refused(f"{where}: Input should be a valid list")
+    for index, block in enumerate(content if isinstance(content, list) else ()):
+        if not isinstance(block, dict) or not isinstance(block.get("type"), str):
+            raise refused(f"{where}.{index}: Unable to extract tag using discriminator 'type'")
+        if block["type"] == "text" and not block.get("text"):
+            raise refused("messages: text content blocks must be non-empty")
+
+
+def _check_tools(body: dict[str, Any]) -> None:
+    tools = body.get("tools") or []
+    for index, tool in enumerate(tools):
+        if not isinstance(tool, dict) or not isinstance(tool.get("name"), str):
+            raise refused(f"tools.{index}.name: Field required")
+        if tool.get("type", "custom") == "custom" and "input_schema" not in tool:
+            raise refused(f"tools.{index}.input_schema: Field required")
+    choice = body.get("tool_choice") or {}
+    if choice.get("type") in ("any", "tool") and not tools:
+        raise refused("tool_choice: needs tools to choose from")
+    if choice.get("type") == "tool" and choice.get("name") not in [tool["name"] for tool in tools]:
+        raise refused(f"Tool '{choice.get('name')}' not found in provided tools")
+
+
+def read(body: dict[str, Any]) -> Prompt:
+    """What a checked request asks."""
+    text, results = _last_user_turn(body["messages"])
+    text, knobs = split_directives(text)
+    choice = body.get("tool_choice") or {}
+    tools = tuple(_tool(each) for each in body.get("tools") or ())
+    if choice.get("type") == "tool":
+        tools = tuple(tool for tool in tools if tool.name == choice["name"])
+    return Prompt(
+        text=text,
+        segments=tuple(_segments(body)),
+        knobs=knobs,
+        tool_results=results,
+        tools=tools,
+        tool_mode={"any": "required", "tool": "named", "none": "none"}.get(choice.get("type", ""), "auto"),
+        parallel=not choice.get("disable_parallel_tool_use", False),
+        max_tokens=body.get("max_tokens"),
+        stops=tuple(body.get("stop_sequences") or ()),
+        schema=_schema(body),
+        reasoning_tokens=_thinking_tokens(body),
+        speaks_before_tools=True,
+    )
+
+
+def shows_thinking(body: dict[str, Any]) -> bool:
+    """Whether the answer begins with a thinking block."""
+    return (body.get("thinking") or {}).get("type") in ("enabled", "adaptive")
+
+
+def _thinking_tokens(body: dict[str, Any]) -> int:
+    if not shows_thinking(body):
+        return 0
+    effort = (body.get("output_config") or {}).get("effort")
+    return EFFORT_TOKENS.get(effort or "", THINKING_TOKENS)
+
+
+def _schema(body: dict[str, Any]) -> Any:
+    wanted = (body.get("output_config") or {}).get("format")
+    return wanted.get("schema", {}) if wanted else None
+
+
+def _tool(each: dict[str, Any]) -> Tool:
+    return Tool(each["name"], each.get("input_schema") or {"type": "object"})
+
+
+def _last_user_turn(messages: list[dict[str, Any]]) -> tuple[str, tuple[str, ...]]:
+    """The text of the last user message that has some, and the tool results that end the conversation."""
+    results: tuple[str, ...] = ()
+    last = messages[-1]["content"]
+    if isinstance(last, list):
+        results = tuple(_text_of(block.get("content")) for block in last if block["type"] == "tool_result")
+    texts = (_text_of(each["content"]) for each in reversed(messages) if each["role"] == "user")
+    return next((text for text in texts if text), ""), results
+
+
+def _text_of(content: Any) -> str:
+    if isinstance(content, list):
+        return " ".join(block["text"] for block in content if block.get("type") == "text")
+    return content or ""
+
+
+def _segments(body: dict[str, Any]) -> Iterator[Segment]:
+    """The prompt in the order the model reads it: tools, system, messages; block by block."""
+    segments = [_segment(tool) for tool in body.get("tools") or ()]
+    system = body.get("system") or ()
+    segments += [_segment(block) for block in ([_text_block(system)] if isinstance(system, str) else system)]
+    for message in body["messages"]:
+        content = message["content"]
+        blocks = [_text_block(content)] if isinstance(content, str) else content
+        segments.append(Segment(message["role"], MESSAGE_TOKENS))
+        segments += [_segment(block) for block in blocks]
+    *before, last = segments
+    yield from before
+    marked = body.get("cache_control")
+    yield Segment(last.content, last.tokens, marked.get("ttl", "5m")) if marked else last
+
+
+def _segment(block: dict[str, Any]) -> Segment:
+    """A block, or a tool. Where the prefix ends is no part of what is cached."""
+    marked = block.get("cache_control")
+    content = compact({name: value for name, value in block.items() if name != "cache_control"})
+    tokens = content_tokens([block]) if "type" in block else count_tokens(content)
+    return Segment(content, tokens, marked.get("ttl", "5m") if marked else None)
+
+
+def _text_block(text: str) -> dict[str, Any]:
+    return {"type": "text", "text": text}

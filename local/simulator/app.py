@@ -1,0 +1,282 @@
+"""The server: a request is journalled, judged (script, key, body), answered by the model, and delivered."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self
+
+from aiohttp import web
+
+from local.simulator.admin import admin_routes
+from local.simulator.behaviour import Behaviour, Scripts
+from local.simulator.cache import PromptCache
+from local.simulator.delivery import deliver
+from local.simulator.dialects import CHAT, MODELS, Profile, profile_of
+from local.simulator.journal import Entry, Journal
+from local.simulator.keys import INFERENCE, Keys
+from local.simulator.keys import MODELS as MODELS_ENDPOINT
+from local.simulator.models import Models
+from local.simulator.refusals import Refusal, Refused, find
+from local.simulator.replies import Exchange, Reply, Silence, Whole, distorted, page, retry_headers, think
+
+MAX_BODY_BYTES = 64 * 1024 * 1024
+SHUTDOWN_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request as it arrived. `body` is its JSON, or None where it has none that can be read."""
+
+    provider: str
+    profile: Profile
+    method: str
+    path: str
+    tail: str
+    query: dict[str, str]
+    headers: Mapping[str, str]
+    scheme: str | None
+    key: str | None
+    raw: bytes
+    body: Any
+    request_id: str
+
+    @property
+    def model(self) -> str:
+        """The model named in the body, or in the path."""
+        named = self.body.get("model") if isinstance(self.body, dict) else None
+        return named if isinstance(named, str) else self.tail.removeprefix("models").strip("/")
+
+    def refusal(self, wanted: str) -> Refusal:
+        """The refusal of a kind or status, with the facts of this request."""
+        key = self.key or ""
+        if wanted in ("invalid_key", "401") and key:
+            return self.profile.dialect.wrong_key(self.scheme, key)
+        facts = {"model": self.model, "method": self.method, "path": f"/v1/{self.tail}", "key": key}
+        return find(self.profile.dialect.refusals, wanted).about(**facts)
+
+
+class Simulator:
+    """A running simulated provider. Ends with `close()`, or with the `async with` block it is used in."""
+
+    def __init__(self) -> None:
+        self.keys = Keys()
+        self.models = Models()
+        self.scripts = Scripts()
+        self.journal = Journal()
+        self._cache = PromptCache()
+        self._runner: web.AppRunner | None = None
+        self.port = 0
+
+    @property
+    def origin(self) -> str:
+        """`http://127.0.0.1:PORT`."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def base_url(self, provider: str) -> str:
+        """The base URL of a provider, with its `/v1`."""
+        return f"{self.origin}/{provider}/v1"
+
+    def reset(self) -> None:
+        """As after the start: no scripts, no registered keys or models, nothing journalled or cached."""
+        self.keys.clear()
+        self.scripts.clear()
+        self.journal.clear()
+        self.models = Models()
+        self._cache = PromptCache()
+
+    async def start(self, port: int = 0, host: str = "127.0.0.1") -> Self:
+        """Listen; port 0 takes a free one."""
+        app = web.Application(client_max_size=MAX_BODY_BYTES)
+        app.add_routes(admin_routes(self))
+        app.router.add_route("*", "/{provider}/v1/{tail:.*}", self._serve)
+        self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=SHUTDOWN_S)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, host, port).start()
+        self.port = self._runner.addresses[0][1]
+        return self
+
+    async def close(self) -> None:
+        """Stop listening and drop what is under way."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        call = await _call_of(request)
+        entry = self.journal.open(
+            call.provider,
+            call.method,
+            call.path,
+            request.query_string,
+            call.headers,
+            (call.scheme, call.key),
+            call.raw,
+        )
+        entry.request_id = call.request_id
+        reply, behaviour = self._judge(call, entry)
+        return await deliver(request, reply, behaviour, entry)
+
+    def _judge(self, call: Call, entry: Entry) -> tuple[Reply, Behaviour]:
+        """The reply to a call. A script comes first, as a provider's bad day does; then key, path, headers and body;
+        then what the message itself asks to suffer."""
+        scripted = self.scripts.take(call.provider, call.key, call.model, call.tail)
+        entry.knobs = dict(scripted)
+        behaviour = Behaviour.of(scripted)
+        try:
+            if behaviour.in_place_of_answer:
+                return _instead(call, behaviour), behaviour
+            endpoint = self._admit(call)
+            if endpoint == MODELS:
+                return self._models(call), behaviour
+            return self._answer(call, endpoint, entry)
+        except Refused as refused:
+            return _error(call, refused.refusal, behaviour), behaviour
+
+    def _admit(self, call: Call) -> str:
+        """The endpoint of the call, once its key and headers have passed."""
+        dialect = call.profile.dialect
+        head, _, model = call.tail.partition("/")
+        route = "models" if head == "models" and model else call.tail
+        if route not in dialect.paths:
+            raise Refused(call.refusal("unknown_path"))
+        method, endpoint = dialect.paths[route]
+        if call.key is None:
+            raise Refused(call.refusal("missing_key"))
+        state = self.keys.state(call.provider, call.key, call.profile.key_pattern)
+        if state.refusal is not None and state.refuses(MODELS_ENDPOINT if endpoint == MODELS else INFERENCE):
+            raise Refused(call.refusal(state.refusal))
+        if call.method != method:
+            raise Refused(call.refusal("method"))
+        dialect.check_headers(call.headers)
+        return endpoint
+
+    def _models(self, call: Call) -> Reply:
+        dialect, vendor = call.profile.dialect, call.profile.vendor
+        if call.tail == "models":
+            rows = self.models.listed(call.provider, vendor)
+            return dialect.models(rows, call.query, call.profile, call.request_id)
+        return dialect.model(self._model(call), call.profile, call.request_id)
+
+    def _model(self, call: Call) -> dict[str, Any]:
+        row = self.models.find(call.provider, call.profile.vendor, call.model)
+        if row is None:
+            raise Refused(call.refusal("unknown_model"))
+        return row
+
+    def _answer(self, call: Call, endpoint: str, entry: Entry) -> tuple[Reply, Behaviour]:
+        dialect = call.profile.dialect
+        if call.body is None:
+            raise Refused(call.refusal("invalid_json"))
+        dialect.check(endpoint, call.body, call.headers, call.profile)
+        model = self._model(call)
+        if endpoint == CHAT:
+            dialect.check_for_model(call.body, model)
+        prompt = dialect.read(call.body)
+        entry.knobs = {**prompt.knobs, **entry.knobs}
+        behaviour = _behaviour(call, entry.knobs)
+        if behaviour.in_place_of_answer:
+            return _instead(call, behaviour), behaviour
+        instant = dialect.at_once(endpoint, prompt, call.request_id)
+        if instant is not None:
+            return instant, behaviour
+        cache = dialect.cache_use(self._cache, f"{call.key} {model['id']}", prompt.segments)
+        completions, usage = think(prompt, cache, behaviour)
+        exchange = Exchange(
+            provider=call.provider,
+            first_party=call.profile.vendor is not None,
+            request_id=call.request_id,
+            created_s=int(time.time()),
+            body=call.body,
+            model=model,
+            prompt=prompt,
+            completions=completions,
+            usage=usage,
+            behaviour=behaviour,
+        )
+        return _delivered(call, dialect.answer(exchange), behaviour), behaviour
+
+
+def _delivered(call: Call, reply: Reply, behaviour: Behaviour) -> Reply:
+    """The answer with what goes wrong on its way. An error due inside a stream replaces an answer that is none."""
+    error = _echoing(call, call.refusal(behaviour.fail or "server_error"), behaviour)
+    if behaviour.error_after is not None and isinstance(reply, Whole):
+        return _error(call, error, behaviour)
+    return distorted(reply, behaviour, call.profile.dialect.error_event(error, call.request_id))
+
+
+def _behaviour(call: Call, knobs: dict[str, Any]) -> Behaviour:
+    """The behaviour, a directive that cannot be read being the caller's error."""
+    try:
+        behaviour = Behaviour.of(knobs)
+        find(call.profile.dialect.refusals, behaviour.fail or "400")
+    except ValueError as error:
+        raise Refused(Refusal(400, "invalid_request_error", f"simulator: {error}")) from error
+    return behaviour
+
+
+def _instead(call: Call, behaviour: Behaviour) -> Reply:
+    """What a call gets that never reaches the model."""
+    if behaviour.hang:
+        return Silence()
+    if behaviour.fail is not None:
+        return _error(call, call.refusal(behaviour.fail), behaviour)
+    if behaviour.redirect is not None:
+        return Whole(b"", {"location": behaviour.redirect, "x-request-id": call.request_id}, 302)
+    return page(200, "It works", {})
+
+
+def _error(call: Call, refusal: Refusal, behaviour: Behaviour) -> Reply:
+    reply = call.profile.dialect.error(_echoing(call, refusal, behaviour), call.profile, call.request_id)
+    return replace(reply, headers=reply.headers | retry_headers(behaviour, datetime.now(UTC)))
+
+
+def _echoing(call: Call, refusal: Refusal, behaviour: Behaviour) -> Refusal:
+    """The refusal as a careless provider words it: with the key."""
+    if not behaviour.echo_key:
+        return refusal
+    return replace(refusal, message=f"{refusal.message} (key: {call.key})")
+
+
+async def _call_of(request: web.Request) -> Call:
+    provider = request.match_info["provider"]
+    profile = profile_of(provider)
+    scheme, key = profile.dialect.credential(request.headers)
+    raw = await request.read()
+    return Call(
+        provider=provider,
+        profile=profile,
+        method=request.method,
+        path=request.path,
+        tail=request.match_info["tail"],
+        query=dict(request.query),
+        headers=request.headers,
+        scheme=scheme,
+        key=key,
+        raw=raw,
+        body=_json_or_none(raw),
+        request_id=profile.dialect.request_id(),
+    )
+
+
+def _json_or_none(raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except ValueError:
+        return None
+
+
+async def start_simulator(port: int = 0, host: str = "127.0.0.1") -> Simulator:
+    """Start a simulated provider in the running event loop."""
+    return await Simulator().start(port, host)

@@ -1,0 +1,224 @@
+"""The two dialects behind one interface, and which provider speaks which."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from local.simulator import anthropic_answers, anthropic_requests, openai_answers, openai_requests
+from local.simulator.brain import CacheUse, Prompt, Segment
+from local.simulator.cache import PromptCache
+from local.simulator.refusals import ANTHROPIC, OPENAI, Refusal, Refused, masked
+from local.simulator.replies import Exchange, Stream, Whole, page
+from local.simulator.text import compact
+
+ANTHROPIC_VERSIONS = frozenset({"2023-01-01", "2023-06-01", "2026-10-21"})
+CHAT, COUNT, MODELS = "chat", "count", "models"
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a provider is. `vendor` names its models in models.json; None has any model and ignores strange fields."""
+
+    dialect: Dialect
+    key_pattern: re.Pattern[str]
+    vendor: str | None = None
+    owner: str = "simulated"
+
+
+class Dialect(Protocol):
+    """One vendor's wire format. Methods that check raise Refused."""
+
+    refusals: Mapping[str, Refusal]  # by kind
+    paths: Mapping[str, tuple[str, str]]  # what follows /v1/ → method, endpoint
+
+    def credential(self, headers: Mapping[str, str]) -> tuple[str | None, str | None]:
+        """The scheme (`bearer`, `x-api-key`) and the key presented."""
+
+    def wrong_key(self, scheme: str | None, key: str) -> Refusal:
+        """The refusal of a key that is not accepted."""
+
+    def check_headers(self, headers: Mapping[str, str]) -> None:
+        """Check what the vendor wants besides a key."""
+
+    def check(self, endpoint: str, body: Any, headers: Mapping[str, str], profile: Profile) -> None:
+        """Check a body."""
+
+    def check_for_model(self, body: dict[str, Any], model: dict[str, Any]) -> None:
+        """Check a body against the model it names."""
+
+    def read(self, body: dict[str, Any]) -> Prompt:
+        """What the request asks."""
+
+    def cache_use(self, cache: PromptCache, owner: str, segments: tuple[Segment, ...]) -> CacheUse:
+        """What the prompt cache does for this request."""
+
+    def answer(self, exchange: Exchange) -> Whole | Stream:
+        """The rendered answer."""
+
+    def models(self, rows: list[dict[str, Any]], query: dict[str, str], profile: Profile, request_id: str) -> Whole:
+        """The list of models."""
+
+    def model(self, row: dict[str, Any], profile: Profile, request_id: str) -> Whole:
+        """One model."""
+
+    def at_once(self, endpoint: str, prompt: Prompt, request_id: str) -> Whole | None:
+        """The answer where the model need not think, as to count a prompt's tokens; None where it must."""
+
+    def error(self, refusal: Refusal, profile: Profile, request_id: str) -> Whole:
+        """An error answer."""
+
+    def error_event(self, refusal: Refusal, request_id: str) -> bytes:
+        """An error inside a stream."""
+
+    def request_id(self) -> str:
+        """A new request id."""
+
+
+def bearer(headers: Mapping[str, str]) -> str | None:
+    """The key in `Authorization: Bearer`, or None."""
+    scheme, _, key = headers.get("Authorization", "").partition(" ")
+    return key.strip() or None if scheme.lower() == "bearer" else None
+
+
+class OpenAIDialect:
+    """OpenAI's chat completions, and those of the many who speak like it."""
+
+    refusals: Mapping[str, Refusal] = OPENAI
+    paths: Mapping[str, tuple[str, str]] = {"chat/completions": ("POST", CHAT), "models": ("GET", MODELS)}
+
+    def credential(self, headers: Mapping[str, str]) -> tuple[str | None, str | None]:
+        key = bearer(headers)
+        return ("bearer", key) if key else (None, None)
+
+    def wrong_key(self, scheme: str | None, key: str) -> Refusal:
+        return self.refusals["invalid_key"].about(key=masked(key))
+
+    def check_headers(self, headers: Mapping[str, str]) -> None:
+        return None
+
+    def check(self, endpoint: str, body: Any, headers: Mapping[str, str], profile: Profile) -> None:
+        openai_requests.check(body, strict=profile.vendor is not None)
+
+    def check_for_model(self, body: dict[str, Any], model: dict[str, Any]) -> None:
+        openai_requests.check_for_model(body, model)
+
+    def read(self, body: dict[str, Any]) -> Prompt:
+        return openai_requests.read(body)
+
+    def cache_use(self, cache: PromptCache, owner: str, segments: tuple[Segment, ...]) -> CacheUse:
+        return cache.implicit(owner, segments)
+
+    def answer(self, exchange: Exchange) -> Whole | Stream:
+        return openai_answers.stream(exchange) if exchange.body.get("stream") else openai_answers.whole(exchange)
+
+    def models(self, rows: list[dict[str, Any]], query: dict[str, str], profile: Profile, request_id: str) -> Whole:
+        return self._whole(openai_answers.model_list(rows, profile.owner), profile, request_id)
+
+    def model(self, row: dict[str, Any], profile: Profile, request_id: str) -> Whole:
+        return self._whole(openai_answers.model(row, profile.owner), profile, request_id)
+
+    def at_once(self, endpoint: str, prompt: Prompt, request_id: str) -> Whole | None:
+        return None
+
+    def error(self, refusal: Refusal, profile: Profile, request_id: str) -> Whole:
+        headers = openai_answers.headers(request_id, first_party=profile.vendor is not None)
+        if refusal.page:
+            return page(refusal.status, refusal.message, headers)
+        return Whole(openai_answers.error_body(refusal), headers, refusal.status)
+
+    def error_event(self, refusal: Refusal, request_id: str) -> bytes:
+        return openai_answers.error_event(refusal)
+
+    def request_id(self) -> str:
+        return f"req_{secrets.token_hex(16)}"
+
+    def _whole(self, body: bytes, profile: Profile, request_id: str) -> Whole:
+        return Whole(body, openai_answers.headers(request_id, first_party=profile.vendor is not None))
+
+
+class AnthropicDialect:
+    """Anthropic's messages."""
+
+    refusals: Mapping[str, Refusal] = ANTHROPIC
+    paths: Mapping[str, tuple[str, str]] = {
+        "messages": ("POST", CHAT),
+        "messages/count_tokens": ("POST", COUNT),
+        "models": ("GET", MODELS),
+    }
+
+    def credential(self, headers: Mapping[str, str]) -> tuple[str | None, str | None]:
+        if headers.get("x-api-key"):
+            return "x-api-key", headers["x-api-key"]
+        key = bearer(headers)
+        return ("bearer", key) if key else (None, None)
+
+    def wrong_key(self, scheme: str | None, key: str) -> Refusal:
+        return self.refusals["invalid_bearer" if scheme == "bearer" else "invalid_key"]
+
+    def check_headers(self, headers: Mapping[str, str]) -> None:
+        version = headers.get("anthropic-version")
+        if version is None:
+            raise Refused(self.refusals["missing_version"])
+        if version not in ANTHROPIC_VERSIONS:
+            raise Refused(self.refusals["unknown_version"])
+
+    def check(self, endpoint: str, body: Any, headers: Mapping[str, str], profile: Profile) -> None:
+        anthropic_requests.check(body, beta="anthropic-beta" in headers, counting=endpoint == COUNT)
+
+    def check_for_model(self, body: dict[str, Any], model: dict[str, Any]) -> None:
+        anthropic_requests.check_for_model(body, model)
+
+    def read(self, body: dict[str, Any]) -> Prompt:
+        return anthropic_requests.read(body)
+
+    def cache_use(self, cache: PromptCache, owner: str, segments: tuple[Segment, ...]) -> CacheUse:
+        return cache.explicit(owner, segments)
+
+    def answer(self, exchange: Exchange) -> Whole | Stream:
+        return anthropic_answers.stream(exchange) if exchange.body.get("stream") else anthropic_answers.whole(exchange)
+
+    def models(self, rows: list[dict[str, Any]], query: dict[str, str], profile: Profile, request_id: str) -> Whole:
+        limit = query.get("limit", "1")
+        if not limit.isdigit() or not 1 <= int(limit) <= anthropic_answers.MAX_PAGE:
+            raise anthropic_requests.refused(f"limit: range: 1..{anthropic_answers.MAX_PAGE}")
+        return self._whole(anthropic_answers.model_list(rows, query), request_id)
+
+    def model(self, row: dict[str, Any], profile: Profile, request_id: str) -> Whole:
+        return self._whole(anthropic_answers.model(row), request_id)
+
+    def at_once(self, endpoint: str, prompt: Prompt, request_id: str) -> Whole | None:
+        if endpoint != COUNT:
+            return None
+        return self._whole({"input_tokens": prompt.tokens}, request_id)
+
+    def error(self, refusal: Refusal, profile: Profile, request_id: str) -> Whole:
+        headers = anthropic_answers.headers(request_id, status=refusal.status)
+        if refusal.page:
+            return page(refusal.status, refusal.message, headers)
+        return Whole(anthropic_answers.error_body(refusal, request_id), headers, refusal.status)
+
+    def error_event(self, refusal: Refusal, request_id: str) -> bytes:
+        return anthropic_answers.error_event(refusal, request_id)
+
+    def request_id(self) -> str:
+        return f"req_01{secrets.token_hex(11)}"
+
+    def _whole(self, value: Any, request_id: str) -> Whole:
+        return Whole(compact(value).encode(), anthropic_answers.headers(request_id))
+
+
+_OPENAI = OpenAIDialect()
+PROFILES: dict[str, Profile] = {
+    "openai": Profile(_OPENAI, re.compile(r"sk-(proj-|svcacct-)?sim-[\w-]+"), "openai", "openai"),
+    "anthropic": Profile(AnthropicDialect(), re.compile(r"sk-ant-(api03-)?sim-[\w-]+"), "anthropic", "anthropic"),
+}
+COMPATIBLE = Profile(_OPENAI, re.compile(r"[\w-]*sim-[\w-]+"))
+
+
+def profile_of(provider: str) -> Profile:
+    """The profile of a provider: any id but the two vendors' is a compatible provider of OpenAI's family."""
+    return PROFILES.get(provider, COMPATIBLE)
