@@ -1,0 +1,41 @@
+"""Command line: `python3 -m tools.packaging {dependencies,shared,function} … OUT`. OUT is SAM's artefact directory."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from tools.packaging import code, dependencies
+from tools.packaging.errors import BuildError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def main() -> int:
+    """Builds one artefact; the exit status tells."""
+    parser = argparse.ArgumentParser(prog="tools.packaging", description=__doc__)
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    for kind in ("dependencies", "shared", "function"):
+        command = kinds.add_parser(kind)
+        if kind == "dependencies":
+            command.add_argument("--arch", choices=sorted(dependencies.PLATFORMS), default="arm64")
+        if kind == "function":
+            command.add_argument("name", help="folder under functions/")
+        command.add_argument("out", type=Path)
+    args = parser.parse_args()
+    try:
+        if args.kind == "dependencies":
+            dependencies.build(ROOT, args.arch, args.out)
+        elif args.kind == "shared":
+            code.build_shared(ROOT, args.out)
+        else:
+            code.build_function(ROOT, args.name, args.out)
+    except BuildError as e:
+        print(f"build failed: {e}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,31 @@
+"""Our own code: the shared layer and the functions."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from tools.packaging.errors import BuildError
+from tools.packaging.python313 import compile_tree
+
+BOOTSTRAP = "ownkey-bootstrap"
+_NOT_SHIPPED = shutil.ignore_patterns("__pycache__", "*.pyc", "Makefile", ".*")
+
+
+def build_shared(root: Path, out: Path) -> None:
+    """`shared/ownkey` as `python/ownkey`, and the wrapper that Lambda runs, with its run bit."""
+    package = out / "python" / "ownkey"
+    shutil.copytree(root / "shared" / "ownkey", package, ignore=_NOT_SHIPPED, dirs_exist_ok=True)
+    compile_tree(package, "/opt/python/ownkey")
+    wrapper = out / BOOTSTRAP
+    shutil.copyfile(root / "shared" / BOOTSTRAP, wrapper)
+    wrapper.chmod(0o755)
+
+
+def build_function(root: Path, name: str, out: Path) -> None:
+    """`functions/<name>` without its makefile."""
+    source = root / "functions" / name
+    if not (source / "handler.py").is_file():
+        raise BuildError(f"{source}/handler.py is missing.")
+    shutil.copytree(source, out, ignore=_NOT_SHIPPED, dirs_exist_ok=True)
+    compile_tree(out, "/var/task")
