@@ -1,0 +1,68 @@
+"""The catalog: which providers there are, which models they serve, and what those cost.
+
+```
+catalog = Catalog.load()                        # Catalog.load(overrides) sends providers elsewhere (local stack)
+catalog.version                                 # "2026-11-21.3f9a1c2b": the price version of a billing record
+catalog.is_stale(today)                         # True when nobody refreshed the prices for MAX_AGE_DAYS
+
+catalog.providers                               # tuple[Provider, ...], in order of preference
+catalog.provider("groq")                        # Provider; KeyError for an id that is not in the catalog
+catalog.find_provider("AWS bedrock")            # Provider | None by id, display name or alias, any case
+
+catalog.model("openai", "gpt-4o")               # Model | None
+catalog.models("openai")                        # tuple[Model, ...]: all it lists
+catalog.providers_of("gpt-4o")                  # tuple[Provider, ...] that list it: its maker first, resellers last
+catalog.resolve("openai/gpt-4o")                # ModelRef("openai", "gpt-4o")
+catalog.resolve("gpt-4o")                       # ModelRef(None, "gpt-4o")
+
+model.prices.rates(input_tokens=usage.input_tokens, service_tier=None, at=now)     # Rates, every bucket filled
+```
+
+`Rates` has one field for each token bucket of `domain.usage.Usage`, by the same name, in USD per million tokens as
+exact `Decimal`s. One USD per million tokens is a thousand nano-dollars per token; with nothing rounded before the end:
+
+```
+exact_nanousd = sum(getattr(usage, bucket) * getattr(rates, bucket) for bucket in RATE_BUCKETS) * NANOUSD_PER_UNIT
+```
+
+A model that is not in the catalog can still be called: it has no price (`price_version` None), which is not one of 0.
+
+Files here: `providers.toml` is written by hand; `providers.json` (the same, quick to read) and `models.json` are built
+by `python -m tools.catalog build`. See docs/catalog.md.
+"""
+
+from ownkey.catalog.catalog import MAX_AGE_DAYS, Catalog, ModelRef
+from ownkey.catalog.models import Model
+from ownkey.catalog.prices import NANOUSD_PER_UNIT, RATE_BUCKETS, OffPeak, PriceList, Rates, Step, Window
+from ownkey.catalog.providers import (
+    Auth,
+    KeyHint,
+    Kind,
+    Provider,
+    UpstreamOverride,
+    Validation,
+    ValidationStatus,
+    Verdict,
+)
+
+__all__ = [
+    "MAX_AGE_DAYS",
+    "NANOUSD_PER_UNIT",
+    "RATE_BUCKETS",
+    "Auth",
+    "Catalog",
+    "KeyHint",
+    "Kind",
+    "Model",
+    "ModelRef",
+    "OffPeak",
+    "PriceList",
+    "Provider",
+    "Rates",
+    "Step",
+    "UpstreamOverride",
+    "Validation",
+    "ValidationStatus",
+    "Verdict",
+    "Window",
+]

@@ -1,0 +1,117 @@
+"""Puts models.json and providers.json together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, time
+from pathlib import Path
+from typing import Any
+
+from ownkey.catalog.catalog import Catalog
+from ownkey.catalog.providers import decode_provider
+from tools.catalog import oracle, providers
+from tools.catalog.source import Pins, parse
+from tools.catalog.transform import Row, provider_rows, share
+
+TOOLS = Path(__file__).parent
+PACKAGE = TOOLS.parents[1] / "shared" / "ownkey" / "catalog"
+PINS = TOOLS / "pins.toml"
+SIGNED_OFF = TOOLS / "signed_off.toml"
+
+
+class BuildError(Exception):
+    """The data may not be published as it is; the message has a line for each problem."""
+
+
+def provider_table(path: Path = PACKAGE / "providers.toml") -> list[dict[str, Any]]:
+    """The rows of providers.toml.
+
+    Raises:
+        BuildError: a row is not as the head of the file says.
+    """
+    rows: list[dict[str, Any]] = tomllib.loads(path.read_text())["providers"]
+    if found := providers.problems(rows):
+        raise BuildError("\n".join(found))
+    return rows
+
+
+def model_file(
+    entries: Mapping[str, Any], table: Sequence[Mapping[str, Any]], pins: Pins, sign_offs: Sequence[oracle.SignOff]
+) -> dict[str, Any]:
+    """The content of models.json.
+
+    Raises:
+        BuildError: a correction that was signed off no longer fits.
+        UnknownPriceFieldError: see the class.
+    """
+    models: dict[str, Any] = {}
+    unfit: list[str] = []
+    for row in table:
+        if where := dict(row.get("price_source", {})):
+            where.pop("genai_prices", None)
+            rows = provider_rows(entries, where.pop("litellm"), **where)
+            unfit += oracle.correct(row["id"], rows, sign_offs)
+            models[row["id"]] = share(rows)
+    if unfit:
+        raise BuildError("\n".join(unfit))
+    digest = hashlib.sha256(json.dumps(models, sort_keys=True).encode()).hexdigest()
+    return {
+        "version": f"{pins.as_of}.{digest[:8]}",
+        "as_of": str(pins.as_of),
+        "source": {
+            "name": "litellm",
+            "version": pins.litellm_version,
+            "file": pins.file,
+            "sha256": pins.sha256,
+            "licence": pins.licence,
+            "checked_against": f"genai-prices {pins.genai_prices_version}",
+        },
+        "models": models,
+    }
+
+
+def encoded(content: Mapping[str, Any]) -> str:
+    """The text of models.json: a line for each model, so that a change of price is a change of one line."""
+    head = {name: value for name, value in content.items() if name != "models"}
+    blocks = [f"{json.dumps(provider_id)}:{{\n{_lines(rows)}\n}}" for provider_id, rows in content["models"].items()]
+    return f'{_compact(head)[:-1]},"models":{{\n' + ",\n".join(blocks) + "\n}}\n"
+
+
+def _lines(rows: Mapping[str, Row | str]) -> str:
+    return ",\n".join(f"{json.dumps(model_id)}:{_compact(row)}" for model_id, row in rows.items())
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def catalog_of(content: Mapping[str, Any], table: Sequence[Mapping[str, Any]]) -> Catalog:
+    """The catalog that the files would make, as the functions would read it."""
+    return Catalog(tuple(decode_provider(row) for row in table), json.loads(encoded(content)))
+
+
+def check_prices(catalog: Catalog, table: Sequence[Mapping[str, Any]], sign_offs: Sequence[oracle.SignOff]) -> None:
+    """Compares every price with the oracle, at noon (UTC) of the day the prices were taken.
+
+    Raises:
+        BuildError: a disagreement that is not signed off, or a sign-off of none.
+    """
+    their_names = {row["id"]: name for row in table if (name := row.get("price_source", {}).get("genai_prices"))}
+    noon = datetime.combine(catalog.as_of, time(12), UTC)
+    if found := oracle.problems(oracle.disagreements(catalog, their_names, noon), sign_offs):
+        raise BuildError("\n".join(found))
+
+
+def build(content: bytes, pins: Pins, *, sign_offs: Sequence[oracle.SignOff]) -> dict[str, str]:
+    """The texts of the built files by name, from the price file's bytes.
+
+    Raises:
+        BuildError, UnknownPriceFieldError: the inputs may not be published as they are.
+    """
+    table = provider_table()
+    models = model_file(parse(content), table, pins, sign_offs)
+    check_prices(catalog_of(models, table), table, sign_offs)
+    return {"providers.json": providers.compiled(table), "models.json": encoded(models)}

@@ -1,0 +1,284 @@
+"""An entry of litellm's price file -> a row of models.json. Pure; numbers are exact from their text on.
+
+A row has, where they differ from what most models have (text in, text out, chat):
+
+```
+{"mode": "embedding", "context": 8191, "max_output": 4096, "can": "tools vision", "in": "text image", "out": "text",
+ "prices": {"": {"input": "2.5"}, ">200000": {…}, "flex": {…}, "flex>200000": {…}}, "fees": {"request": "0.005"},
+ "uplifts": {"geo:us": "1.1"}, "off_peak": {"windows": [["12345", "10:00", "24:00"]], "rates": {…}},
+ "retires": "2027-01-31"}
+```
+
+Prices are USD per million tokens, fees USD a unit. A row may also be a string: the id of another with the same facts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from decimal import Decimal, localcontext
+from typing import Any
+
+from tools.catalog.vocabulary import (
+    CAPABILITIES,
+    ENTRY_FIELD,
+    ENTRY_UPLIFTS,
+    FEES,
+    INPUT_BUCKETS,
+    MODES,
+    OFF_PEAK_FIELD,
+    OUTPUT_BUCKETS,
+    RATE_FIELD,
+    RATES,
+    REGION_FIELD,
+    SERVICE_TIERS,
+    STREAMING_MODES,
+    WEB_SEARCH_FEES,
+    WEB_SEARCH_FIELD,
+    left_out,
+    speaks_of_money,
+)
+
+Entry = Mapping[str, Any]
+Row = dict[str, Any]
+Sheets = dict[tuple[str, int], dict[str, Decimal]]
+"""(service tier, above how many tokens) -> bucket -> USD per million tokens."""
+
+_MTOK = 1_000_000
+_FINEST = Decimal("1e-9")
+_SIZED = re.compile(r"^(?:\w+/)?(?:low|medium|high|standard|hd|\d+-x-\d+)/")
+
+
+class UnknownPriceFieldError(Exception):
+    """The price file has a price-like field, or a value, that nobody has decided about."""
+
+
+def provider_rows(
+    entries: Mapping[str, Entry], litellm_name: str, *, bare_ids: bool = False, inclusive_thresholds: bool = False
+) -> dict[str, Row]:
+    """The rows of one provider, by the provider's own model ids.
+
+    Args:
+        entries: The price file.
+        litellm_name: `litellm_provider` of the entries wanted.
+        bare_ids: Its models' keys are their ids; else they are `<litellm_name>/<id>`. The file's keys of the other kind
+            name classes of models and repeat others, and are no models.
+        inclusive_thresholds: A context tier begins at its threshold, not above it.
+    """
+    prefix = f"{litellm_name}/"
+    return {
+        key.removeprefix(prefix): row(entry, inclusive_thresholds=inclusive_thresholds)
+        for key, entry in sorted(entries.items())
+        if entry.get("litellm_provider") == litellm_name
+        and entry.get("mode") in MODES
+        and key.startswith(prefix) != bare_ids
+        and not _SIZED.match(key)
+    }
+
+
+def row(entry: Entry, *, inclusive_thresholds: bool = False) -> Row:
+    """One entry as a row.
+
+    Raises:
+        UnknownPriceFieldError: see the class.
+    """
+    _check_fields(entry)
+    mode = entry["mode"]
+    facts: Row = {
+        "mode": mode if mode != "chat" else None,
+        "context": _integer(entry.get("max_input_tokens")),
+        "max_output": _integer(entry.get("max_output_tokens")),
+        "can": " ".join(_capabilities(entry)),
+        "in": _unless("text", " ".join(_input_modalities(entry))),
+        "out": _unless("text", " ".join(_output_modalities(entry))),
+        "prices": encode_sheets(complete(_sheets(entry, inclusive_thresholds=inclusive_thresholds))),
+        "fees": _decimals(_fees(entry)),
+        "uplifts": _decimals(_uplifts(entry)),
+        "off_peak": _off_peak(entry),
+        "retires": entry.get("deprecation_date"),
+    }
+    return {name: fact for name, fact in facts.items() if fact}
+
+
+def _check_fields(entry: Entry) -> None:
+    known = {*FEES, WEB_SEARCH_FIELD, OFF_PEAK_FIELD, ENTRY_FIELD}
+    for name in entry:
+        if speaks_of_money(name) and not (
+            name in known or RATE_FIELD.match(name) or REGION_FIELD.match(name) or left_out(name)
+        ):
+            raise UnknownPriceFieldError(f"{name} (as in an entry of {entry.get('litellm_provider')})")
+
+
+# ── Prices ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _sheets(entry: Entry, *, inclusive_thresholds: bool) -> Sheets:
+    sheets: Sheets = {}
+    for name, per_token in entry.items():
+        if (match := RATE_FIELD.match(name)) and per_token is not None:
+            above = int(match["above_k"] or 0) * 1000
+            above -= 1 if above and inclusive_thresholds else 0
+            sheet = sheets.setdefault((SERVICE_TIERS.get(match["tier"] or "", ""), above), {})
+            sheet[RATES[match["rate"]]] = Decimal(per_token) * _MTOK
+    for sheet in sheets.values():
+        _drop_free_writes(sheet)
+    return sheets
+
+
+def _drop_free_writes(sheet: dict[str, Decimal]) -> None:
+    """A write price of 0 beside a price for input means that writing costs nothing *more*: input is still paid."""
+    for bucket in ("cache_write_5m", "cache_write_1h"):
+        if sheet.get(bucket) == 0 and sheet.get("input"):
+            del sheet[bucket]
+
+
+def complete(sheets: Sheets) -> Sheets:
+    """The same with every sheet complete in itself, so that reading one never needs another.
+
+    A rate that a tier or rung leaves out keeps its proportion to that side's plain rate (a batch at half price halves
+    the price of its cache writes); a rung that a tier leaves out keeps the proportion of the tier to the standard one.
+    That is how providers word it, and where the price file names both, it agrees.
+    """
+    base = sheets.get(("", 0))
+    if base is None:
+        return {}
+    rungs = sorted(above for tier, above in sheets if tier == "")
+    full = {("", above): _in_proportion(sheets["", above], like=base) for above in rungs}
+    for tier in sorted({tier for tier, _ in sheets if tier}):
+        plain = _in_proportion(sheets.get((tier, 0), {}), like=base)
+        for above in rungs:
+            stated = sheets.get((tier, above), {})
+            full[tier, above] = _in_proportion(stated, like=full["", above], otherwise=(plain, base))
+    return full
+
+
+def _in_proportion(
+    stated: Mapping[str, Decimal],
+    *,
+    like: Mapping[str, Decimal],
+    otherwise: tuple[Mapping[str, Decimal], Mapping[str, Decimal]] = ({}, {}),
+) -> dict[str, Decimal]:
+    """`stated`, and what it lacks of `like`, scaled as the plain rates are to those of `like`.
+
+    Where `stated` has no plain rate, they are scaled as those of the pair `otherwise` are to each other.
+    """
+    filled = dict(stated)
+    for side in (INPUT_BUCKETS, OUTPUT_BUCKETS):
+        now, before = (stated, like) if side[0] in stated else otherwise
+        for bucket in side:
+            if bucket not in stated and bucket in like:
+                filled[bucket] = _scaled(like[bucket], now.get(side[0]), before.get(side[0]))
+    return filled
+
+
+def _scaled(rate: Decimal, now: Decimal | None, before: Decimal | None) -> Decimal:
+    """`rate` x `now` / `before`; `rate` itself where there is no such proportion."""
+    if now is None or not before:
+        return rate
+    with localcontext() as context:
+        context.prec = 40
+        return (rate * now / before).quantize(_FINEST).normalize()
+
+
+def encode_sheets(sheets: Sheets) -> dict[str, dict[str, str]]:
+    """Sheets by their keys in models.json: `<tier>`, or `<tier>><above_tokens>`."""
+    return {f"{tier}>{above}" if above else tier: _rates(sheet) for (tier, above), sheet in sorted(sheets.items())}
+
+
+def _fees(entry: Entry) -> dict[str, Decimal]:
+    fees = {fee: Decimal(entry[name]) for name, fee in FEES.items() if entry.get(name)}
+    searches = entry.get(WEB_SEARCH_FIELD) or {}
+    return fees | {fee: Decimal(searches[name]) for name, fee in WEB_SEARCH_FEES.items() if searches.get(name)}
+
+
+def _uplifts(entry: Entry) -> dict[str, Decimal]:
+    factors = entry.get(ENTRY_FIELD) or {}
+    if unknown := factors.keys() - ENTRY_UPLIFTS.keys():
+        raise UnknownPriceFieldError(f"{ENTRY_FIELD}: {', '.join(sorted(unknown))}")
+    regions = {
+        f"region:{match['region']}": Decimal(factor)
+        for name, factor in entry.items()
+        if (match := REGION_FIELD.match(name))
+    }
+    return {ENTRY_UPLIFTS[name]: Decimal(factor) for name, factor in factors.items()} | regions
+
+
+def _off_peak(entry: Entry) -> Row | None:
+    block = entry.get(OFF_PEAK_FIELD)
+    if block is None:
+        return None
+    if unknown := block.keys() - RATES.keys() - {"windows"}:
+        raise UnknownPriceFieldError(f"{OFF_PEAK_FIELD}: {', '.join(sorted(unknown))}")
+    if any("_above_" in name for name in entry if RATE_FIELD.match(name) and "1hr" not in name):
+        raise UnknownPriceFieldError(f"{OFF_PEAK_FIELD} beside context tiers")
+    rates = {RATES[name]: Decimal(per_token) * _MTOK for name, per_token in block.items() if name in RATES}
+    return {"windows": list(_windows(block["windows"])), "rates": _rates(rates)}
+
+
+def _windows(rules: Iterable[Entry]) -> Iterable[list[str]]:
+    for rule in rules:
+        weekdays = "".join(str(day) for day in sorted(rule["weekdays"]))
+        hours = [rule["hours_utc"]] if isinstance(rule["hours_utc"], str) else rule["hours_utc"]
+        for stretch in hours:
+            start, _, end = stretch.partition("-")
+            yield [weekdays, start, "24:00" if end == "00:00" else end]
+
+
+def _rates(sheet: Mapping[str, Decimal]) -> dict[str, str]:
+    return _decimals({bucket: sheet[bucket] for bucket in (*INPUT_BUCKETS, *OUTPUT_BUCKETS) if bucket in sheet})
+
+
+def _decimals(amounts: Mapping[str, Decimal]) -> dict[str, str]:
+    """Plain decimal strings, without an exponent or trailing zeros."""
+    return {name: f"{amount.normalize():f}" for name, amount in amounts.items()}
+
+
+# ── What it can do ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _capabilities(entry: Entry) -> Iterable[str]:
+    yield from (name for flag, name in CAPABILITIES.items() if entry.get(flag))
+    if entry["mode"] in STREAMING_MODES and entry.get("supports_native_streaming") is not False:
+        yield "streaming"
+
+
+def _input_modalities(entry: Entry) -> Iterable[str]:
+    if stated := entry.get("supported_modalities"):
+        yield from stated
+    else:
+        yield "audio" if entry["mode"] == "audio_transcription" else "text"
+        yield from ("image",) if entry.get("supports_vision") else ()
+        yield from ("audio",) if entry.get("supports_audio_input") and entry["mode"] == "chat" else ()
+    yield from ("file",) if entry.get("supports_pdf_input") else ()
+
+
+def _output_modalities(entry: Entry) -> Iterable[str]:
+    if stated := entry.get("supported_output_modalities"):
+        yield from stated
+        return
+    by_mode = {"image_generation": "image", "audio_speech": "audio", "embedding": "embedding"}
+    yield by_mode.get(entry["mode"], "text")
+    yield from ("audio",) if entry.get("supports_audio_output") and entry["mode"] == "chat" else ()
+
+
+def _integer(number: Any) -> int | None:
+    return None if number is None else int(number)
+
+
+def _unless(usual: str, text: str) -> str | None:
+    return None if text == usual else text
+
+
+# ── Rows that say the same ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def share(rows: Mapping[str, Row]) -> dict[str, Row | str]:
+    """The rows, with those that repeat another's facts (a snapshot, an alias) naming that other instead."""
+    first: dict[str, str] = {}
+    for model_id in sorted(rows, key=lambda name: (len(name), name)):
+        first.setdefault(repr(rows[model_id]), model_id)
+    shared: dict[str, Row | str] = {}
+    for model_id, facts in rows.items():
+        origin = first[repr(facts)]
+        shared[model_id] = facts if origin == model_id else origin
+    return shared

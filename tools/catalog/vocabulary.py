@@ -1,0 +1,116 @@
+"""What each price-like field of litellm's price file means here.
+
+Every field whose name speaks of money is either translated or listed in `LEFT_OUT` with the reason. A field that is in
+neither stops the build: a new kind of price must not be lost in silence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+RATES: Mapping[str, str] = {
+    "input_cost_per_token": "input",
+    "cache_read_input_token_cost": "cache_read",
+    "cache_creation_input_token_cost": "cache_write_5m",
+    "cache_creation_input_token_cost_above_1hr": "cache_write_1h",
+    "input_cost_per_audio_token": "audio_input",
+    "input_cost_per_image_token": "image_input",
+    "output_cost_per_token": "output",
+    "output_cost_per_reasoning_token": "reasoning",
+    "output_cost_per_audio_token": "audio_output",
+    "output_cost_per_image_token": "image_output",
+}
+"""USD per token -> the bucket of `ownkey.catalog.Rates`."""
+
+INPUT_BUCKETS = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "audio_input", "image_input")
+OUTPUT_BUCKETS = ("output", "reasoning", "audio_output", "image_output")
+
+SERVICE_TIERS: Mapping[str, str] = {
+    "batches": "batch",
+    "flex": "flex",
+    "priority": "priority",
+    "ultrafast": "ultrafast",
+}
+"""A suffix of a rate's field -> the service tier."""
+
+RATE_FIELD = re.compile(
+    rf"^(?P<rate>{'|'.join(sorted(RATES, key=len, reverse=True))})"
+    rf"(?:_above_(?P<above_k>\d+)k_tokens)?(?:_(?P<tier>{'|'.join(SERVICE_TIERS)}))?$"
+)
+
+FEES: Mapping[str, str] = {
+    "input_cost_per_request": "request",
+    "input_cost_per_query": "request",
+    "input_cost_per_image": "image_input",
+    "output_cost_per_image": "image_output",
+    "input_cost_per_second": "audio_second_input",
+    "output_cost_per_second": "audio_second_output",
+    "input_cost_per_character": "character_input",
+}
+"""USD for each unit -> the fee of `ownkey.catalog.PriceList.fees`."""
+
+WEB_SEARCH_FIELD = "search_context_cost_per_query"
+WEB_SEARCH_FEES: Mapping[str, str] = {
+    "search_context_size_low": "web_search_low",
+    "search_context_size_medium": "web_search_medium",
+    "search_context_size_high": "web_search_high",
+}
+
+OFF_PEAK_FIELD = "off_peak_pricing"
+
+REGION_FIELD = re.compile(r"^regional_processing_uplift_multiplier_(?P<region>[a-z]+)$")
+ENTRY_FIELD = "provider_specific_entry"
+ENTRY_UPLIFTS: Mapping[str, str] = {"us": "geo:us", "fast": "speed:fast"}
+"""Factors in Anthropic's `provider_specific_entry` -> the uplift: by `usage.inference_geo` and by `usage.speed`."""
+
+LEFT_OUT: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern), reason)
+    for pattern, reason in (
+        (r"_decisions$", "of an endpoint that is not served"),
+        (r"_above_12hr", "usage does not tell 12 h cache writes from others on the surfaces served"),
+        (r"^cache_(read|creation)_input_(audio|image)_token_cost", "usage does not tell cached tokens by modality"),
+        (r"^input_cost_per_token_cache_hit$", "an older name of cache_read_input_token_cost, beside it"),
+        (r"^citation_cost_per_token$", "usage does not tell citation tokens from others"),
+        (r"^(input|output)_cost_per_pixel$", "of image models that no provider serves any more"),
+    )
+)
+
+MODES = (
+    "chat",
+    "responses",
+    "completion",
+    "embedding",
+    "rerank",
+    "moderation",
+    "image_generation",
+    "audio_transcription",
+    "audio_speech",
+)
+"""What a gateway of requests and streams can carry. Others (video, realtime, OCR, …) are left out."""
+
+CAPABILITIES: Mapping[str, str] = {
+    "supports_function_calling": "tools",
+    "supports_parallel_function_calling": "parallel_tools",
+    "supports_response_schema": "schema",
+    "supports_vision": "vision",
+    "supports_pdf_input": "pdf",
+    "supports_audio_input": "audio_input",
+    "supports_audio_output": "audio_output",
+    "supports_reasoning": "reasoning",
+    "supports_prompt_caching": "prompt_cache",
+    "supports_web_search": "web_search",
+}
+
+STREAMING_MODES = frozenset({"chat", "responses", "completion"})
+"""Modes that stream unless `supports_native_streaming` is false."""
+
+
+def speaks_of_money(name: str) -> bool:
+    """Whether a field's name says that it may hold a price."""
+    return any(word in name for word in ("cost", "price", "pricing", "multiplier")) or name == ENTRY_FIELD
+
+
+def left_out(name: str) -> bool:
+    """Whether the field is knowingly left out."""
+    return any(pattern.search(name) for pattern, _ in LEFT_OUT)
