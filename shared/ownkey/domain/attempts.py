@@ -82,6 +82,8 @@ class AttemptStart:
     estimated_usage: Usage = field(default_factory=Usage)
     """Input counted from the request: what an abandoned attempt is priced at."""
     estimated_cost_nanousd: int = 0
+    estimated_charge_nanousd: int = 0
+    """What an abandoned attempt is charged: 0 on BYOK."""
     price_version: str | None = None
     """None: the model has no known price; cost is then 0 and `unpriced` is said."""
     hold_nanousd: int = 0

@@ -29,6 +29,12 @@ def new_id(prefix: str, at_ms: int | None = None) -> str:
     return f"{prefix}_{''.join(chars)}"
 
 
+def first_id(prefix: str, at_ms: int) -> str:
+    """The lowest id that can be made at `at_ms`: a bound for ranges, never an id of anything."""
+    chars = [_ALPHABET[(at_ms << 80 >> shift) & 31] for shift in range(125, -1, -5)]
+    return f"{prefix}_{''.join(chars)}"
+
+
 def id_time_ms(identifier: str) -> int:
     """Milliseconds since the epoch at which the id was made.
 

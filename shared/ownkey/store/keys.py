@@ -77,6 +77,10 @@ def deposits(account_id: str) -> str:
     return f"DEP#{account_id}"
 
 
+SWEEP_PARTITION = "SWEEP"
+"""Records: where upkeep notes how far it has looked for abandoned attempts."""
+
+
 # Credits
 def credits_of(account_id: str) -> str:
     """Partition of an account's balance (`BALANCE`) and open holds (`HOLD#<attempt id>`)."""

@@ -1,0 +1,222 @@
+"""Attempt records and deposits in the records table: two writes an attempt, each idempotent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import date, timedelta
+from typing import Any
+
+from ownkey.domain.attempts import (
+    RECORD_SCHEMA,
+    AttemptEnd,
+    AttemptRecord,
+    AttemptStart,
+    AttemptState,
+    Outcome,
+    RequestFacts,
+)
+from ownkey.domain.credentials import CredentialSource
+from ownkey.domain.usage import Usage, UsageSource
+from ownkey.store import keys
+from ownkey.store.dynamodb import ConditionFailed, DynamoDb, Item, Key, Put
+
+DEPOSIT_REQUESTED = "requested"
+_MAX_DAYS_A_PAGE = 31
+
+
+class UnreadableRecord(Exception):
+    """A record of a schema, or with attributes, that this version does not know. Says which, never the content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deposit:
+    """Credits that the operator grants an account."""
+
+    account_id: str
+    id: str
+    amount_nanousd: int
+    requested_by: str
+    requested_at: str
+    note: str = ""
+    billed_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptsPage:
+    """Attempts newest first; `next_cursor` continues, None where there are no older ones in reach."""
+
+    records: tuple[AttemptRecord, ...]
+    next_cursor: str | None
+
+
+class Records:
+    """Reads and writes over the records table."""
+
+    def __init__(self, db: DynamoDb, table: str) -> None:
+        self._db = db
+        self._table = table
+
+    async def start(self, start: AttemptStart) -> None:
+        """Writes the intent. One that comes late, after the end, changes nothing."""
+        try:
+            await self._db.write(Put(self.key(start), started_item(start), condition="attribute_not_exists(pk)"))
+        except ConditionFailed:
+            # The end overtook it, and holds everything the intent does.
+            return
+
+    async def end(self, start: AttemptStart, end: AttemptEnd) -> bool:
+        """Writes the end, whole: it stands even where the intent was lost. The first end counts.
+
+        Returns:
+            Whether this was it; False where the attempt had been ended already.
+        """
+        try:
+            await self._db.write(
+                Put(
+                    self.key(start),
+                    ended_item(start, end),
+                    condition="attribute_not_exists(pk) OR #state = :started",
+                    names={"#state": "state"},
+                    values={":started": AttemptState.STARTED.value},
+                )
+            )
+        except ConditionFailed:
+            return False
+        return True
+
+    async def request_deposit(self, deposit: Deposit) -> None:
+        """Asks `billing` for a deposit; repeating it with the same id changes nothing."""
+        item = {name: getattr(deposit, name) for name in Deposit.__slots__}
+        at = Key(self._table, keys.deposits(deposit.account_id), deposit.id)
+        marks = {"state": DEPOSIT_REQUESTED, "record_schema": RECORD_SCHEMA}
+        try:
+            await self._db.write(Put(at, item | marks, condition="attribute_not_exists(pk)"))
+        except ConditionFailed:
+            return
+
+    async def attempts_of_request(self, account_id: str, request_id: str) -> list[AttemptRecord]:
+        """All attempts of a request in the order tried; empty where the account has no such request."""
+        try:
+            partition = keys.attempts_of_request(account_id, request_id)
+        except ValueError:
+            return []
+        return [to_record(item) for item in await self._db.query_all(self._table, partition, prefix=f"{request_id}#")]
+
+    async def attempts(
+        self, account_id: str, *, newest_day: date, limit: int = 50, cursor: str | None = None
+    ) -> AttemptsPage:
+        """A page of the account's attempts, newest first, looking back at most 31 days a call.
+
+        Args:
+            newest_day: Where to begin without a cursor (UTC).
+            cursor: `next_cursor` of the page before: `<day>#<attempt id>`, the id empty at the start of a day.
+        """
+        text, _, after = (cursor or f"{newest_day.isoformat()}#").partition("#")
+        day, found = date.fromisoformat(text), list[AttemptRecord]()
+        for _ in range(_MAX_DAYS_A_PAGE):
+            page = await self._db.query(
+                self._table,
+                keys.attempts(account_id, day.isoformat()),
+                newest_first=True,
+                limit=limit - len(found),
+                after_sk=after or None,
+                consistent=False,
+            )
+            found += [to_record(item) for item in page.items]
+            if page.next_sk:
+                return AttemptsPage(tuple(found), f"{day.isoformat()}#{page.next_sk}")
+            day, after = day - timedelta(days=1), ""
+            if len(found) >= limit:
+                return AttemptsPage(tuple(found), f"{day.isoformat()}#")
+        # Nothing older was looked at: the caller may go on from here, unless nothing was found in a whole month.
+        return AttemptsPage(tuple(found), f"{day.isoformat()}#" if found else None)
+
+    def key(self, start: AttemptStart) -> Key:
+        """Where an attempt's record stands."""
+        request = start.request
+        return Key(self._table, keys.attempts_of_request(request.account_id, request.request_id), start.attempt_id)
+
+
+def started_item(start: AttemptStart) -> Item:
+    """The record of an intent."""
+    request = {name: getattr(start.request, name) for name in RequestFacts.__slots__}
+    own = {name: getattr(start, name) for name in AttemptStart.__slots__ if name != "request"}
+    return (
+        request
+        | own
+        | {
+            "tags": list(start.request.tags),
+            "source": start.source.value,
+            "estimated_usage": start.estimated_usage.to_item(),
+            "state": AttemptState.STARTED.value,
+            "record_schema": RECORD_SCHEMA,
+        }
+    )
+
+
+def ended_item(start: AttemptStart, end: AttemptEnd) -> Item:
+    """The record of an attempt that ended."""
+    own = {name: getattr(end, name) for name in AttemptEnd.__slots__}
+    return (
+        started_item(start)
+        | own
+        | {
+            "outcome": end.outcome.value,
+            "usage": end.usage.to_item(),
+            "usage_source": end.usage_source.value,
+            "state": AttemptState.ENDED.value,
+        }
+    )
+
+
+def to_record(item: Mapping[str, Any]) -> AttemptRecord:
+    """An attempt's record from its item.
+
+    Raises:
+        UnreadableRecord: of another schema, or lacking what every record has.
+    """
+    if item.get("record_schema") != RECORD_SCHEMA:
+        raise UnreadableRecord(f"record schema {item.get('record_schema')!r}")
+    try:
+        request = RequestFacts(**_values(RequestFacts, item) | {"tags": tuple(item.get("tags", ()))})
+        start = AttemptStart(
+            **_values(AttemptStart, item)
+            | {
+                "request": request,
+                "source": CredentialSource(item["source"]),
+                "estimated_usage": Usage.from_item(item.get("estimated_usage", {})),
+            }
+        )
+        if item["state"] != AttemptState.ENDED.value:
+            return AttemptRecord(start, None)
+        end = AttemptEnd(
+            **{"status": None}
+            | _values(AttemptEnd, item)
+            | {
+                "outcome": Outcome(item["outcome"]),
+                "usage": Usage.from_item(item["usage"]),
+                "usage_source": UsageSource(item["usage_source"]),
+            }
+        )
+    except (KeyError, TypeError, ValueError) as e:
+        raise UnreadableRecord(f"{type(e).__name__} in a record") from e
+    return AttemptRecord(start, end, item.get("billed_at"))
+
+
+def to_deposit(item: Mapping[str, Any]) -> Deposit:
+    """A deposit from its item.
+
+    Raises:
+        UnreadableRecord: of another schema, or lacking what every deposit has.
+    """
+    if item.get("record_schema") != RECORD_SCHEMA:
+        raise UnreadableRecord(f"record schema {item.get('record_schema')!r}")
+    try:
+        return Deposit(**_values(Deposit, item))
+    except TypeError as e:
+        raise UnreadableRecord("a deposit lacks an attribute") from e
+
+
+def _values(cls: type, item: Mapping[str, Any]) -> dict[str, Any]:
+    return {f.name: item[f.name] for f in fields(cls) if f.name in item}

@@ -1,0 +1,221 @@
+"""The stream function's work: each ended attempt and each deposit counted exactly once.
+
+The stream delivers at least once, in any cut, and may deliver again years of retries later. So the mark that a record
+was counted (`billed_at`) is set in the same transaction as everything it moves: aggregates, balance, hold, entry. A
+batch of an account is one transaction; the records in it that turn out to be counted already are dropped and the rest
+is tried again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from ownkey.domain.attempts import AttemptRecord
+from ownkey.domain.ledger import Balance, Entry, EntryKind
+from ownkey.ledger import rollups
+from ownkey.ledger.records import Deposit
+from ownkey.ledger.statements import entry_item
+from ownkey.store import keys
+from ownkey.store.dynamodb import ConditionFailed, Delete, DynamoDb, Key, Put, Update, Write
+
+_MAX_ACTIONS = 90
+_WORST_ACTIONS_A_RECORD = 3
+_MAX_TRIES = 50
+
+Role = Literal["mark", "hold", "balance", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """Names of the tables that a settlement writes."""
+
+    records: str
+    credits: str
+    ledger: str
+    rollups: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """An ended attempt and what is known of its hold."""
+
+    record: AttemptRecord
+    hold_nanousd: int
+    overrun_nanousd: int = 0
+
+    @property
+    def charge_nanousd(self) -> int:
+        """What is taken from credits: the charge, less what neither hold nor balance covers."""
+        return self._end_charge - self.overrun_nanousd
+
+    @property
+    def _end_charge(self) -> int:
+        return self.record.end.charge_nanousd if self.record.end else 0
+
+
+class SettlementStuck(Exception):
+    """The same batch kept changing under us: the stream will bring it again."""
+
+
+class Settlement:
+    """Counts records. Safe to call again with any of them, in any order, from anywhere."""
+
+    def __init__(self, db: DynamoDb, tables: Tables) -> None:
+        self._db = db
+        self._tables = tables
+
+    async def deposit(self, deposit: Deposit, *, now: str) -> bool:
+        """Carries out a deposit; False where it had been already."""
+        entry = Entry(
+            account_id=deposit.account_id,
+            id=f"{deposit.requested_at}#{EntryKind.DEPOSIT}#{deposit.id}",
+            kind=EntryKind.DEPOSIT,
+            amount_nanousd=deposit.amount_nanousd,
+            cause=deposit.id,
+            at=now,
+        )
+        try:
+            await self._db.transact(
+                [
+                    _mark(Key(self._tables.records, keys.deposits(deposit.account_id), deposit.id), now),
+                    Update(
+                        self._balance_key(deposit.account_id),
+                        "ADD available_nanousd :amount, held_nanousd :nothing",
+                        values={":amount": deposit.amount_nanousd, ":nothing": 0},
+                    ),
+                    self._put(entry),
+                ]
+            )
+        except ConditionFailed as e:
+            if 0 in e.failed:
+                return False
+            raise
+        return True
+
+    async def attempts(self, account_id: str, records: Sequence[AttemptRecord], *, now: str) -> int:
+        """Counts ended attempts of one account; gives how many were not counted before."""
+        due = {record.start.attempt_id: _Due(record, record.start.hold_nanousd) for record in records if record.end}
+        counted = 0
+        for chunk in _chunks(list(due.values())):
+            counted += await self._chunk(account_id, chunk, now)
+        return counted
+
+    async def _chunk(self, account_id: str, chunk: list[_Due], now: str) -> int:
+        for _ in range(_MAX_TRIES):
+            if not chunk:
+                return 0
+            roles, writes = self._writes(account_id, chunk, now)
+            try:
+                await self._db.transact(writes)
+                return len(chunk)
+            except ConditionFailed as e:
+                failed = [roles[index] for index in e.failed]
+            counted = {owner for role, owner in failed if role == "mark"}
+            unheld = {owner for role, owner in failed if role == "hold"}
+            chunk = [
+                replace(due, hold_nanousd=0) if index in unheld else due
+                for index, due in enumerate(chunk)
+                if index not in counted
+            ]
+            if not counted and not unheld:
+                chunk = _cut_to(await self._balance(account_id), chunk)
+        raise SettlementStuck(f"settling {len(chunk)} attempts kept meeting changes")
+
+    def _writes(self, account_id: str, chunk: list[_Due], now: str) -> tuple[list[tuple[Role, int]], list[Write]]:
+        """All writes of a chunk, each with its role and the index of the attempt it belongs to (-1: all)."""
+        roles: list[tuple[Role, int]] = []
+        writes: list[Write] = []
+
+        def add(role: Role, owner: int, write: Write) -> None:
+            roles.append((role, owner))
+            writes.append(write)
+
+        for index, due in enumerate(chunk):
+            start = due.record.start
+            partition = keys.attempts_of_request(account_id, start.request.request_id)
+            add("mark", index, _mark(Key(self._tables.records, partition, start.attempt_id), now))
+            if due.hold_nanousd:
+                at = Key(self._tables.credits, keys.credits_of(account_id), keys.hold(start.attempt_id))
+                condition, values = "amount_nanousd = :amount", {":amount": due.hold_nanousd}
+                add("hold", index, Delete(at, condition=condition, values=values))
+            if due.charge_nanousd or due.overrun_nanousd:
+                add("other", index, self._put(_charge_entry(account_id, due)))
+        held = sum(due.hold_nanousd for due in chunk)
+        charged = sum(due.charge_nanousd for due in chunk)
+        if held or charged:
+            add("balance", -1, self._move(account_id, held, charged))
+        for update in rollups.updates((due.record for due in chunk), self._tables.rollups):
+            add("other", -1, update)
+        return roles, writes
+
+    def _move(self, account_id: str, held: int, charged: int) -> Update:
+        """Ends holds of `held` and takes `charged`: what the holds do not cover comes from what is available."""
+        return Update(
+            self._balance_key(account_id),
+            "SET available_nanousd = available_nanousd + :back, held_nanousd = held_nanousd - :held",
+            condition="available_nanousd >= :short AND held_nanousd >= :held",
+            values={":back": held - charged, ":held": held, ":short": max(0, charged - held)},
+        )
+
+    async def _balance(self, account_id: str) -> Balance:
+        item = await self._db.get(self._balance_key(account_id))
+        return Balance(item["available_nanousd"], item["held_nanousd"]) if item else Balance()
+
+    def _balance_key(self, account_id: str) -> Key:
+        return Key(self._tables.credits, keys.credits_of(account_id), keys.BALANCE)
+
+    def _put(self, entry: Entry) -> Put:
+        at = Key(self._tables.ledger, keys.ledger(entry.account_id), entry.id)
+        return Put(at, entry_item(entry), condition="attribute_not_exists(pk)")
+
+
+def _mark(key: Key, now: str) -> Update:
+    return Update(
+        key,
+        "SET billed_at = :now",
+        condition="attribute_exists(pk) AND attribute_not_exists(billed_at)",
+        values={":now": now},
+    )
+
+
+def _charge_entry(account_id: str, due: _Due) -> Entry:
+    start, end = due.record.start, due.record.end
+    assert end is not None
+    return Entry(
+        account_id=account_id,
+        id=f"{end.ended_at}#{EntryKind.CHARGE}#{start.attempt_id}",
+        kind=EntryKind.CHARGE,
+        amount_nanousd=-due.charge_nanousd,
+        cause=start.attempt_id,
+        at=end.ended_at,
+        overrun_nanousd=due.overrun_nanousd,
+    )
+
+
+def _cut_to(balance: Balance, chunk: list[_Due]) -> list[_Due]:
+    """The chunk with its charges cut, from the last on, to what holds and balance cover. The rest is overrun."""
+    covered = balance.available_nanousd + sum(due.hold_nanousd for due in chunk)
+    cut: list[_Due] = []
+    for due in chunk:
+        whole = due.charge_nanousd + due.overrun_nanousd
+        taken = min(whole, covered)
+        covered -= taken
+        cut.append(replace(due, overrun_nanousd=whole - taken))
+    return cut
+
+
+def _chunks(due: list[_Due]) -> list[list[_Due]]:
+    """Groups that fit a transaction, in order. Aggregates are shared within a group, so they are counted as a set."""
+    chunks: list[list[_Due]] = []
+    aggregates: set[rollups.Bucket] = set()
+    for each in due:
+        wanted = aggregates | set(rollups.buckets(each.record))
+        size = _WORST_ACTIONS_A_RECORD * (len(chunks[-1]) + 1) + 1 + len(wanted) if chunks else 0
+        if not chunks or size > _MAX_ACTIONS:
+            chunks.append([])
+            wanted = set(rollups.buckets(each.record))
+        chunks[-1].append(each)
+        aggregates = wanted
+    return chunks
