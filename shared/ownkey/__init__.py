@@ -1,0 +1,16 @@
+"""Ownkey: a gateway to language models that holds its team's own provider keys.
+
+Imports go downwards only (checked by import-linter):
+
+==============================================  =======================================================================
+`runtime`                                       the streaming Lambda loop, settings, logging and scrubbing
+`http`                                          the FastAPI apps (inference, management), authentication, errors
+`router`                                        which credentials to try, in which order, and trying them
+`vault` `ledger` `providers` `upstream`         sealing keys, moving money, wire formats, the guarded way out;
+                                                mutually unaware
+`registry`                                      accounts, gateway keys and credentials in DynamoDB
+`store`                                         signed calls to AWS, items and their keys
+`catalog`                                       providers, models and prices as data
+`domain`                                        frozen dataclasses and pure functions, no I/O
+==============================================  =======================================================================
+"""
