@@ -1,0 +1,163 @@
+"""The committed data: rows as their head says, prices as a second source has them, files as the build writes them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import tomllib
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from ownkey.catalog import RATE_BUCKETS, Catalog, Kind, PriceList
+from ownkey.catalog.providers import decode_provider
+from tools.catalog import build, oracle, providers
+from tools.catalog.source import Pins
+from tools.catalog.vocabulary import CAPABILITIES, FEES, MODES, WEB_SEARCH_FEES
+
+MODELS_JSON = (build.PACKAGE / "models.json").read_text()
+PROVIDERS_TOML = tomllib.loads((build.PACKAGE / "providers.toml").read_text())["providers"]
+CATALOG = Catalog.load()
+MODELS = [model for provider in CATALOG.providers for model in CATALOG.models(provider.id)]
+
+
+class TestProviderTable:
+    def test_every_row_is_as_the_head_of_the_file_says(self):
+        assert providers.problems(PROVIDERS_TOML) == []
+
+    def test_the_compiled_form_is_of_this_table(self):
+        assert (build.PACKAGE / "providers.json").read_text() == providers.compiled(PROVIDERS_TOML)
+
+    def test_what_is_loaded_is_what_is_written(self):
+        assert CATALOG.providers == tuple(decode_provider(row) for row in PROVIDERS_TOML)
+
+    def test_every_base_url_is_https(self):
+        assert all(p.base_url.startswith("https://") for p in CATALOG.providers if p.kind is not Kind.CUSTOM)
+
+    def test_only_the_users_own_endpoint_lacks_a_base_url(self):
+        assert [p.id for p in CATALOG.providers if p.base_url is None] == ["openai-compatible"]
+
+    def test_no_two_providers_share_a_name(self):
+        names = [name for p in CATALOG.providers for name in {name.casefold() for name in p.names}]
+        assert len(names) == len(set(names))
+
+
+class TestModels:
+    def test_numbers_are_whole_or_decimal_strings_never_floats(self):
+        def refuse(literal: str) -> None:
+            raise AssertionError(literal)
+
+        json.loads(MODELS_JSON, parse_float=refuse)
+
+    def test_the_version_is_that_of_the_content(self):
+        content = json.loads(MODELS_JSON)
+        digest = hashlib.sha256(json.dumps(content["models"], sort_keys=True).encode()).hexdigest()
+        assert content["version"] == f"{content['as_of']}.{digest[:8]}"
+
+    def test_the_source_is_the_pinned_one(self):
+        pins, content = Pins.read(build.PINS), json.loads(MODELS_JSON)
+        assert content["as_of"] == str(pins.as_of)
+        assert content["source"]["sha256"] == pins.sha256
+        assert content["source"]["version"] == pins.litellm_version
+
+    def test_each_speaks_the_vocabulary(self):
+        for model in MODELS:
+            assert model.mode in MODES, model
+            assert model.capabilities <= {*CAPABILITIES.values(), "streaming"}, model
+            assert set(model.input_modalities) <= {"text", "image", "audio", "video", "file"}, model
+            assert set(model.output_modalities) <= {"text", "image", "audio", "embedding"}, model
+            assert all(count is None or count >= 0 for count in (model.context_length, model.max_output)), model
+
+    def test_price_lists_are_whole(self):
+        for model in MODELS:
+            if model.prices:
+                check_price_list(model.prices)
+
+    def test_most_chat_models_have_a_price(self):
+        chat = [model for model in MODELS if model.mode == "chat"]
+        assert sum(model.prices is not None for model in chat) / len(chat) > 0.98
+
+
+def check_price_list(prices: PriceList) -> None:
+    assert set(prices.fees) <= {*FEES.values(), *WEB_SEARCH_FEES.values()}
+    assert set(prices.service_tiers) <= {"batch", "flex", "priority", "ultrafast"}
+    stated = {bucket for bucket in RATE_BUCKETS if getattr(prices.base, bucket) is not None}
+    for ladder in (prices.steps, *prices.service_tiers.values()):
+        rungs = [step.above_tokens for step in ladder]
+        assert rungs[0] == 0
+        assert rungs == sorted(set(rungs))
+        for step in ladder:
+            known = {bucket: getattr(step.rates, bucket) for bucket in RATE_BUCKETS}
+            assert stated <= {bucket for bucket, rate in known.items() if rate is not None}
+            assert all(rate is None or 0 <= rate < 10_000 for rate in known.values())
+
+
+class TestSecondSource:
+    def test_no_price_differs_from_genai_prices_unless_signed_off(self):
+        build.check_prices(CATALOG, PROVIDERS_TOML, oracle.read_sign_offs(build.SIGNED_OFF))
+
+    def test_every_sign_off_says_which_price_to_keep_and_why(self):
+        for sign_off in oracle.read_sign_offs(build.SIGNED_OFF):
+            assert sign_off.keep in ("ours", "theirs")
+            assert len(sign_off.reason) > 20
+
+
+USD_PER_MTOK = {
+    # model: (input, cached input, output), as the vendors' pages have them
+    "openai/gpt-4o": ("2.5", "1.25", "10"),
+    "openai/gpt-4o-mini": ("0.15", "0.075", "0.6"),
+    "openai/gpt-4.1": ("2", "0.5", "8"),
+    "openai/gpt-4.1-nano": ("0.1", "0.025", "0.4"),
+    "openai/o3": ("2", "0.5", "8"),
+    "openai/o4-mini": ("1.1", "0.275", "4.4"),
+    "openai/gpt-5": ("1.25", "0.125", "10"),
+    "openai/gpt-5-mini": ("0.25", "0.025", "2"),
+    "openai/gpt-5.4": ("2.5", "0.25", "15"),
+    "anthropic/claude-haiku-4-5": ("1", "0.1", "5"),
+    "anthropic/claude-sonnet-4-5": ("3", "0.3", "15"),
+    "anthropic/claude-opus-4-5": ("5", "0.5", "25"),
+    "groq/openai/gpt-oss-120b": ("0.15", "0.075", "0.6"),
+    "mistral/mistral-large-4": ("0.7", "0.07", "2.1"),
+    "xai/grok-4.3": ("1.25", "0.2", "2.5"),
+    "deepseek/deepseek-v4-pro": ("1.32", "0.044", "3.96"),
+}
+
+
+class TestKnownPrices:
+    @pytest.mark.parametrize("name", USD_PER_MTOK)
+    def test_plain_rates(self, name):
+        ref = CATALOG.resolve(name)
+        base = CATALOG.model(ref.provider_id, ref.model_id).prices.base
+        assert (base.input, base.cache_read, base.output) == tuple(map(Decimal, USD_PER_MTOK[name]))
+
+    @pytest.mark.parametrize("model", ["claude-haiku-4-5", "claude-sonnet-4-5", "claude-opus-4-5"])
+    def test_anthropic_cache_writes_cost_a_quarter_more_and_for_an_hour_double(self, model):
+        base = CATALOG.model("anthropic", model).prices.base
+        assert base.cache_write_5m == base.input * Decimal("1.25")
+        assert base.cache_write_1h == base.input * 2
+
+    @pytest.mark.parametrize("tokens, rate", [(199_999, "1.25"), (200_000, "2.5")])
+    def test_xai_bills_long_context_from_its_threshold_on(self, tokens, rate):
+        assert CATALOG.model("xai", "grok-4.3").prices.rates(input_tokens=tokens).input == Decimal(rate)
+
+    @pytest.mark.parametrize("tokens, rate", [(272_000, "2.5"), (272_001, "5")])
+    def test_openai_bills_long_context_above_its_threshold(self, tokens, rate):
+        assert CATALOG.model("openai", "gpt-5.4").prices.rates(input_tokens=tokens).input == Decimal(rate)
+
+    def test_flex_is_half_and_priority_double(self):
+        prices = CATALOG.model("openai", "gpt-5").prices
+        assert prices.rates(service_tier="flex").output == 5
+        assert prices.rates(service_tier="priority").output == 20
+
+
+def test_loading_needs_only_the_compiled_files():
+    code = (
+        "import sys; from ownkey.catalog import Catalog; Catalog.load();"
+        "print(sorted({'tomllib', 'genai_prices', 'pydantic', 'litellm'} & sys.modules.keys()))"
+    )
+    shared = str(Path(build.PACKAGE).parents[1])
+    run = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": shared}, capture_output=True, text=True)
+    assert run.stdout.strip() == "[]", run.stderr
