@@ -7,6 +7,14 @@ from typing import Any
 
 import pytest
 
+from ownkey.runtime.settings import (
+    BillingSettings,
+    InferenceSettings,
+    KeysSettings,
+    Settings,
+    UpkeepSettings,
+    ValidationSettings,
+)
 from tests.template.translation import FUNCTIONS, ROOT, logical_id, refs, resources, source, translated
 
 
@@ -42,34 +50,27 @@ def test_sizes(name: str, timeout_s: int, memory_mb: int, handler: str) -> None:
     assert "ReservedConcurrentExecutions" not in properties
 
 
-COMMON = {"LOG_LEVEL", "POWERTOOLS_SERVICE_NAME"}
+SETTINGS: dict[str, type[Settings]] = {
+    "inference": InferenceSettings,
+    "keys": KeysSettings,
+    "validation": ValidationSettings,
+    "billing": BillingSettings,
+    "upkeep": UpkeepSettings,
+}
+SET_BY_LAMBDA = {"AWS_REGION"}
+SET_LOCALLY_ALONE = {"OWNKEY_UPSTREAMS", "OWNKEY_ALLOWED_ORIGINS"}
+READ_BY_LAMBDA = {"AWS_LAMBDA_EXEC_WRAPPER"}
 
 
-@pytest.mark.parametrize(
-    "name, variables",
-    [
-        (
-            "inference",
-            "AWS_LAMBDA_EXEC_WRAPPER REGISTRY_TABLE HEALTH_TABLE RECORDS_TABLE CREDITS_TABLE VAULT_KEY_ID"
-            " MARGIN_PERCENT IMPORTED_GATEWAY_KEYS",
-        ),
-        (
-            "keys",
-            "REGISTRY_TABLE HEALTH_TABLE RECORDS_TABLE CREDITS_TABLE LEDGER_TABLE ROLLUPS_TABLE VAULT_KEY_ID"
-            " VALIDATION_FUNCTION USER_POOL_ID USER_POOL_CLIENT_ID SESSION_ISSUER JWKS_URL IMPORTED_GATEWAY_KEYS",
-        ),
-        ("validation", "REGISTRY_TABLE HEALTH_TABLE VAULT_KEY_ID"),
-        ("billing", "RECORDS_TABLE CREDITS_TABLE LEDGER_TABLE ROLLUPS_TABLE MARGIN_PERCENT"),
-        ("upkeep", "REGISTRY_TABLE RECORDS_TABLE CREDITS_TABLE"),
-    ],
-)
-def test_environment(name: str, variables: str) -> None:
-    assert environment(name).keys() == COMMON | set(variables.split())
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_environment_is_what_the_functions_settings_read(name: str) -> None:
+    read = set(SETTINGS[name].variables()) - SET_BY_LAMBDA - SET_LOCALLY_ALONE
+    assert environment(name).keys() - READ_BY_LAMBDA == read
 
 
 def test_what_only_the_local_stack_may_set_is_not_in_the_template() -> None:
     """They would send keys elsewhere: a base URL for a provider, an address exempt from the SSRF guard."""
-    for name in ("OWNKEY_UPSTREAMS", "OWNKEY_ALLOWED_ORIGINS", "AWS_ENDPOINT_URL"):
+    for name in (*SET_LOCALLY_ALONE, "AWS_ENDPOINT_URL"):
         assert name not in source()
 
 

@@ -164,6 +164,11 @@ def test_the_ledger_is_append_only() -> None:
     assert actions & WRITES == {"dynamodb:PutItem"}
 
 
+def test_no_permission_is_granted_twice() -> None:
+    granted = [(each.function, each.resource, action) for each in in_template() for action in each.actions]
+    assert len(granted) == len(set(granted))
+
+
 def test_nobody_deletes_a_record_or_scans_a_table() -> None:
     deleted_from = {each.resource for each in in_template() if "dynamodb:DeleteItem" in each.actions}
     assert deleted_from == {"RegistryTable", "CreditsTable"}
