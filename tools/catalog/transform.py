@@ -137,7 +137,7 @@ def complete(sheets: Sheets) -> Sheets:
 
     A rate that a tier or rung leaves out keeps its proportion to that side's plain rate (a batch at half price halves
     the price of its cache writes); a rung that a tier leaves out keeps the proportion of the tier to the standard one.
-    That is how providers word it, and where the price file names both, it agrees.
+    That is how providers word it; docs/decisions/0004-catalog.md has how well it predicts the rates that are named.
     """
     base = sheets.get(("", 0))
     if base is None:
