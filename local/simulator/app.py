@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Mapping
@@ -88,6 +89,13 @@ class Simulator:
         self.journal.clear()
         self.models = Models()
         self._cache = PromptCache()
+
+    async def settled(self, timeout_s: float = 5) -> list[Entry]:
+        """The journal once every request in it has ended. Raises TimeoutError."""
+        async with asyncio.timeout(timeout_s):
+            while any(entry.ended_ms is None for entry in self.journal.entries()):
+                await asyncio.sleep(0.005)
+        return self.journal.entries()
 
     async def start(self, port: int = 0, host: str = "127.0.0.1") -> Self:
         """Listen; port 0 takes a free one."""
@@ -219,11 +227,9 @@ def _delivered(call: Call, reply: Reply, behaviour: Behaviour) -> Reply:
 def _behaviour(call: Call, knobs: dict[str, Any]) -> Behaviour:
     """The behaviour, a directive that cannot be read being the caller's error."""
     try:
-        behaviour = Behaviour.of(knobs)
-        find(call.profile.dialect.refusals, behaviour.fail or "400")
+        return Behaviour.of(knobs)
     except ValueError as error:
         raise Refused(Refusal(400, "invalid_request_error", f"simulator: {error}")) from error
-    return behaviour
 
 
 def _instead(call: Call, behaviour: Behaviour) -> Reply:

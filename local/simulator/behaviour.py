@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from local.simulator.refusals import is_known
+
 DIRECTIVE = re.compile(r"\[\[sim:([^\]]*)\]\]")
 CUT_MODES = ("reset", "eof", "half_event", "end")
 
@@ -33,7 +35,7 @@ class Behaviour:
 
     # Pace.
     header_ms: int = 0  # before the response's headers
-    first_token_ms: int = 0  # after the headers, before the first content
+    first_token_ms: int = 0  # after the headers, before the first content (a whole answer: before its headers)
     delay_ms: int = 0  # between content chunks
     at_once: bool = False  # the whole stream in one write
     pings: int = 0  # further keep-alives (ping events, comments) before the first content
@@ -84,6 +86,8 @@ class Behaviour:
         behaviour = cls(**{name: _READERS[name](value) for name, value in knobs.items()})
         if behaviour.cut_mode not in CUT_MODES:
             raise ValueError(f"cut_mode is one of {', '.join(CUT_MODES)}")
+        if behaviour.fail is not None and not is_known(behaviour.fail):
+            raise ValueError("fail is a status from 400 to 599 or a kind of refusal")
         return behaviour
 
 

@@ -42,6 +42,7 @@ async def deliver(request: web.Request, reply: Reply, behaviour: Behaviour, entr
 async def _send_whole(
     request: web.Request, response: web.StreamResponse, reply: Whole, behaviour: Behaviour, entry: Entry
 ) -> str:
+    await asyncio.sleep(behaviour.first_token_ms / 1000)
     cut = behaviour.cut_after is not None
     body = reply.body[: len(reply.body) // 2] if cut else reply.body
     response.content_length = len(reply.body)

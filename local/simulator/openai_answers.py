@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterator
+from itertools import zip_longest
 from typing import Any
 
 from local.simulator.brain import Completion, ToolCall, Usage
@@ -60,11 +61,11 @@ def whole(exchange: Exchange) -> Whole:
 
 
 def stream(exchange: Exchange) -> Stream:
-    """The chat completion in chunks."""
+    """The chat completion in chunks; those of several choices come interleaved."""
     chunk_id = new_id()
     frames = [KEEP_ALIVE] * exchange.behaviour.pings
-    for index, completion in enumerate(exchange.completions):
-        frames += _choice_frames(exchange, chunk_id, index, completion)
+    choices = [_choice_frames(exchange, chunk_id, *each) for each in enumerate(exchange.completions)]
+    frames += [frame for abreast in zip_longest(*choices) for frame in abreast if frame is not None]
     usage = exchange.shown_usage
     if _asked(exchange).get("include_usage") and usage is not None:
         frames.append(Frame(_event(_chunk(exchange, chunk_id, [], _usage(usage)))))

@@ -126,16 +126,19 @@ ANTHROPIC: dict[str, Refusal] = {
 }
 
 
-def find(table: Mapping[str, Refusal], wanted: str) -> Refusal:
-    """The refusal of a kind (`no_quota`) or of a status (`429`: the first kind with it, or a plain one).
+def is_known(wanted: str) -> bool:
+    """Whether `wanted` is a kind of either vendor's refusals, or the status of an error."""
+    return wanted in OPENAI or wanted in ANTHROPIC or (wanted.isdigit() and 400 <= int(wanted) <= 599)
 
-    Raises ValueError for anything else.
+
+def find(table: Mapping[str, Refusal], wanted: str) -> Refusal:
+    """The refusal of a known kind (`no_quota`) or status (`429`: the first kind that has it, or a plain one).
+
+    A kind that only the other vendor has is answered by this one's refusal of the same status.
     """
     if wanted in table:
         return table[wanted]
-    if not wanted.isdigit() or not 400 <= int(wanted) <= 599:
-        raise ValueError(f"fail is a status from 400 to 599 or one of {', '.join(table)}")
-    status = int(wanted)
+    status = int(wanted) if wanted.isdigit() else (OPENAI | ANTHROPIC)[wanted].status
     plain = Refusal(status, "api_error", _phrase(status))
     return next((each for each in table.values() if each.status == status), plain)
 
