@@ -202,7 +202,6 @@ class Simulator:
         cache = dialect.cache_use(self._cache, f"{call.key} {model['id']}", prompt.segments)
         completions, usage = think(prompt, cache, behaviour)
         exchange = Exchange(
-            provider=call.provider,
             first_party=call.profile.vendor is not None,
             request_id=call.request_id,
             created_s=int(time.time()),

@@ -97,7 +97,9 @@ def _http_chunk(data: bytes) -> bytes:
 
 
 MODELS = whole(compact({"object": "list", "data": []}).encode())
-NOT_FOUND = whole(compact({"error": {"message": "Invalid URL", "type": "invalid_request_error"}}).encode(), b"404 X")
+NOT_FOUND = whole(
+    compact({"error": {"message": "Invalid URL", "type": "invalid_request_error"}}).encode(), b"404 Not Found"
+)
 LENGTH_REQUIRED = b"HTTP/1.1 411 Length Required\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -21,10 +21,10 @@ PAGE = b"<!DOCTYPE html><html><head><title>%s</title></head><body><h1>%s</h1></b
 class Exchange:
     """One request to the model and its answer, as both dialects render it.
 
-    `served` is the dated model behind the one asked for; `model` is its row (models.py).
+    `first_party`: OpenAI or Anthropic itself, whose answers have fields that a compatible provider's lack.
+    `model` is the row (models.py) of the model asked for.
     """
 
-    provider: str
     first_party: bool
     request_id: str
     created_s: int
@@ -87,8 +87,6 @@ class Stream:
 @dataclass(frozen=True, slots=True)
 class Silence:
     """No answer: the client waits until it gives up."""
-
-    headers: dict[str, str] = field(default_factory=dict)
 
 
 Reply = Whole | Stream | Silence
