@@ -39,8 +39,12 @@ def sealed_with(kms: FakeKms, binding: Binding, plain: dict[str, str]) -> Sealed
     return asyncio.run(Sealer(kms, KMS_KEY).seal(binding, secrets, now=NOW))
 
 
+def opener_of(kms: FakeKms) -> Opener:
+    return Opener(kms, on_open=lambda _: None)
+
+
 def opened(kms: FakeKms, binding: Binding, sealed: SealedSecret, opener: Opener | None = None) -> dict[str, str]:
-    fields = asyncio.run((opener or Opener(kms)).open(binding, sealed))
+    fields = asyncio.run((opener or opener_of(kms)).open(binding, sealed))
     return {name: secret.reveal() for name, secret in fields.items()}
 
 
@@ -98,7 +102,7 @@ def test_any_changed_byte_is_refused(data: st.DataObject, binding: Binding, fiel
     intact: bytes = getattr(sealed, field)
     at = data.draw(st.integers(0, len(intact) - 1))
     altered = intact[:at] + bytes([intact[at] ^ flip]) + intact[at + 1 :]
-    opener = Opener(kms)
+    opener = opener_of(kms)
     if warm:
         opened(kms, binding, sealed, opener)
     with pytest.raises(CredentialUndecryptable):

@@ -22,6 +22,10 @@ BINDING = Binding("acme", "openai", "cred_1", 1, "https://api.openai.com/v1")
 KEY = "sk-proj-0123456789abcdefghijABCD"
 
 
+def ignore(_: Secret) -> None:
+    """The process's own scrubber stays clean of the tests' secrets."""
+
+
 class Clock:
     def __init__(self) -> None:
         self.now_s = 1000.0
@@ -52,7 +56,7 @@ async def seal(kms: FakeKms, binding: Binding = BINDING) -> SealedSecret:
 
 async def test_a_warm_opener_asks_kms_nothing() -> None:
     kms = FakeKms()
-    sealed, opener = await seal(kms), Opener(kms)
+    sealed, opener = await seal(kms), Opener(kms, on_open=ignore)
     for _ in range(5):
         assert (await opener.open(BINDING, sealed))["key"].reveal() == KEY
     assert kms.opened == 1
@@ -60,7 +64,7 @@ async def test_a_warm_opener_asks_kms_nothing() -> None:
 
 async def test_a_data_key_is_forgotten_after_its_time() -> None:
     kms, clock = FakeKms(), Clock()
-    sealed, opener = await seal(kms), Opener(kms, monotonic=clock)
+    sealed, opener = await seal(kms), Opener(kms, on_open=ignore, monotonic=clock)
     await opener.open(BINDING, sealed)
     clock.now_s += CACHE_S - 1
     await opener.open(BINDING, sealed)
@@ -72,7 +76,7 @@ async def test_a_data_key_is_forgotten_after_its_time() -> None:
 
 async def test_rotation_is_another_key_in_the_cache() -> None:
     kms = FakeKms()
-    opener = Opener(kms)
+    opener = Opener(kms, on_open=ignore)
     second = replace(BINDING, version=2)
     rotated = await Sealer(kms, KMS_KEY).seal(second, {"key": Secret("sk-new")}, now=NOW)
     first = await seal(kms)
@@ -84,7 +88,7 @@ async def test_rotation_is_another_key_in_the_cache() -> None:
 
 async def test_those_who_ask_at_once_share_one_call() -> None:
     kms = SlowKms()
-    sealed, opener = await seal(kms), Opener(kms)
+    sealed, opener = await seal(kms), Opener(kms, on_open=ignore)
     asking = [asyncio.create_task(opener.open(BINDING, sealed)) for _ in range(10)]
     await asyncio.sleep(0)
     kms.go.set()
@@ -94,7 +98,7 @@ async def test_those_who_ask_at_once_share_one_call() -> None:
 
 async def test_one_who_gives_up_does_not_take_the_others_along() -> None:
     kms = SlowKms()
-    sealed, opener = await seal(kms), Opener(kms)
+    sealed, opener = await seal(kms), Opener(kms, on_open=ignore)
     gone, staying = (asyncio.create_task(opener.open(BINDING, sealed)) for _ in range(2))
     await asyncio.sleep(0)
     gone.cancel()
@@ -106,7 +110,7 @@ async def test_one_who_gives_up_does_not_take_the_others_along() -> None:
 
 async def test_a_failure_is_not_remembered() -> None:
     kms = SlowKms()
-    sealed, opener = await seal(kms), Opener(kms)
+    sealed, opener = await seal(kms), Opener(kms, on_open=ignore)
     kms.go.set()
     kms.failure = VaultUnavailable("KMS did not answer.")
     with pytest.raises(VaultUnavailable):
@@ -117,7 +121,7 @@ async def test_a_failure_is_not_remembered() -> None:
 
 async def test_the_cache_is_bounded_and_drops_the_least_used() -> None:
     kms = FakeKms()
-    opener = Opener(kms)
+    opener = Opener(kms, on_open=ignore)
     bindings = [replace(BINDING, credential_id=f"cred_{n}") for n in range(CACHED_KEYS + 1)]
     sealed = [await seal(kms, binding) for binding in bindings]
     for binding, secret in zip(bindings[:-1], sealed[:-1], strict=True):
@@ -136,12 +140,12 @@ async def test_a_swapped_data_key_meets_the_commitment() -> None:
     kms = FakeKms()
     one, other = await seal(kms), await seal(kms)
     with pytest.raises(CredentialUndecryptable, match="data key"):
-        await Opener(kms).open(BINDING, replace(one, wrapped_key=other.wrapped_key))
+        await Opener(kms, on_open=ignore).open(BINDING, replace(one, wrapped_key=other.wrapped_key))
 
 
 async def test_nothing_secret_is_in_the_vaults_representations() -> None:
     kms = FakeKms()
-    sealed, opener = await seal(kms), Opener(kms)
+    sealed, opener = await seal(kms), Opener(kms, on_open=ignore)
     fields = await opener.open(BINDING, sealed)
     data_key = await kms.generate_data_key(KMS_KEY, BINDING.encryption_context())
     for shown in (repr(fields), repr(sealed), repr(list(opener._cached.values())), repr(data_key)):
@@ -151,15 +155,26 @@ async def test_nothing_secret_is_in_the_vaults_representations() -> None:
     assert repr(cached.encryption_key) not in repr(cached)
 
 
+async def test_every_opened_secret_is_told_to_the_scrubber() -> None:
+    kms, told = FakeKms(), []
+    fields = {"key": Secret("sk-one"), "secret": Secret("two")}
+    sealed = await Sealer(kms, KMS_KEY).seal(BINDING, fields, now=NOW)
+    opener = Opener(kms, on_open=told.append)
+    for _ in range(2):  # warm too: the scrubber may have forgotten it meanwhile
+        await opener.open(BINDING, sealed)
+        assert told == [Secret("sk-one"), Secret("two")]
+        told.clear()
+
+
 async def test_against_aws_kms(tables: Tables) -> None:
     """The same through signed calls: KMS itself refuses another context."""
     kms = Kms(tables.aws)
     sealed = await Sealer(kms, tables.kms_key_id).seal(BINDING, {"key": Secret(KEY)}, now=NOW)
     assert sealed.kms_key_id == tables.kms_key_id
-    assert (await Opener(kms).open(BINDING, sealed))["key"].reveal() == KEY
+    assert (await Opener(kms, on_open=ignore).open(BINDING, sealed))["key"].reveal() == KEY
     for changed in (
         replace(BINDING, account_id="other"),
         replace(BINDING, destination="https://evil.example"),
     ):
         with pytest.raises(CredentialUndecryptable, match="KMS"):
-            await Opener(kms).open(changed, sealed)
+            await Opener(kms, on_open=ignore).open(changed, sealed)

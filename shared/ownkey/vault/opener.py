@@ -11,6 +11,7 @@ from hashlib import sha256
 
 from ownkey.domain.credentials import Binding, SealedSecret
 from ownkey.domain.errors import CredentialUndecryptable
+from ownkey.domain.scrub import register
 from ownkey.domain.secrets import Secret
 from ownkey.store.kms import Kms
 from ownkey.vault import envelope
@@ -33,10 +34,20 @@ class Opener:
 
     The cache holds derived data keys, never a secret, under the credential, its version and a digest of everything
     that was sealed: another row's bytes, or another binding, can never meet a cached key.
+
+    Args:
+        on_open: Told of every secret that is opened, so that it can be kept out of logs and answers.
     """
 
-    def __init__(self, kms: Kms, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        kms: Kms,
+        *,
+        on_open: Callable[[Secret], None] = register,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._kms = kms
+        self._on_open = on_open
         self._monotonic = monotonic
         self._cached: OrderedDict[_CacheKey, _CachedKey] = OrderedDict()
         self._unwrapping: dict[_CacheKey, asyncio.Task[bytes]] = {}
@@ -58,7 +69,10 @@ class Opener:
             encryption_key = cached.encryption_key
         else:
             encryption_key = await self._unwrap_once(at, binding, sealed)
-        return envelope.decrypt(encryption_key, binding, sealed.nonce, sealed.ciphertext)
+        fields = envelope.decrypt(encryption_key, binding, sealed.nonce, sealed.ciphertext)
+        for secret in fields.values():
+            self._on_open(secret)
+        return fields
 
     async def _unwrap_once(self, at: _CacheKey, binding: Binding, sealed: SealedSecret) -> bytes:
         """Requests that meet an unknown key at the same time share one call to KMS, whoever of them gives up."""
