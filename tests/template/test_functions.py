@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -162,3 +163,20 @@ def test_upkeep_runs_every_minute_and_a_failed_run_is_not_repeated() -> None:
     assert target["RetryPolicy"]["MaximumRetryAttempts"] == 0
     (invocations,) = resources("AWS::Lambda::EventInvokeConfig").values()
     assert invocations["MaximumRetryAttempts"] == 0
+
+
+# ---------------------------------------------------------------- the page that explains it
+
+
+def test_the_deploy_page_names_every_parameter_with_its_default_and_every_output() -> None:
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    cells = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| (–|(?:`\w+`(?:, )?)+) \|", page, re.MULTILINE)
+    documented = {
+        name: default.strip("`")
+        for names, defaults in cells
+        for name, default in zip(re.findall(r"\w+", names), defaults.split(", "), strict=True)
+    }
+    parameters = translated()["Parameters"].items()
+    assert documented == {name: str(each.get("Default", "–")) for name, each in parameters}
+    for output in translated()["Outputs"]:
+        assert f"`{output}`" in page
