@@ -1,0 +1,1 @@
+"""The local stack: the deployment that `template.yaml` describes, on one machine, without AWS and without Docker."""

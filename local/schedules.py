@@ -1,0 +1,120 @@
+"""Schedules: `rate(...)` and `cron(...)`, in UTC, fired into functions as EventBridge does."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from local.deployment import Schedule
+from local.functions import Functions
+from local.intrinsics import TemplateError
+from local.invocation import FunctionError, Throttled
+
+_log = logging.getLogger(__name__)
+
+_RATE = re.compile(r"^rate\((\d+) (minute|hour|day)s?\)$")
+_CRON = re.compile(r"^cron\((\S+) (\S+) (\S+) (\S+) (\S+) (\S+)\)$")
+_RANGE = re.compile(r"^(?:\*|(\w+)(?:-(\w+))?)(?:/(\d+))?$")
+_MONTH_NAMES = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC"
+_DAY_NAMES = "SUN MON TUE WED THU FRI SAT"
+_MONTHS = {name: n for n, name in enumerate(_MONTH_NAMES.split(), 1)}
+_DAYS = {name: n for n, name in enumerate(_DAY_NAMES.split(), 1)}
+_CRON_FIELDS: Sequence[tuple[int, int, Mapping[str, int]]] = (
+    (0, 59, {}),
+    (0, 23, {}),
+    (1, 31, {}),
+    (1, 12, _MONTHS),
+    (1, 7, _DAYS),
+    (1970, 2199, {}),
+)
+_SEARCHED_MINUTES = 366 * 24 * 60
+
+
+def next_time(expression: str, after: datetime) -> datetime:
+    """When the schedule fires next after `after` (UTC): a rate that long from then, a cron at the full minute.
+
+    Raises:
+        TemplateError: the expression is not one that is known here, or never comes true.
+    """
+    if rate := _RATE.match(expression):
+        return after + timedelta(**{rate[2] + "s": int(rate[1])})
+    cron = _CRON.match(expression)
+    if cron is None:
+        raise TemplateError(f"The local stack does not know the schedule {expression}.")
+    wanted = [_values(field, *rule) for field, rule in zip(cron.groups(), _CRON_FIELDS, strict=True)]
+    at = after.replace(second=0, microsecond=0)
+    for _ in range(_SEARCHED_MINUTES):
+        at += timedelta(minutes=1)
+        weekday = at.isoweekday() % 7 + 1  # Sunday is 1.
+        fields = (at.minute, at.hour, at.day, at.month, weekday, at.year)
+        if all(value in values for value, values in zip(fields, wanted, strict=True)):
+            return at
+    raise TemplateError(f"The schedule {expression} does not come true within a year.")
+
+
+def _values(field: str, low: int, high: int, names: Mapping[str, int]) -> frozenset[int]:
+    """The numbers that a cron field stands for: `*`, `?`, numbers or names, ranges, steps, lists of them."""
+
+    def number(text: str) -> int:
+        return names[text.upper()] if text.upper() in names else int(text)
+
+    if field in ("*", "?"):
+        return frozenset(range(low, high + 1))
+    values: set[int] = set()
+    for part in field.split(","):
+        match = _RANGE.match(part)
+        if match is None:
+            raise TemplateError(f"The local stack does not know {field} in a cron expression.")
+        first, last, step = match.groups()
+        start = number(first) if first else low
+        end = number(last) if last else start if first and not step else high
+        values.update(range(start, end + 1, int(step or 1)))
+    return frozenset(values)
+
+
+class Scheduler:
+    """Fires schedules. What a function makes of its event is logged only."""
+
+    def __init__(self, functions: Functions, *, region: str, account_id: str) -> None:
+        self._functions = functions
+        self._region = region
+        self._account_id = account_id
+
+    async def run(self, schedule: Schedule) -> None:
+        """Fires the schedule at its times until cancelled."""
+        while True:
+            now = datetime.now(UTC)
+            await asyncio.sleep((next_time(schedule.expression, now) - now).total_seconds())
+            try:
+                await self.fire(schedule)
+            except Throttled:
+                _log.warning("%s: %s is throttled", schedule.id, schedule.function_id)
+
+    async def fire(self, schedule: Schedule, payload: Any = None) -> bytes | FunctionError:
+        """Fires the schedule now, with `payload` instead of its own if given; what the function answered."""
+        event = payload if payload is not None else schedule.payload
+        if event is None:
+            event = self._event(schedule)
+        result = await self._functions.invoke(schedule.function_id, json.dumps(event).encode())
+        if isinstance(result, FunctionError):
+            _log.warning("%s: %s failed: %s", schedule.id, schedule.function_id, result.type)
+        return result
+
+    def _event(self, schedule: Schedule) -> dict[str, Any]:
+        return {
+            "version": "0",
+            "id": str(uuid.uuid4()),
+            "detail-type": "Scheduled Event",
+            "source": "aws.events",
+            "account": self._account_id,
+            "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "region": self._region,
+            "resources": [f"arn:aws:events:{self._region}:{self._account_id}:rule/{schedule.name}"],
+            "detail": {},
+        }
