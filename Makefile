@@ -52,8 +52,7 @@ pytest: setup
 	$(BIN)/python -m pytest -m "not proof" $(ARGS)
 
 proof: setup ## The long proofs; their report is kept in docs/proof.md
-	$(BIN)/python -m pytest -m proof $(ARGS)
-	$(BIN)/python -m tools.proof
+	$(BIN)/python -m pytest -m proof --timeout 3600 --proof-report docs/proof.md $(ARGS)
 
 bench: .venv/installed ## Measure Ownkey beside a peer in one run; the report is kept in docs/bench.md
 	$(BIN)/python -m bench $(ARGS)

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
 from ownkey.store.aws import AwsClient
 from tests.support.aws import Tables, create_tables, environ
+from tests.support.proof import ProofReport
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--proof-report FILE`: what `make proof` keeps."""
+    parser.addoption("--proof-report", type=Path, default=None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Turns the report on where it is asked for."""
+    if path := config.getoption("--proof-report"):
+        config.pluginmanager.register(ProofReport(path))
 
 
 @pytest.fixture(autouse=True)
