@@ -285,9 +285,11 @@ async def fake_runtime_api(**options: Any) -> AsyncIterator[FakeRuntimeApi]:
         yield api
     finally:
         server.close()
-        for task in connections:
-            task.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
+        api.restored.set()
+        for writer in list(api._writers):
+            writer.transport.abort()
+        if connections:
+            await asyncio.wait(connections, timeout=_WAIT_S)
 
 
 @asynccontextmanager

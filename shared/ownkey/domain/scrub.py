@@ -2,8 +2,9 @@ r"""Removes secrets from text: the last line of defence before a log line, a res
 
 Two nets, because neither alone is tight:
 
-1. **Live secrets.** Whoever opens a secret registers it. Every run of 8 or more of its bytes is then cut out: plain,
-   JSON-escaped once or twice, URL-encoded, or inside base64 at any alignment. Cut-off heads and tails are runs too.
+1. **Live secrets.** Whoever opens a secret registers it. Every run of 8 or more of its bytes is then cut out, but
+   for a public head such as `sk-proj-`: plain, JSON-escaped once or twice, URL-encoded, or inside base64 at any
+   alignment. What is left of a secret that was cut off somewhere is a run too.
 2. **Patterns** of well-known formats, for secrets nobody registered: provider and gateway keys, bearer tokens, AWS
    keys, private keys, and long values behind names such as `api_key`.
 
@@ -11,14 +12,13 @@ How the first net stays cheap: each form of each secret is indexed by its 4-byte
 as consecutive 4-byte words, of which any run of 7 bytes covers one in full, so one set operation in C decides that a
 line is clean, however many secrets are live. Only a line that shares a word is looked at byte by byte.
 
-The cuts never split a JSON escape: a JSON text stays one.
+The cuts never split a JSON escape: a JSON text stays one (a secret that has quotes in it may match its punctuation).
 """
 
 from __future__ import annotations
 
 import re
 from base64 import b64encode
-from itertools import repeat
 from json import dumps
 from typing import NamedTuple
 from urllib.parse import quote, quote_plus
@@ -30,6 +30,8 @@ MIN_RUN_BYTES = 8
 """Shorter runs are left alone: masks show up to 4 + 4 characters of a key. Shorter secrets are not taken."""
 
 _MIN_SECRET_PART_BYTES = 4
+_MIN_TAIL_BYTES = 16
+"""What must follow a public head; or else what looks like one is half of the secret."""
 _WORD_BYTES = 4
 _MAX_INDEXED_BYTES = 131_072
 """Of all forms together, about 100 bytes of memory each: some 400 provider keys, or 8 RSA private keys."""
@@ -39,7 +41,6 @@ _PUBLIC_HEAD = re.compile(
     rb"|-----BEGIN [A-Z0-9 ]+-----"
     rb"|(?:[a-z]{2,6}[0-9]?[-_])(?:[a-z]{2,8}[0-9]{0,2}[-_]){0,2}"  # sk-, sk-proj-, sk-ant-api03-, gsk_
 )
-_BACKSLASH = ord("\\")
 
 
 class _Form(NamedTuple):
@@ -59,7 +60,7 @@ class Scrubber:
     def __init__(self, max_indexed_bytes: int = _MAX_INDEXED_BYTES) -> None:
         self._max_indexed_bytes = max_indexed_bytes
         self._live: dict[str, list[_Form]] = {}
-        self._index: dict[int, _Form] = {}
+        self._index: dict[int, list[_Form]] = {}
         self._indexed_bytes = 0
 
     def register(self, secret: Secret | str) -> None:
@@ -100,10 +101,11 @@ class Scrubber:
         parts: list[bytes] = []
         done = 0
         for number, word in enumerate(_words(raw)):
-            form = self._index.get(word)
-            if form is None or number * _WORD_BYTES < done:
+            at = number * _WORD_BYTES
+            forms = self._index.get(word)
+            if forms is None or at < done:
                 continue
-            start, stop = _whole_escapes(raw, *_longest_run(raw, number * _WORD_BYTES, form))
+            start, stop = _whole_escapes(raw, *max((_run(raw, at, form) for form in forms), key=_length))
             if start < stop:
                 parts += raw[done : max(start, done)], REPLACEMENT.encode()
                 done = stop
@@ -112,8 +114,11 @@ class Scrubber:
     def _add(self, forms: list[_Form]) -> None:
         for form in forms:
             self._indexed_bytes += len(form.data)
-            for offset in range(_WORD_BYTES):
-                self._index.update(zip(_words(form.data[offset:]), repeat(form), strict=False))
+            # Words that lie in the public head alone are in no run that gives something away.
+            first = max(0, form.public_bytes - _WORD_BYTES + 1)
+            for offset in range(first, first + _WORD_BYTES):
+                for word in _words(form.data[offset:]):
+                    self._index.setdefault(word, []).append(form)
 
     def _forget_older_half(self) -> None:
         while self._indexed_bytes > self._max_indexed_bytes // 2 and len(self._live) > 1:
@@ -144,11 +149,12 @@ def _forms(secret: str) -> list[_Form]:
     )
     plain = dict.fromkeys(text.encode("utf-8", "surrogatepass") for text in texts)
     encoded = dict.fromkeys(form for shift in range(3) for form in _inside_base64(next(iter(plain)), shift))
-    heads = {data: _PUBLIC_HEAD.match(data) for data in plain}
-    return [
-        *(_Form(data, head.end() if head else 0) for data, head in heads.items()),
-        *(_Form(data, 0) for data in encoded),
-    ]
+    return [*(_Form(data, _public_bytes(data)) for data in plain), *(_Form(data, 0) for data in encoded)]
+
+
+def _public_bytes(data: bytes) -> int:
+    head = _PUBLIC_HEAD.match(data)
+    return head.end() if head and len(data) - head.end() >= _MIN_TAIL_BYTES else 0
 
 
 def _inside_base64(raw: bytes, shift: int) -> tuple[bytes, bytes]:
@@ -157,7 +163,7 @@ def _inside_base64(raw: bytes, shift: int) -> tuple[bytes, bytes]:
     return text, text.translate(bytes.maketrans(b"+/", b"-_"))
 
 
-def _longest_run(raw: bytes, at: int, form: _Form) -> tuple[int, int]:
+def _run(raw: bytes, at: int, form: _Form) -> tuple[int, int]:
     """The longest run of the form around the word at `raw[at]`, as [start, stop); empty where it gives nothing away."""
     best = (at, at)
     data = form.data
@@ -166,10 +172,14 @@ def _longest_run(raw: bytes, at: int, form: _Form) -> tuple[int, int]:
         before = _common(raw[:at][::-1], data[:found][::-1])
         after = _common(raw[at:], data[found:])
         secret_part = found + after - max(found - before, form.public_bytes)
-        if secret_part >= _MIN_SECRET_PART_BYTES and before + after >= max(MIN_RUN_BYTES, best[1] - best[0]):
-            best = (at - before, at + after)
+        if secret_part >= _MIN_SECRET_PART_BYTES and before + after >= MIN_RUN_BYTES:
+            best = max(best, (at - before, at + after), key=_length)
         found = data.find(raw[at : at + _WORD_BYTES], found + 1)
     return best
+
+
+def _length(run: tuple[int, int]) -> int:
+    return run[1] - run[0]
 
 
 def _common(a: bytes, b: bytes) -> int:
@@ -178,12 +188,20 @@ def _common(a: bytes, b: bytes) -> int:
 
 
 def _whole_escapes(raw: bytes, start: int, stop: int) -> tuple[int, int]:
-    r"""The run without the second half of an escape at its start or the first half of one at its end."""
-    while 0 < start < stop and raw[start - 1] == _BACKSLASH:
-        start += 1
-    while start < stop < len(raw) and raw[stop - 1] == _BACKSLASH:
-        stop -= 1
-    return start, stop
+    """The run without the JSON escapes that reach over its edges."""
+    _, after = _escape_over(raw, start)
+    before, _ = _escape_over(raw, stop)
+    return after, before
+
+
+def _escape_over(raw: bytes, at: int) -> tuple[int, int]:
+    r"""Where the JSON escape (`\n`, `\u00e9`) that has `at` inside it begins and ends; `at` twice if none has."""
+    for begin in range(max(0, at - 5), at):
+        backslashes = begin + 1 - len(raw[: begin + 1].rstrip(b"\\"))
+        end = begin + (6 if raw[begin + 1 : begin + 2] == b"u" else 2)
+        if backslashes % 2 and end > at:
+            return begin, end
+    return at, at
 
 
 # A word begins: after anything but a letter or digit, or after an escape such as the \n of a JSON text.
@@ -204,8 +222,8 @@ _FORMATS = (
     ("asia", re.compile(r"ASIA[A-Z0-9]{12,}")),
     ("eyj", re.compile(r"eyJ[A-Za-z0-9_-]{8,4096}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?")),
     ("private key-----", re.compile(_PRIVATE_KEY)),
-    ("bearer", re.compile(rf"\bbearer{_SCHEME_VALUE}", re.IGNORECASE)),
-    ("basic", re.compile(rf"\bbasic{_SCHEME_VALUE}", re.IGNORECASE)),
+    ("bearer", re.compile(rf"{_BEGIN}bearer{_SCHEME_VALUE}", re.IGNORECASE)),
+    ("basic", re.compile(rf"{_BEGIN}basic{_SCHEME_VALUE}", re.IGNORECASE)),
 )
 """(lower-case text without which the pattern need not be tried, pattern): `in` costs a fraction of a search."""
 
