@@ -71,3 +71,28 @@ class GatewayKeys(RegistryTable):
             )
         )
         return await self.gateway_key(account_id, key_id)
+
+    async def update_gateway_key(self, key: GatewayKey) -> None:
+        """Changes what may change of a key: alias, expiry, cost mode. The next request goes by it.
+
+        Raises:
+            NotFound: there is no such key.
+        """
+        values = {":alias": key.alias, ":mode": key.usage_cost_mode}
+        expression = "SET alias = :alias, usage_cost_mode = :mode"
+        if key.expires_at is None:
+            expression += " REMOVE expires_at"
+        else:
+            expression += ", expires_at = :expires_at"
+            values[":expires_at"] = key.expires_at
+        try:
+            await self._db.write(
+                Update(
+                    self._key(keys.gateway_key(key.digest), keys.GATEWAY_KEY_SK),
+                    expression,
+                    condition="attribute_exists(pk)",
+                    values=values,
+                )
+            )
+        except ConditionFailed as e:
+            raise NotFound(f"There is no gateway key {key.id}.") from e

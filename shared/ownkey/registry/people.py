@@ -9,7 +9,7 @@ from ownkey.domain.errors import Conflict, NotFound
 from ownkey.registry import items
 from ownkey.registry.table import RegistryTable
 from ownkey.store import keys
-from ownkey.store.dynamodb import Check, ConditionFailed, Put, Update
+from ownkey.store.dynamodb import Check, ConditionFailed, Delete, Put, Update
 
 
 class People(RegistryTable):
@@ -110,6 +110,23 @@ class People(RegistryTable):
             )
         except ConditionFailed as e:
             raise NotFound(f"There is no account {member.account_id}.") from e
+
+    async def remove_member(self, account_id: str, user_id: str) -> None:
+        """Ends a membership; the person stays in the user pool.
+
+        Raises:
+            NotFound: the user is no member.
+        """
+        at = self._key(keys.members_of(account_id), user_id)
+        try:
+            await self._db.transact(
+                [
+                    Delete(at, condition="attribute_exists(pk)"),
+                    Delete(self._key(keys.accounts_of_user(user_id), account_id)),
+                ]
+            )
+        except ConditionFailed as e:
+            raise NotFound("There is no such member in the account.") from e
 
     async def members(self, account_id: str) -> list[Member]:
         """The account's members, by e-mail."""

@@ -66,7 +66,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderReach(Settings):
-    """What a function has that sends keys to providers. Both are for local stacks: no deployed function has them."""
+    """What a function has that knows where providers are. Both are for local stacks: no deployed function has them."""
 
     ownkey_upstreams: Upstreams = field(default_factory=lambda: MappingProxyType({}))
     ownkey_allowed_origins: tuple[str, ...] = ()
@@ -89,8 +89,8 @@ class InferenceSettings(ProviderReach):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeysSettings(Settings):
-    """`keys`: the management API."""
+class KeysSettings(ProviderReach):
+    """`keys`: the management API. It sends no key anywhere, but writes down where each may be sent."""
 
     registry_table: str
     health_table: str

@@ -1,0 +1,49 @@
+"""`keys`: the management API behind API Gateway. It can seal a provider key and can open none."""
+
+import asyncio
+import os
+
+from mangum import Mangum
+
+from ownkey.catalog import Catalog
+from ownkey.http.management import ManagementDeps, create_management_app
+from ownkey.http.management.user_pool import UserPool
+from ownkey.http.management.validation import ValidationFunction
+from ownkey.http.sessions import Sessions, SigningKeys
+from ownkey.ledger.records import Records
+from ownkey.ledger.rollups import Rollups
+from ownkey.ledger.statements import Statements
+from ownkey.registry import Registry
+from ownkey.runtime import logs
+from ownkey.runtime.settings import KeysSettings
+from ownkey.store.aws import AwsClient
+from ownkey.store.dynamodb import DynamoDb
+from ownkey.store.functions import Functions
+from ownkey.store.kms import Kms
+from ownkey.upstream import UrlPolicy
+from ownkey.vault import Sealer
+
+settings = KeysSettings.from_env(os.environ)
+logger = logs.configure(settings.powertools_service_name, settings.log_level)
+aws = AwsClient(settings.aws_region)
+db = DynamoDb(aws)
+app = create_management_app(
+    ManagementDeps(
+        registry=Registry(db, settings.registry_table),
+        catalog=Catalog.load(settings.ownkey_upstreams),
+        sealer=Sealer(Kms(aws), settings.vault_key_id),
+        validation=ValidationFunction(Functions(aws), settings.validation_function),
+        sessions=Sessions(
+            SigningKeys(settings.jwks_url), issuer=settings.session_issuer, client_id=settings.user_pool_client_id
+        ),
+        user_pool=UserPool(aws, settings.user_pool_id),
+        records=Records(db, settings.records_table),
+        rollups=Rollups(db, settings.rollups_table),
+        statements=Statements(db, settings.credits_table, settings.ledger_table),
+        url_policy=UrlPolicy(settings.ownkey_allowed_origins),
+        imported_gateway_keys=settings.imported_gateway_keys,
+    )
+)
+# Mangum runs each event on the current loop: one for the environment's life, to which the connections belong.
+asyncio.set_event_loop(asyncio.new_event_loop())
+handler = Mangum(app, lifespan="off")

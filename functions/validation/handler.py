@@ -1,0 +1,34 @@
+"""`validation`: opens a sealed candidate and asks its provider, once, whether the key works."""
+
+import asyncio
+import os
+from typing import Any
+
+from ownkey.catalog import Catalog
+from ownkey.runtime import logs
+from ownkey.runtime.settings import ValidationSettings
+from ownkey.store.aws import AwsClient
+from ownkey.store.kms import Kms
+from ownkey.upstream import Upstream, UrlPolicy
+from ownkey.validation import Candidate
+from ownkey.validation.validator import Validator
+from ownkey.vault import Opener
+
+settings = ValidationSettings.from_env(os.environ)
+logger = logs.configure(settings.powertools_service_name, settings.log_level)
+validator = Validator(
+    Opener(Kms(AwsClient(settings.aws_region))),
+    Upstream(UrlPolicy(settings.ownkey_allowed_origins)),
+    Catalog.load(settings.ownkey_upstreams),
+)
+# One event loop for the environment's life: the connections belong to it.
+loop = asyncio.Runner()
+
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """One finding. The event is ciphertext, the answer a verdict: nothing in either is secret."""
+    candidate = Candidate.from_json(event)
+    finding = loop.run(validator.validate(candidate))
+    asked = {"account_id": candidate.binding.account_id, "provider": candidate.binding.provider_id}
+    logger.info("validated", extra={**asked, "verdict": finding.verdict.value, "provider_status": finding.status})
+    return finding.to_json()

@@ -1,0 +1,137 @@
+"""The management API as an ASGI application."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ownkey.catalog import Catalog
+from ownkey.domain import ids
+from ownkey.http.management import accounts, byok, errors, gateway_keys, usage
+from ownkey.http.management.access import Access
+from ownkey.http.management.credentials import CredentialDesk, ValidationPort
+from ownkey.http.management.provider_keys import ProviderKeysDesk
+from ownkey.http.management.user_pool import UserPool
+from ownkey.http.sessions import Session, Sessions
+from ownkey.ledger.records import Records
+from ownkey.ledger.rollups import Rollups
+from ownkey.ledger.statements import Statements
+from ownkey.registry import Registry
+from ownkey.upstream import UrlPolicy
+from ownkey.vault import Sealer
+
+_log = logging.getLogger(__name__)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManagementDeps:
+    """What the management API works with. There is no `Opener` in it."""
+
+    registry: Registry
+    catalog: Catalog
+    sealer: Sealer
+    validation: ValidationPort
+    sessions: Sessions
+    user_pool: UserPool
+    records: Records
+    rollups: Rollups
+    statements: Statements
+    url_policy: UrlPolicy
+    imported_gateway_keys: bool = False
+    """Whether gateway keys of a foreign format may be taken over."""
+    now: Callable[[], datetime] = _now
+
+
+def create_management_app(deps: ManagementDeps) -> FastAPI:
+    """All routes under /api."""
+    app = FastAPI(
+        title="Ownkey management",
+        # The schema is not served yet: it would describe FastAPI's own 422, which this API never answers.
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        strict_content_type=False,
+    )
+    access = Access(deps.registry)
+    desk = CredentialDesk(deps.registry, deps.catalog, deps.sealer, deps.validation, deps.url_policy, deps.now)
+    provider_keys = ProviderKeysDesk(deps.registry, desk)
+    app.include_router(byok.routes(access, desk, provider_keys, deps.catalog))
+    app.include_router(gateway_keys.routes(access, deps.registry, deps.now, allow_foreign=deps.imported_gateway_keys))
+    app.include_router(accounts.routes(access, deps.registry, deps.user_pool, deps.records, deps.now))
+    app.include_router(usage.routes(access, deps.records, deps.rollups, deps.statements, deps.now))
+    errors.install(app)
+    app.add_middleware(Envelope, sessions=deps.sessions)
+    return app
+
+
+class Envelope:
+    """Around every request: its id, the headers of every answer, one line of audit, an answer to any failure.
+
+    The session is checked here, before a body is read or a path looked up: strangers learn nothing of either.
+    """
+
+    def __init__(self, app: ASGIApp, sessions: Sessions) -> None:
+        self._app = app
+        self._sessions = sessions
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id, began_s, status = ids.new_id(ids.REQUEST), time.monotonic(), 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Ownkey-Request-Id"] = headers["x-request-id"] = request_id
+                headers["Cache-Control"] = "no-store"
+                headers["Vary"] = "Authorization"
+            await send(message)
+
+        state = scope.setdefault("state", {})
+        try:
+            state["session"] = await self._sessions.check(Headers(scope=scope).get("authorization"))
+            await self._app(scope, receive, send_with_headers)
+        except Exception as e:  # noqa: BLE001 - the last stop: answered, logged, and the environment lives on
+            if status == 0:
+                await errors.render(Request(scope), e)(scope, receive, send_with_headers)
+            else:
+                _log.error("failed after the answer had begun", exc_info=e)
+        _audit(scope, request_id, status, time.monotonic() - began_s)
+
+
+def _audit(scope: Scope, request_id: str, status: int, took_s: float) -> None:
+    """Who did what to which account. The route's template, not its path; no header, no body."""
+    state: dict[str, Any] = scope["state"]
+    session: Session | None = state.get("session")
+    _log.info(
+        "management",
+        extra={
+            "request_id": request_id,
+            "method": scope["method"],
+            "route": getattr(scope.get("route"), "path", None),
+            # What a path names is logged where it was found to be something: else it is whatever was pasted there.
+            "target": (scope.get("path_params") or None) if status < 400 else None,
+            "user_id": session and session.user_id,
+            "account_id": state.get("account_id"),
+            "status": status,
+            "took_ms": round(took_s * 1000),
+        },
+    )

@@ -1,0 +1,180 @@
+"""`PATCH /api/auth`: the provider keys of one gateway key, one for each provider, set and cleared together.
+
+```
+named provider     this gateway key's credentials for it      afterwards
+───────────────    ──────────────────────────────────────     ──────────────────────────────────────────────────────
+a key              none                                        a new one, for this gateway key alone
+                   one of its own                              that one, rotated in place, at the provider's own host
+                   shared with other gateway keys              theirs alone; a new one for this gateway key
+null or ""         one of its own                              deleted
+                   shared with other gateway keys              theirs alone
+```
+
+A credential that is account-wide is never touched, and none ever becomes account-wide: taking away the last gateway key
+deletes. Every key is proven before anything is stored, and all of it is stored in one transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ownkey.catalog import Provider
+from ownkey.domain.credentials import Credential
+from ownkey.domain.errors import (
+    CredentialRejected,
+    InvalidParameter,
+    OwnkeyError,
+    ProviderUnreachable,
+)
+from ownkey.domain.gateway_keys import GatewayKey
+from ownkey.domain.secrets import Secret
+from ownkey.http.management.credentials import CredentialDesk, Proven
+from ownkey.http.management.key_format import read_key
+from ownkey.registry import (
+    CreateCredential,
+    CredentialChange,
+    DeleteCredential,
+    Registry,
+    RotateCredential,
+    UpdateCredential,
+)
+
+MAX_CHANGES = 32
+"""Of one transaction (DynamoDB takes 100 writes, a change is up to three)."""
+
+Wishes = Mapping[str, Secret | None]
+"""Provider id → its key for the gateway key; None clears it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """What one provider's wish means for the credentials that stand there."""
+
+    provider_id: str
+    rotate: Credential | None
+    """The gateway key's own, to be given a new secret."""
+    detach: tuple[Credential, ...]
+    """Those that stop serving the gateway key."""
+
+
+def slot(credentials: Sequence[Credential], gateway_key_id: str, provider_id: str, key: Secret | None) -> Slot:
+    """Decides for one provider; pure."""
+    serving = [c for c in credentials if c.provider_id == provider_id and gateway_key_id in (c.gateway_keys or ())]
+    own = [c for c in serving if c.gateway_keys == (gateway_key_id,)] if key is not None else []
+    rotate = min(own, key=lambda c: (c.priority, c.id), default=None)
+    return Slot(provider_id, rotate, tuple(c for c in serving if c is not rotate))
+
+
+def detached(credential: Credential, gateway_key_id: str, *, now: str) -> CredentialChange:
+    """The credential without this gateway key; where that was its last, it is deleted, never widened."""
+    rest = tuple(each for each in credential.gateway_keys or () if each != gateway_key_id)
+    if not rest:
+        return DeleteCredential(credential)
+    return UpdateCredential(replace(credential, gateway_keys=rest, updated_at=now), credential.updated_at)
+
+
+class ProviderKeysDesk:
+    """The use case of `PATCH /api/auth`."""
+
+    def __init__(self, registry: Registry, credentials: CredentialDesk) -> None:
+        self._registry = registry
+        self._desk = credentials
+
+    async def change(self, gateway_key: GatewayKey, pasted: Mapping[str, str | None] | None) -> tuple[str, ...]:
+        """Sets and clears provider keys (by provider name) for a gateway key; None clears all. Returns warnings.
+
+        Raises:
+            BadRequest: a name or a key is wrong; no provider was asked.
+            CredentialRejected, ProviderUnreachable: by one of them at least; nothing was stored.
+            Conflict: somebody changed one of the credentials meanwhile; nothing was stored.
+        """
+        credentials = await self._registry.credentials(gateway_key.account_id)
+        wishes = self._all_cleared(credentials, gateway_key.id) if pasted is None else self._wishes(pasted)
+        if gateway_key.revoked_at is not None and any(key is not None for key in wishes.values()):
+            raise InvalidParameter("The gateway key was revoked: it serves no more requests.", param="keyId")
+        slots = [slot(credentials, gateway_key.id, provider_id, key) for provider_id, key in wishes.items()]
+        at = self._desk.timestamp()
+        changes = [detached(each, gateway_key.id, now=at) for each_slot in slots for each in each_slot.detach]
+        if len(changes) + len(slots) > MAX_CHANGES:
+            raise InvalidParameter("These are too many changes for one request.", fix="Name fewer providers at once.")
+        proven = await self._prove_all(gateway_key, credentials, slots, wishes)
+        changes += [_stored(each) for each in proven]
+        await self._desk.store(gateway_key.account_id, changes)
+        return tuple(warning for each in proven for warning in each.warnings)
+
+    def _wishes(self, pasted: Mapping[str, str | None]) -> Wishes:
+        wishes: dict[str, Secret | None] = {}
+        for name, text in pasted.items():
+            provider = self._desk.provider(name)
+            param = f"providerKeys.{provider.display_name}"
+            if provider.id in wishes:
+                raise InvalidParameter(f"{provider.display_name} is named twice.", param=param)
+            wishes[provider.id] = read_key(text, param=param) if text else None
+            if text and provider.base_url is None:
+                raise InvalidParameter(
+                    f"{provider.display_name} has no base URL of its own.",
+                    fix="Save it by POST /api/byok, with its `base_url` and this gateway key in `gateway_keys`.",
+                    param=param,
+                )
+        return wishes
+
+    def _all_cleared(self, credentials: Sequence[Credential], gateway_key_id: str) -> Wishes:
+        return {c.provider_id: None for c in credentials if gateway_key_id in (c.gateway_keys or ())}
+
+    async def _prove_all(
+        self, gateway_key: GatewayKey, credentials: Sequence[Credential], slots: Sequence[Slot], wishes: Wishes
+    ) -> list[Proven]:
+        """Asks all providers at the same time; each outcome counts before any is acted on."""
+        taken = [each.alias for each in credentials]
+        asked: list[tuple[Provider, Credential, Secret]] = []
+        for each in slots:
+            if (key := wishes[each.provider_id]) is not None:
+                provider = self._desk.provider(each.provider_id)
+                asked.append((provider, self._next(gateway_key, provider, each.rotate, taken), key))
+        outcomes = await asyncio.gather(
+            *(self._desk.prove(credential, key) for _, credential, key in asked), return_exceptions=True
+        )
+        failed = [(asked[n][0], outcome) for n, outcome in enumerate(outcomes) if isinstance(outcome, BaseException)]
+        if failed:
+            raise _joined(failed)
+        return [outcome for outcome in outcomes if isinstance(outcome, Proven)]
+
+    def _next(
+        self, gateway_key: GatewayKey, provider: Provider, current: Credential | None, taken: list[str]
+    ) -> Credential:
+        if current is None:
+            drafted = self._desk.draft(gateway_key.account_id, provider, taken=taken)
+            return replace(drafted, gateway_keys=(gateway_key.id,))
+        # The request names a provider and no address: the key goes to the provider's own, and is meant to be used.
+        return replace(
+            self._desk.next_version(current),
+            destination=provider.base_url or current.destination,
+            custom_base_url=False,
+            disabled=False,
+        )
+
+
+def _stored(proven: Proven) -> CredentialChange:
+    change = CreateCredential if proven.credential.version == 1 else RotateCredential
+    return change(proven.credential, proven.sealed)
+
+
+def _joined(failed: Sequence[tuple[Provider, BaseException]]) -> BaseException:
+    """One error for all that failed: a rejection says more than a provider out of reach, which says more than ours."""
+    ranked = sorted(failed, key=lambda pair: _rank(pair[1]))
+    provider, worst = ranked[0]
+    if isinstance(worst, CredentialRejected | ProviderUnreachable):
+        worst.param = f"providerKeys.{provider.display_name}"
+        worst.details["providers"] = {
+            each.id: error.message for each, error in ranked if isinstance(error, OwnkeyError)
+        }
+    return worst
+
+
+def _rank(error: BaseException) -> int:
+    return next((n for n, kind in enumerate(_WORST_FIRST) if isinstance(error, kind)), len(_WORST_FIRST))
+
+
+_WORST_FIRST = (CredentialRejected, ProviderUnreachable, OwnkeyError)

@@ -1,0 +1,11 @@
+"""Asking a provider whether a key is good: one call, for a candidate that travels as ciphertext.
+
+=========== =============================================================================================
+`candidate` what `keys` hands to `validation`, and what comes back: JSON in, JSON out, no secret in either
+`validator` `Validator`: opens the candidate, sends the provider's probe once, reads the verdict
+=========== =============================================================================================
+"""
+
+from ownkey.validation.candidate import Candidate, Finding, Verdict
+
+__all__ = ["Candidate", "Finding", "Verdict"]

@@ -1,0 +1,112 @@
+"""The hand-over from management to validation, as JSON: ciphertext there, a verdict back.
+
+```
+{"action": "validate", "candidate": {
+    "binding": {"account_id", "provider_id", "credential_id", "version", "destination"},
+    "sealed":  {"wrapped_key", "kms_key_id", "nonce", "ciphertext", "commitment", …}        bytes in base64
+    "custom_base_url": bool, "headers": {name: value}, "fields": {name: value}}}
+→ {"verdict": "accepted", "reason": null, "status": 200}
+```
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from ownkey.domain.credentials import Binding, Credential, SealedSecret
+
+ACTION = "validate"
+
+_BYTES = ("wrapped_key", "nonce", "ciphertext", "commitment")
+
+Json = dict[str, Any]
+
+
+class Verdict(StrEnum):
+    """What became of one validation."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    """The provider says that the key is bad: `reason` is in its own words."""
+    UNREACHABLE = "unreachable"
+    """The provider did not answer, or answered something that says nothing of the key."""
+    UNDECRYPTABLE = "undecryptable"
+    """The vault cannot open it: the provider was not asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A verdict, why, and the provider's HTTP status (None where it did not answer). Never holds the key."""
+
+    verdict: Verdict
+    reason: str | None = None
+    """Of an acceptance: what it does not cover."""
+    status: int | None = None
+
+    def to_json(self) -> Json:
+        """As the validation function returns it."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(answer: Mapping[str, Any]) -> Finding:
+        """The inverse of `to_json`."""
+        return Finding(Verdict(answer["verdict"]), answer["reason"], answer["status"])
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A sealed key, and what a probe of its provider needs besides."""
+
+    binding: Binding
+    sealed: SealedSecret
+    custom_base_url: bool = False
+    """Whether `binding.destination` is the user's own; else the provider's base URL is the catalog's to say."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+    @staticmethod
+    def of(credential: Credential, sealed: SealedSecret) -> Candidate:
+        """A credential, stored or about to be."""
+        return Candidate(
+            credential.binding(), sealed, credential.custom_base_url, credential.headers, credential.fields
+        )
+
+    def to_json(self) -> Json:
+        """The event for the validation function."""
+        sealed = asdict(self.sealed)
+        for name in _BYTES:
+            sealed[name] = base64.b64encode(sealed[name]).decode()
+        candidate = {
+            "binding": asdict(self.binding),
+            "sealed": sealed,
+            "custom_base_url": self.custom_base_url,
+            "headers": dict(self.headers),
+            "fields": dict(self.fields),
+        }
+        return {"action": ACTION, "candidate": candidate}
+
+    @staticmethod
+    def from_json(event: Mapping[str, Any]) -> Candidate:
+        """The inverse of `to_json`.
+
+        Raises:
+            ValueError: another action.
+            KeyError, TypeError: not a candidate.
+        """
+        if event.get("action") != ACTION:
+            raise ValueError("the event names no action of this function")
+        candidate = event["candidate"]
+        sealed = dict(candidate["sealed"])
+        for name in _BYTES:
+            sealed[name] = base64.b64decode(sealed[name], validate=True)
+        return Candidate(
+            Binding(**candidate["binding"]),
+            SealedSecret(**sealed),
+            candidate["custom_base_url"],
+            candidate["headers"],
+            candidate["fields"],
+        )

@@ -1,0 +1,164 @@
+"""The management API in process: real registry and ledger tables, a validation that answers as the test says."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+
+from ownkey.catalog import Catalog
+from ownkey.domain.accounts import Member, Role
+from ownkey.domain.errors import InvalidSession
+from ownkey.http.management import ManagementDeps, create_management_app
+from ownkey.http.sessions import Session
+from ownkey.ledger.records import Records
+from ownkey.ledger.rollups import Rollups
+from ownkey.ledger.statements import Statements
+from ownkey.registry import Registry
+from ownkey.upstream import UrlPolicy
+from ownkey.validation import Candidate, Finding, Verdict
+from ownkey.vault import Opener, Sealer
+from tests.support.aws import Tables
+from tests.support.kms import KMS_KEY, FakeKms
+
+NOW = "2026-11-21T08:00:00.000000Z"
+OPERATOR = "op"
+PEOPLE = {
+    "acme": {"ann": Role.OWNER, "adi": Role.ADMIN, "mia": Role.MEMBER, "bea": Role.BILLING},
+    "other": {"oz": Role.OWNER},
+}
+
+OPENAI_KEY = "sk-proj-0123456789abcdefghijklmnopqrstuvwxyzABCD"
+OPENAI_KEY_2 = "sk-proj-zyxwvutsrqponmlkjihgfedcba9876543210WXYZ"
+ANTHROPIC_KEY = "sk-ant-api03-0123456789abcdefghijklmnopqrstuvEFGH"
+
+
+@dataclass
+class FakeSessions:
+    """`Bearer ann` is Ann's session."""
+
+    async def check(self, authorization: str | None) -> Session:
+        name = (authorization or "").removeprefix("Bearer ")
+        if not name:
+            raise InvalidSession("The request has no session token.")
+        return Session(name, operator=name == OPERATOR)
+
+
+@dataclass
+class FakeUserPool:
+    """Everybody's id is the part before the @."""
+
+    invited: list[str] = field(default_factory=list)
+
+    async def user_id(self, email: str) -> str:
+        self.invited.append(email)
+        return email.partition("@")[0]
+
+    async def email(self, user_id: str) -> str:
+        return f"{user_id}@ownkey.example"
+
+
+class FakeValidation:
+    """Accepts every key but those it was told about; opens the candidate as the real function does."""
+
+    def __init__(self, opener: Opener) -> None:
+        self._opener = opener
+        self.findings: dict[str, Finding] = {}
+        self.asked: list[tuple[str, str, str]] = []
+        """(provider id, key, destination) of each call."""
+        self.candidates: list[Candidate] = []
+
+    async def validate(self, candidate: Candidate) -> Finding:
+        fields = await self._opener.open(candidate.binding, candidate.sealed)
+        key = fields["key"].reveal()
+        self.asked.append((candidate.binding.provider_id, key, candidate.binding.destination))
+        self.candidates.append(candidate)
+        return self.findings.get(key, Finding(Verdict.ACCEPTED, None, 200))
+
+    def reject(self, key: str, reason: str = "Incorrect API key provided.", status: int = 401) -> None:
+        self.findings[key] = Finding(Verdict.REJECTED, reason, status)
+
+    def lose(self, key: str) -> None:
+        self.findings[key] = Finding(Verdict.UNREACHABLE, "the provider could not be reached", None)
+
+
+@dataclass
+class Management:
+    """The API and what stands behind it."""
+
+    client: httpx.AsyncClient
+    tables: Tables
+    registry: Registry
+    records: Records
+    validation: FakeValidation
+    opener: Opener
+    user_pool: Any
+    clock: list[datetime]
+
+    async def call(self, method: str, path: str, *, by: str = "ann", **options: Any) -> httpx.Response:
+        """One request of a person."""
+        headers = {"authorization": f"Bearer {by}", **options.pop("headers", {})}
+        return await self.client.request(method, path, headers=headers, **options)
+
+    async def ok(self, method: str, path: str, *, by: str = "ann", **options: Any) -> dict[str, Any]:
+        """The body of a request that succeeds."""
+        response = await self.call(method, path, by=by, **options)
+        assert response.is_success, response.text
+        return response.json()
+
+    async def refused(self, method: str, path: str, *, by: str = "ann", **options: Any) -> tuple[int, dict[str, Any]]:
+        """Status and error of a request that does not."""
+        response = await self.call(method, path, by=by, **options)
+        assert response.is_error, response.text
+        return response.status_code, response.json()["error"]
+
+    async def gateway_key(self, by: str = "ann", **body: Any) -> dict[str, Any]:
+        """A new gateway key."""
+        return await self.ok("POST", "/api/gateway-keys", by=by, json=body)
+
+    async def save(self, by: str = "ann", **body: Any) -> dict[str, Any]:
+        """A new credential: OpenAI's unless said otherwise."""
+        return await self.ok("POST", "/api/byok", by=by, json={"provider": "OpenAI", "key": OPENAI_KEY, **body})
+
+    async def stored(self, account_id: str = "acme") -> dict[str, str]:
+        """What the vault holds: credential id → key in the clear."""
+        keys = {}
+        for each in await self.registry.stored_credentials(account_id):
+            fields = await self.opener.open(each.credential.binding(), each.sealed)
+            keys[each.credential.id] = fields["key"].reveal()
+        return keys
+
+
+@asynccontextmanager
+async def management(tables: Tables, **changes: Any) -> AsyncIterator[Management]:
+    """The API with two accounts, their members, and an operator."""
+    kms = FakeKms()
+    opener = Opener(kms, on_open=lambda _: None)
+    registry = Registry(tables.db, tables.registry)
+    for account_id, people in PEOPLE.items():
+        await registry.create_account(account_id, account_id.title(), now=NOW)
+        for user_id, role in people.items():
+            await registry.add_member(Member(account_id, user_id, f"{user_id}@{account_id}.example", role, NOW))
+    records, validation, clock = Records(tables.db, tables.records), FakeValidation(opener), []
+    deps = {
+        "registry": registry,
+        "catalog": Catalog.load(),
+        "sealer": Sealer(kms, KMS_KEY),
+        "validation": validation,
+        "sessions": FakeSessions(),
+        "user_pool": FakeUserPool(),
+        "records": records,
+        "rollups": Rollups(tables.db, tables.rollups),
+        "statements": Statements(tables.db, tables.credits, tables.ledger),
+        "url_policy": UrlPolicy(),
+        "now": lambda: clock[-1] if clock else datetime.now(UTC),
+        **changes,
+    }
+    app = create_management_app(ManagementDeps(**deps))
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="https://ownkey.example") as client:
+        yield Management(client, tables, registry, records, validation, opener, deps["user_pool"], clock)
