@@ -1,0 +1,162 @@
+"""SIGKILL at random points: nothing lost, nothing counted twice."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from local.resources import STACK_ACCESS_KEY
+from local.running import Running, RunOptions, running
+from local.seed import Seed
+from ownkey.domain.attempts import AttemptRecord, Outcome
+from ownkey.domain.usage import UsageSource
+from ownkey.ledger.upkeep import Upkeep
+from ownkey.store.aws import AwsClient
+from ownkey.store.dynamodb import DynamoDb
+from tests.support.audit import audit
+
+STACK = {"schedules": False, "parameters": {"BillingBatchWindowSeconds": "0"}}
+KEY = "sk-sim-killed-00000000000000000000000000"
+
+
+@asynccontextmanager
+async def platform_account() -> AsyncIterator[tuple[Running, DynamoDb, httpx.AsyncClient]]:
+    """A stack with an account that spends credits: the case in which a lost record costs somebody money."""
+    seed = Seed.model_validate(
+        {
+            "accounts": [{"id": "team", "credits_usd": "100", "gateway_keys": [{"alias": "app"}]}],
+            "platform_credentials": [{"provider": "openai", "secret": KEY}],
+        }
+    )
+    async with running(RunOptions(seed=seed, stack=STACK)) as up:
+        assert os.environ["AWS_ACCESS_KEY_ID"] == STACK_ACCESS_KEY
+        aws = AwsClient(environ={"AWS_ENDPOINT_URL": up.state.aws_endpoint})
+        key = {"Authorization": f"Bearer {up.state.gateway_keys['team']['app']}"}
+        async with httpx.AsyncClient(base_url=up.state.base_url, headers=key, timeout=30) as app:
+            yield up, DynamoDb(aws), app
+        await aws.close()
+
+
+def stream_body(chunks: int, delay_ms: int) -> dict:
+    content = f"[[sim: chunks={chunks} delay_ms={delay_ms}]] tell me"
+    return {"model": "gpt-4o-mini", "stream": True, "messages": [{"role": "user", "content": content}]}
+
+
+async def sweep(up: Running, db: DynamoDb) -> None:
+    """Upkeep, when every function that was killed is past its deadline."""
+    names = up.stack.resources
+    upkeep = Upkeep(
+        db,
+        registry_table=names["RegistryTable"],
+        records_table=names["RecordsTable"],
+        credits_table=names["CreditsTable"],
+    )
+    await upkeep.run(datetime.now(UTC) + timedelta(hours=1))
+
+
+async def settled(up: Running, db: DynamoDb) -> tuple[AttemptRecord, ...]:
+    """All attempts, once nothing is left to count and every book agrees."""
+    await sweep(up, db)
+    await up.stack.drain_stream()
+    books = await audit(up, db, "team")
+    assert books.differences == ()
+    assert all(record.end is not None for record in books.attempts)
+    return books.attempts
+
+
+async def kill_inference(rounds: int, seed: int) -> tuple[int, tuple[AttemptRecord, ...]]:
+    """Kills the function in the middle of streams; gives how many answers were cut, and all attempts."""
+    chance, cut = random.Random(seed), 0
+    async with platform_account() as (up, db, app):
+        for _ in range(rounds):
+            seen, until = 0, chance.randint(1, 25)
+            try:
+                async with app.stream("POST", "/v1/chat/completions", json=stream_body(40, 8)) as answer:
+                    assert answer.status_code == 200
+                    async for line in answer.aiter_lines():
+                        seen += line.startswith("data:")
+                        if seen == until:
+                            up.stack.kill("InferenceFunction")
+            except httpx.RemoteProtocolError:
+                cut += 1
+        whole = await app.post("/v1/chat/completions", json=stream_body(2, 0) | {"stream": False})
+        assert whole.status_code == 200, "a new environment serves"
+        return cut, await settled(up, db)
+
+
+async def kill_billing(kills: int, seed: int) -> tuple[int, tuple[AttemptRecord, ...]]:
+    """Kills the stream function at random moments under traffic; gives the kills, and all attempts."""
+    chance, killed = random.Random(seed), 0
+    async with platform_account() as (up, db, app):
+        busy = asyncio.Event()
+
+        async def traffic() -> int:
+            served = 0
+            while not busy.is_set():
+                body = stream_body(2, 0) | {"stream": False}
+                answers = await asyncio.gather(*(app.post("/v1/chat/completions", json=body) for _ in range(3)))
+                served += sum(each.status_code == 200 for each in answers)
+            return served
+
+        sending = asyncio.create_task(traffic())
+        for _ in range(kills * 40):
+            await asyncio.sleep(chance.uniform(0.01, 0.12))
+            for environment in up.stack.environments("BillingFunction"):
+                if environment.invocation and environment.pid:
+                    with suppress(ProcessLookupError):
+                        os.kill(environment.pid, signal.SIGKILL)
+                        killed += 1
+            if killed >= kills:
+                break
+        busy.set()
+        served = await sending
+        attempts = await settled(up, db)
+        assert len(attempts) == served
+        return killed, attempts
+
+
+async def test_killing_inference_mid_stream_leaves_a_record_that_is_billed_once() -> None:
+    cut, attempts = await kill_inference(rounds=3, seed=1)
+    assert cut == 3, "the client sees a broken answer, not a clean end"
+    assert len(attempts) == 4
+    abandoned = [record.end for record in attempts if record.end and record.end.outcome is Outcome.ABANDONED]
+    assert len(abandoned) == 3
+    assert all(end.usage_source is UsageSource.ESTIMATED and end.charge_nanousd > 0 for end in abandoned)
+
+
+async def test_killing_billing_mid_batch_counts_everything_once() -> None:
+    killed, attempts = await kill_billing(kills=3, seed=2)
+    assert killed >= 3
+    assert attempts
+
+
+async def test_the_schedule_runs_under_the_roles_of_the_template() -> None:
+    async with platform_account() as (up, _, _):
+        answer = await up.stack.fire("UpkeepFunction")
+        assert answer == b'{"abandoned": 0, "released": 0}'
+
+
+@pytest.mark.proof
+async def test_a_hundred_kills_of_inference(record_property) -> None:
+    """SIGKILL of the inference function mid-stream: every answer recorded and billed once."""
+    cut, attempts = await kill_inference(rounds=100, seed=11)
+    record_property("kills", 100)
+    record_property("answers cut", cut)
+    record_property("attempts", len(attempts))
+    assert len(attempts) == 101
+
+
+@pytest.mark.proof
+async def test_a_hundred_kills_of_billing(record_property) -> None:
+    """SIGKILL of the stream function under traffic: aggregates, ledger and balance equal the re-sum of the records."""
+    killed, attempts = await kill_billing(kills=100, seed=12)
+    record_property("kills", killed)
+    record_property("attempts", len(attempts))
