@@ -5,7 +5,8 @@ disabled keys, ignores client tokens. So whatever touches an item or key materia
 rest, and everything goes through one gate.
 
 =============== =========================================================================
-`server`        `start_aws()` for tests, HTTP, the controls under `/_ownkey/`
+`server`        `start_aws()` for tests, HTTP
+`controls`      a client of the controls under `/_ownkey/`: counts, faults, policies, the TTL sweep
 `gate`          a call's way: counted, authorized, struck by a fault, answered
 `call`          who calls what; answers and errors on the wire
 `dynamodb`      items, expressions, transactions, streams
@@ -18,6 +19,7 @@ rest, and everything goes through one gate.
 `python -m local.aws --port 4566` runs it as a process of its own.
 """
 
+from local.aws.controls import Controls
 from local.aws.server import AwsServer, start_aws
 
-__all__ = ["AwsServer", "start_aws"]
+__all__ = ["AwsServer", "Controls", "start_aws"]

@@ -21,12 +21,13 @@ from typing import Any
 
 from aiohttp import web
 
+from local.aws.controls import CONTROL_PREFIX, Controls
 from local.aws.faults import BadRule
 from local.aws.gate import Gate, Outcome, Request
 from local.aws.policies import UnsupportedPolicy
 
-CONTROL_PREFIX = "/_ownkey/"
 _MAX_BODY_BYTES = 256 * 1024 * 1024
+_KEEPALIVE_S = 75.0
 _HANG_S = 120.0
 _POLL_S = 0.02
 _STOP_S = 0.2
@@ -38,6 +39,7 @@ class AwsServer:
     def __init__(self, endpoint_url: str, stop: Callable[[], None]) -> None:
         self.endpoint_url = endpoint_url
         self.stop = stop
+        self.controls = Controls(endpoint_url)
 
     def __enter__(self) -> AwsServer:
         return self
@@ -89,11 +91,17 @@ def start_aws(port: int = 0, clock: Callable[[], float] = time.time) -> AwsServe
 async def listen(gate: Gate, port: int, host: str = "127.0.0.1") -> web.ServerRunner:
     """Starts listening in the running loop; `cleanup()` of what is returned ends it."""
     app = _Application(gate)
-    server = web.Server(app.handle, keepalive_timeout=75, access_log=None)
+    server = web.Server(app.handle, keepalive_timeout=_KEEPALIVE_S, access_log=None, request_factory=_request)
     runner = web.ServerRunner(server, shutdown_timeout=_STOP_S)
     await runner.setup()
     await web.TCPSite(runner, host, port).start()
     return runner
+
+
+def _request(message: Any, payload: Any, protocol: Any, writer: Any, task: asyncio.Task[None]) -> web.BaseRequest:
+    """aiohttp's request, with room for S3 objects and batches."""
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=_MAX_BODY_BYTES)
 
 
 def _endpoint(runner: web.ServerRunner) -> str:
@@ -127,7 +135,7 @@ class _Application:
         outcome = self._gate.handle(
             Request(
                 request.method,
-                request.path_qs if request.raw_path is None else request.raw_path,
+                request.raw_path,
                 request.path,
                 request.query,
                 request.headers,

@@ -137,17 +137,23 @@ def _part(value: Value, wanted: dict[str | int, Any]) -> Value | None:
 
 
 def check_overlap(kind: str, paths: Iterable[Steps]) -> None:
-    """Refuses two paths of which one lies within, or is, the other."""
+    """Refuses two paths of which one lies within, or is, the other, or that take one value for a map and for a list."""
     seen: list[Steps] = []
     for steps in paths:
         for other in seen:
-            shared = min(len(steps), len(other))
-            if steps[:shared] == other[:shared]:
+            if relation := _relation(other, steps):
                 raise validation(
-                    f"Invalid {kind}: Two document paths overlap with each other; must remove or rewrite one of these "
-                    f"paths; path one: {describe(other)}, path two: {describe(steps)}"
+                    f"Invalid {kind}: Two document paths {relation} with each other; must remove or rewrite one of "
+                    f"these paths; path one: {describe(other)}, path two: {describe(steps)}"
                 )
         seen.append(steps)
+
+
+def _relation(one: Steps, two: Steps) -> str | None:
+    for left, right in zip(one, two, strict=False):
+        if left != right:
+            return "conflict" if type(left) is not type(right) else None
+    return "overlap"
 
 
 def describe(steps: Steps) -> str:

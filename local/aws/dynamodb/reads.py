@@ -165,19 +165,16 @@ class _Page:
             if more := evaluated == self.limit or (evaluated > 0 and total > _MAX_PAGE_BYTES):
                 break
             evaluated, last = evaluated + 1, item
-            if self.filter is None or holds(self.filter.tree, item, self.scope):
-                kept.append(item)
+            held = self.source.project(item)
+            if self.filter is None or holds(self.filter.tree, held, self.scope):
+                kept.append(held if self.paths is None else project(held, self.paths))
         answer: dict[str, Any] = {"Count": len(kept), "ScannedCount": evaluated}
         if not self.counts_only:
-            answer["Items"] = [self._shown(item) for item in kept]
+            answer["Items"] = kept
         # Where Limit is met exactly, DynamoDB does not look whether there is more: it gives a key to go on from.
         if last is not None and (more or evaluated == self.limit):
             answer["LastEvaluatedKey"] = {name: last[name] for name in self.source.start_names}
         return answer
-
-    def _shown(self, item: Item) -> Item:
-        item = self.source.project(item)
-        return item if self.paths is None else project(item, self.paths)
 
 
 def _read_page(params: Mapping[str, Any], source: _Source, condition: Expression[Condition] | None = None) -> _Page:
@@ -185,10 +182,11 @@ def _read_page(params: Mapping[str, Any], source: _Source, condition: Expression
     chosen = None if filter_text is None else parse_condition("FilterExpression", filter_text)
     projection = None if projection_text is None else parse_projection(projection_text)
     scope = read_scope(params, (condition, chosen, projection))
-    if chosen:
-        check_operands(chosen, scope)
-        if condition:
-            _refuse_keys(chosen, scope, source)
+    for expression in (condition, chosen):
+        if expression:
+            check_operands(expression, scope)
+    if condition and chosen:
+        _refuse_keys(chosen, scope, source)
     limit = params.get("Limit")
     if limit is not None and limit < 1:
         raise validation("1 validation error detected: Value at 'limit' failed to satisfy constraint: at least 1")

@@ -20,8 +20,8 @@ from local.aws.dynamodb.values import Item, item_bytes
 _ITERATOR_LIFE_S = 15 * 60
 _MAX_RECORDS = 1000
 _MAX_PAGE_BYTES = 1024 * 1024
-TTL_IDENTITY = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
-"""The `userIdentity` of records of items that expired."""
+TTL_IDENTITY = {"Type": "Service", "PrincipalId": "dynamodb.amazonaws.com"}
+"""The `userIdentity` of records of items that expired, as GetRecords writes it (Lambda's events: in small letters)."""
 
 
 @dataclass(slots=True)
