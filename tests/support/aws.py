@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from functools import cache
 
 import boto3
 
@@ -33,8 +34,9 @@ def environ(endpoint: str) -> dict[str, str]:
     return {"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": REGION}
 
 
+@cache
 def boto(service: str, endpoint: str):
-    """A boto3 client, for what the product itself never does."""
+    """A boto3 client, for what the product itself never does. Making one takes longer than most tests."""
     return boto3.client(
         service, endpoint_url=endpoint, region_name=REGION, aws_access_key_id="AKIATEST", aws_secret_access_key="test"
     )

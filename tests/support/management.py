@@ -25,6 +25,7 @@ from ownkey.vault import Opener, Sealer
 from tests.support.aws import Tables
 from tests.support.kms import KMS_KEY, FakeKms
 
+CATALOG = Catalog.load()
 NOW = "2026-11-21T08:00:00.000000Z"
 OPERATOR = "op"
 PEOPLE = {
@@ -146,7 +147,7 @@ async def management(tables: Tables, **changes: Any) -> AsyncIterator[Management
     records, validation, clock = Records(tables.db, tables.records), FakeValidation(opener), []
     deps = {
         "registry": registry,
-        "catalog": Catalog.load(),
+        "catalog": CATALOG,
         "sealer": Sealer(kms, KMS_KEY),
         "validation": validation,
         "sessions": FakeSessions(),

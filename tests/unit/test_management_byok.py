@@ -1,0 +1,487 @@
+"""`/api/byok`: provider keys as a resource. Checked, asked about once, stored sealed, never shown again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from ownkey.catalog import Catalog
+from ownkey.domain.errors import GatewayFailure
+from ownkey.upstream import UrlPolicy
+from ownkey.validation import Candidate, Finding, Verdict
+from tests.support.aws import Tables
+from tests.support.management import (
+    ANTHROPIC_KEY,
+    OPENAI_KEY,
+    OPENAI_KEY_2,
+    OPERATOR,
+    Management,
+    management,
+)
+
+NOBODY = "cred_00000000000000000000000000"
+
+
+@pytest.fixture
+async def api(tables: Tables) -> AsyncIterator[Management]:
+    async with management(tables) as running:
+        yield running
+
+
+async def versions(api: Management, account_id: str = "acme") -> int:
+    return (await api.registry.account(account_id)).version
+
+
+class TestCreate:
+    async def test_shows_everything_but_the_key(self, api: Management) -> None:
+        response = await api.call("POST", "/api/byok", json={"provider": "OpenAI", "key": OPENAI_KEY})
+        assert response.status_code == 201
+        shown = response.json()
+        assert shown.pop("id").startswith("cred_")
+        times = {shown.pop(name) for name in ("created_at", "updated_at", "validated_at")}
+        assert all(time.endswith("Z") for time in times)
+        assert shown == {
+            "provider": "openai",
+            "provider_name": "OpenAI",
+            "alias": "OpenAI",
+            "mask": "sk-…ABCD",
+            "status": "active",
+            "version": 1,
+            "base_url": "https://api.openai.com/v1",
+            "custom_base_url": False,
+            "organization": None,
+            "project": None,
+            "priority": 0,
+            "weight": 1,
+            "allowed_models": None,
+            "gateway_keys": None,
+            "disabled": False,
+            "always_use": False,
+            "warnings": [],
+        }
+
+    async def test_stores_what_was_pasted_and_asks_the_provider_once(self, api: Management) -> None:
+        saved = await api.save(key=f"  {OPENAI_KEY}\n")
+        assert await api.stored() == {saved["id"]: OPENAI_KEY}
+        assert api.validation.asked == [("openai", OPENAI_KEY, "https://api.openai.com/v1")]
+
+    async def test_every_setting_can_be_given(self, api: Management) -> None:
+        key_id = (await api.gateway_key())["id"]
+        settings = {
+            "alias": "Team A",
+            "priority": 2,
+            "weight": 5,
+            "base_url": "https://proxy.example/openai/v1",
+            "organization": "org-1",
+            "project": "proj-1",
+            "allowed_models": ["gpt-4o", "gpt-4o-mini"],
+            "gateway_keys": [key_id],
+            "disabled": True,
+            "always_use": True,
+        }
+        saved = await api.save(**settings)
+        assert settings.items() <= saved.items()
+        assert (saved["status"], saved["custom_base_url"]) == ("disabled", True)
+        (candidate,) = api.validation.candidates
+        assert candidate.headers == {"organization": "org-1", "project": "proj-1"}
+        assert candidate.custom_base_url
+        assert candidate.binding.destination == "https://proxy.example/openai/v1"
+
+    async def test_a_new_credential_raises_the_accounts_version(self, api: Management) -> None:
+        """That is how a warm function knows its snapshot is stale."""
+        before = await versions(api)
+        await api.save()
+        assert await versions(api) == before + 1
+
+    async def test_aliases_without_one_are_numbered(self, api: Management) -> None:
+        assert [(await api.save())["alias"] for _ in range(3)] == ["OpenAI", "OpenAI 2", "OpenAI 3"]
+
+    async def test_a_rejected_key_is_answered_with_the_providers_reason_and_not_stored(self, api: Management) -> None:
+        before = await versions(api)
+        api.validation.reject(OPENAI_KEY, "Incorrect API key provided.")
+        status, error = await api.refused("POST", "/api/byok", json={"provider": "openai", "key": OPENAI_KEY})
+        assert status == 422
+        assert error == {
+            "message": "OpenAI refused the key: Incorrect API key provided.",
+            "type": "invalid_request_error",
+            "param": "key",
+            "code": "credential_rejected",
+            "metadata": {
+                "source": "provider",
+                "fix": "Check the key in the provider's console and paste it again; nothing was stored.",
+                "provider": "openai",
+                "status": 401,
+            },
+        }
+        assert len(api.validation.asked) == 1
+        assert (await api.stored(), await versions(api)) == ({}, before)
+
+    async def test_a_provider_out_of_reach_is_not_a_rejection(self, api: Management) -> None:
+        api.validation.lose(OPENAI_KEY)
+        status, error = await api.refused("POST", "/api/byok", json={"provider": "openai", "key": OPENAI_KEY})
+        assert (status, error["code"], error["metadata"]["source"]) == (502, "provider_unreachable", "provider")
+        assert await api.stored() == {}
+
+    async def test_a_key_that_the_vault_cannot_open_again_is_not_stored(self, api: Management) -> None:
+        api.validation.findings[OPENAI_KEY] = Finding(Verdict.UNDECRYPTABLE, "KMS does not open it.")
+        status, error = await api.refused("POST", "/api/byok", json={"provider": "openai", "key": OPENAI_KEY})
+        assert (status, error["code"]) == (503, "vault_unavailable")
+        assert await api.stored() == {}
+
+    async def test_a_genuine_but_limited_key_is_saved_with_the_reason(self, api: Management) -> None:
+        api.validation.findings[OPENAI_KEY] = Finding(Verdict.ACCEPTED, "You have insufficient permissions.", 403)
+        assert (await api.save())["warnings"] == ["You have insufficient permissions."]
+
+    async def test_a_key_of_unusual_format_is_saved_with_a_warning(self, api: Management) -> None:
+        saved = await api.save(provider="Anthropic", key=OPENAI_KEY)
+        assert len(saved["warnings"]) == 1
+
+    async def test_a_provider_whose_check_nobody_confirmed_says_so(self, api: Management) -> None:
+        saved = await api.save(provider="openai-compatible", base_url="https://llm.example/v1")
+        assert "without checking" in saved["warnings"][0]
+
+    @pytest.mark.parametrize(
+        ("key", "says"),
+        [
+            ("", "empty"),
+            (" \n", "empty"),
+            ("sk-proj 0123456789", "space"),
+            ("sk-proj-01234\n56789", "space"),
+            ("sk-proj-‑unicode-hyphen", "characters"),
+            ("sk-proj-0123\x00456789", "characters"),
+            (f'"{OPENAI_KEY}"', "quotes"),
+            ("ok-acme-whatever", "gateway key"),
+        ],
+    )
+    async def test_what_cannot_be_a_key_is_not_asked_about(self, api: Management, key: str, says: str) -> None:
+        status, error = await api.refused("POST", "/api/byok", json={"provider": "openai", "key": key})
+        assert (status, error["code"], error["param"]) == (400, "invalid_credential_format", "key")
+        assert says in error["message"]
+        assert api.validation.asked == []
+
+    async def test_an_unknown_provider_is_named_in_no_answer(self, api: Management) -> None:
+        """The name may be a key in the wrong place."""
+        status, error = await api.refused("POST", "/api/byok", json={"provider": OPENAI_KEY, "key": "OpenAI"})
+        assert (status, error["param"]) == (400, "provider")
+        assert OPENAI_KEY not in str(error)
+
+    async def test_a_header_that_the_provider_does_not_take_is_refused(self, api: Management) -> None:
+        body = {"provider": "Anthropic", "key": ANTHROPIC_KEY, "organization": "org-1"}
+        status, error = await api.refused("POST", "/api/byok", json=body)
+        assert (status, error["param"]) == (400, "organization")
+
+    @pytest.mark.parametrize(
+        "base_url",
+        [
+            "http://llm.example/v1",
+            "https://127.0.0.1/v1",
+            "https://169.254.169.254/latest",
+            "https://[::1]/v1",
+            "https://2130706433/v1",
+            "https://user:pass@llm.example/v1",
+            "https://llm.example:8443/v1",
+            "https://llm.example/v1?x=1",
+            "https://llm.example/v1#.openai.com",
+            "https://localhost/v1",
+            "file:///etc/passwd",
+        ],
+    )
+    async def test_a_base_url_that_a_key_must_not_reach_is_refused(self, api: Management, base_url: str) -> None:
+        body = {"provider": "openai", "key": OPENAI_KEY, "base_url": base_url}
+        status, error = await api.refused("POST", "/api/byok", json=body)
+        assert (status, error["code"]) == (400, "unsafe_base_url")
+        assert api.validation.asked == []
+
+    async def test_an_endpoint_of_ones_own_needs_its_base_url(self, api: Management) -> None:
+        body = {"provider": "openai-compatible", "key": "sk-local"}
+        status, error = await api.refused("POST", "/api/byok", json=body)
+        assert (status, error["param"]) == (400, "base_url")
+
+    async def test_a_key_repeated_in_a_public_field_is_refused(self, api: Management) -> None:
+        for field, value in {
+            "alias": OPENAI_KEY,
+            "organization": f"org-{OPENAI_KEY}",
+            "base_url": f"https://llm.example/{OPENAI_KEY}",
+            "allowed_models": [OPENAI_KEY],
+        }.items():
+            body = {"provider": "openai", "key": OPENAI_KEY, field: value}
+            status, error = await api.refused("POST", "/api/byok", json=body)
+            assert status == 400, field
+            assert OPENAI_KEY not in str(error)
+        assert api.validation.asked == []
+
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            ("gateway_keys", []),
+            ("allowed_models", []),
+            ("gateway_keys", ["gk_unknown"]),
+            ("priority", -1),
+            ("priority", "1"),
+            ("weight", 0),
+            ("weight", 1.5),
+            ("alias", ""),
+            ("alias", None),
+            ("alias", " padded "),
+            ("alias", "line\nbreak"),
+            ("alias", "x" * 65),
+            ("organization", "org\r\nx-injected: 1"),
+            ("disabled", "yes"),
+            ("key", 5),
+            ("key", None),
+            ("key", "x" * 9_000),
+        ],
+    )
+    async def test_a_bad_field_is_named(self, api: Management, field: str, value: Any) -> None:
+        body = {"provider": "openai", "key": OPENAI_KEY, field: value}
+        status, error = await api.refused("POST", "/api/byok", json=body)
+        assert (status, error["code"]) == (400, "invalid_parameter")
+        assert error["param"].startswith(field)
+        assert api.validation.asked == []
+
+    async def test_a_misspelt_field_is_refused_not_ignored(self, api: Management) -> None:
+        """`gateway_key` would otherwise save an account-wide credential."""
+        body = {"provider": "openai", "key": OPENAI_KEY, "gateway_key": "gk_1"}
+        status, error = await api.refused("POST", "/api/byok", json=body)
+        assert (status, error["code"]) == (400, "invalid_parameter")
+        assert "not known" in error["message"]
+
+    async def test_another_accounts_gateway_key_is_no_scope(self, api: Management) -> None:
+        theirs = (await api.gateway_key(by="oz"))["id"]
+        body = {"provider": "openai", "key": OPENAI_KEY, "gateway_keys": [theirs]}
+        status, error = await api.refused("POST", "/api/byok", json=body)
+        assert (status, error["param"]) == (400, "gateway_keys")
+
+    async def test_a_validation_that_fails_stores_nothing(self, tables: Tables) -> None:
+        class Failing:
+            async def validate(self, candidate: Candidate) -> Finding:
+                raise GatewayFailure("An internal function did not answer.", retry_after_s=1)
+
+        async with management(tables, validation=Failing()) as api:
+            response = await api.call("POST", "/api/byok", json={"provider": "openai", "key": OPENAI_KEY})
+            assert response.status_code == 500
+            assert response.headers["retry-after"] == "1"
+            assert await api.registry.credentials("acme") == []
+
+    async def test_where_a_provider_is_simulated_its_keys_are_for_there(self, tables: Tables) -> None:
+        """The local stack: overrides and allowed origins come from the environment."""
+        catalog = Catalog.load({"openai": "http://127.0.0.1:9/v1"})
+        policy = UrlPolicy(["http://127.0.0.1:9"])
+        async with management(tables, catalog=catalog, url_policy=policy) as api:
+            assert (await api.save())["base_url"] == "http://127.0.0.1:9/v1"
+            own = await api.save(base_url="http://127.0.0.1:9/other")
+            assert (own["base_url"], own["custom_base_url"]) == ("http://127.0.0.1:9/other", True)
+
+
+class TestRead:
+    async def test_a_list_is_oldest_first_and_the_accounts_own(self, api: Management) -> None:
+        saved = [(await api.save())["id"] for _ in range(2)]
+        await api.save(by="oz")
+        assert [row["id"] for row in (await api.ok("GET", "/api/byok"))["data"]] == saved
+
+    async def test_one_is_read_as_it_was_shown(self, api: Management) -> None:
+        saved = await api.save()
+        del saved["warnings"]
+        assert await api.ok("GET", f"/api/byok/{saved['id']}") == saved
+
+    @pytest.mark.parametrize(
+        ("method", "path", "body"),
+        [
+            ("GET", "", None),
+            ("PATCH", "", {"alias": "mine"}),
+            ("DELETE", "", None),
+            ("POST", "/rotate", {"key": OPENAI_KEY_2}),
+            ("POST", "/validate", None),
+        ],
+    )
+    async def test_anothers_is_as_unknown_as_none(self, api: Management, method: str, path: str, body: Any) -> None:
+        theirs = (await api.save(by="oz"))["id"]
+        unknown = await api.refused(method, f"/api/byok/{NOBODY}{path}", json=body)
+        status, error = await api.refused(method, f"/api/byok/{theirs}{path}", json=body)
+        assert status == unknown[0] == 404
+        assert error["message"].replace(theirs, NOBODY) == unknown[1]["message"]
+        assert await api.stored("other") == {theirs: OPENAI_KEY}
+
+
+class TestUpdate:
+    async def test_absent_is_unchanged(self, api: Management) -> None:
+        key_id = (await api.gateway_key())["id"]
+        saved = await api.save(alias="A", priority=4, organization="org-1", gateway_keys=[key_id])
+        changed = await api.ok("PATCH", f"/api/byok/{saved['id']}", json={"weight": 7})
+        assert {name for name in changed if changed[name] != saved[name]} == {"weight", "updated_at"}
+        assert len(api.validation.asked) == 1
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"alias": "Renamed"},
+            {"priority": 9},
+            {"disabled": True},
+            {"always_use": True},
+            {"organization": "org-2"},
+            {"project": "proj-2"},
+            {"allowed_models": ["gpt-4o"]},
+        ],
+        ids=lambda change: next(iter(change)),
+    )
+    async def test_settings_change_without_the_key(self, api: Management, change: dict[str, Any]) -> None:
+        saved = await api.save()
+        before = await versions(api)
+        changed = await api.ok("PATCH", f"/api/byok/{saved['id']}", json=change)
+        assert change.items() <= changed.items()
+        assert changed["version"] == 1
+        assert await versions(api) == before + 1
+        assert await api.stored() == {saved["id"]: OPENAI_KEY}
+
+    async def test_null_lifts_a_restriction_where_it_is_said(self, api: Management) -> None:
+        key_id = (await api.gateway_key())["id"]
+        saved = await api.save(gateway_keys=[key_id], allowed_models=["gpt-4o"], organization="org-1")
+        lifted = {"gateway_keys": None, "allowed_models": None, "organization": None}
+        changed = await api.ok("PATCH", f"/api/byok/{saved['id']}", json=lifted)
+        assert lifted.items() <= changed.items()
+
+    @pytest.mark.parametrize("field", ["alias", "priority", "weight", "disabled", "always_use", "key"])
+    async def test_null_is_no_value_of_the_others(self, api: Management, field: str) -> None:
+        saved = await api.save()
+        status, error = await api.refused("PATCH", f"/api/byok/{saved['id']}", json={field: None})
+        assert (status, error["param"]) == (400, field)
+
+    @pytest.mark.parametrize("field", ["gateway_keys", "allowed_models"])
+    async def test_an_empty_list_is_refused(self, api: Management, field: str) -> None:
+        """Emptying a scope must not widen it, and a credential for nothing is a mistake."""
+        key_id = (await api.gateway_key())["id"]
+        saved = await api.save(gateway_keys=[key_id], allowed_models=["gpt-4o"])
+        status, _ = await api.refused("PATCH", f"/api/byok/{saved['id']}", json={field: []})
+        assert status == 400
+
+    @pytest.mark.parametrize("base_url", ["https://proxy.example/v1", "https://api.openai.com/v1/other"])
+    async def test_a_new_destination_asks_for_the_key_again(self, api: Management, base_url: str) -> None:
+        """C10: else a write-only key could be sent to an address of somebody's choice."""
+        saved = await api.save()
+        status, error = await api.refused("PATCH", f"/api/byok/{saved['id']}", json={"base_url": base_url})
+        assert (status, error["param"]) == (400, "base_url")
+        assert (await api.ok("GET", f"/api/byok/{saved['id']}"))["base_url"] == "https://api.openai.com/v1"
+
+    async def test_going_back_to_the_providers_own_host_asks_for_it_too(self, api: Management) -> None:
+        saved = await api.save(base_url="https://proxy.example/v1")
+        status, _ = await api.refused("PATCH", f"/api/byok/{saved['id']}", json={"base_url": None})
+        assert status == 400
+
+    async def test_a_new_destination_with_the_key_is_a_new_version(self, api: Management) -> None:
+        saved = await api.save()
+        body = {"base_url": "https://Proxy.example/v1/", "key": OPENAI_KEY_2, "alias": "Proxy"}
+        changed = await api.ok("PATCH", f"/api/byok/{saved['id']}", json=body)
+        assert (changed["version"], changed["base_url"], changed["alias"]) == (2, "https://proxy.example/v1", "Proxy")
+        assert api.validation.asked[-1] == ("openai", OPENAI_KEY_2, "https://proxy.example/v1")
+        assert await api.stored() == {saved["id"]: OPENAI_KEY_2}
+
+    async def test_the_same_destination_is_no_change(self, api: Management) -> None:
+        saved = await api.save(base_url="https://proxy.example/v1")
+        changed = await api.ok("PATCH", f"/api/byok/{saved['id']}", json={"base_url": "https://PROXY.example/v1/"})
+        assert (changed["base_url"], changed["version"]) == ("https://proxy.example/v1", 1)
+
+    async def test_a_rejected_key_leaves_all_as_it_was(self, api: Management) -> None:
+        saved = await api.save()
+        api.validation.reject(OPENAI_KEY_2)
+        body = {"base_url": "https://proxy.example/v1", "key": OPENAI_KEY_2, "alias": "Proxy"}
+        status, _ = await api.refused("PATCH", f"/api/byok/{saved['id']}", json=body)
+        assert status == 422
+        del saved["warnings"]
+        assert await api.ok("GET", f"/api/byok/{saved['id']}") == saved
+        assert await api.stored() == {saved["id"]: OPENAI_KEY}
+
+    async def test_what_makes_a_credential_another_one_cannot_change(self, api: Management) -> None:
+        saved = await api.save()
+        for field in ("provider", "id", "version", "mask", "validated_at", "destination"):
+            status, _ = await api.refused("PATCH", f"/api/byok/{saved['id']}", json={field: "x"})
+            assert status == 400, field
+
+
+class TestRotateAndDelete:
+    async def test_rotation_replaces_the_secret_and_keeps_the_rest(self, api: Management) -> None:
+        saved = await api.save(priority=3, base_url="https://proxy.example/v1")
+        rotated = await api.ok("POST", f"/api/byok/{saved['id']}/rotate", json={"key": OPENAI_KEY_2})
+        changed = {name for name in rotated if rotated[name] != saved[name]}
+        assert changed == {"version", "mask", "updated_at", "validated_at"}
+        assert (rotated["version"], rotated["mask"]) == (2, "sk-…WXYZ")
+        assert await api.stored() == {saved["id"]: OPENAI_KEY_2}
+
+    async def test_the_old_ciphertext_is_gone(self, api: Management) -> None:
+        saved = await api.save()
+        await api.ok("POST", f"/api/byok/{saved['id']}/rotate", json={"key": OPENAI_KEY_2})
+        rows = await api.tables.db.query_all(api.tables.registry, "ACCT#acme", prefix="CRED#")
+        assert [row["sk"].partition("#V#")[2] for row in rows] == ["", "00000002"]
+
+    async def test_a_rejected_new_key_leaves_the_old_one_in_force(self, api: Management) -> None:
+        saved = await api.save()
+        api.validation.reject(OPENAI_KEY_2)
+        status, _ = await api.refused("POST", f"/api/byok/{saved['id']}/rotate", json={"key": OPENAI_KEY_2})
+        assert status == 422
+        assert await api.stored() == {saved["id"]: OPENAI_KEY}
+
+    async def test_deletion_leaves_nothing(self, api: Management) -> None:
+        saved = await api.save()
+        before = await versions(api)
+        assert await api.ok("DELETE", f"/api/byok/{saved['id']}") == {"id": saved["id"], "deleted": True}
+        assert await api.tables.db.query_all(api.tables.registry, "ACCT#acme", prefix="CRED#") == []
+        assert await versions(api) == before + 1
+        assert (await api.refused("GET", f"/api/byok/{saved['id']}"))[0] == 404
+
+
+class TestValidate:
+    async def test_an_accepted_key_is_noted(self, api: Management) -> None:
+        saved = await api.save()
+        answer = await api.ok("POST", f"/api/byok/{saved['id']}/validate")
+        assert (answer["verdict"], answer["reason"], answer["provider_status"]) == ("accepted", None, 200)
+        assert answer["credential"]["validated_at"] > saved["validated_at"]
+        assert await api.ok("GET", f"/api/byok/{saved['id']}") == answer["credential"]
+        assert len(api.validation.asked) == 2
+
+    @pytest.mark.parametrize("verdict", [Verdict.REJECTED, Verdict.UNREACHABLE, Verdict.UNDECRYPTABLE])
+    async def test_any_other_verdict_changes_nothing(self, api: Management, verdict: Verdict) -> None:
+        """The question was whether it is good: "no" is an answer, not an error."""
+        saved = await api.save()
+        api.validation.findings[OPENAI_KEY] = Finding(verdict, "said the provider", 401)
+        answer = await api.ok("POST", f"/api/byok/{saved['id']}/validate")
+        assert (answer["verdict"], answer["reason"]) == (verdict.value, "said the provider")
+        del saved["warnings"]
+        assert answer["credential"] == saved
+
+    async def test_the_stored_ciphertext_is_what_travels(self, api: Management) -> None:
+        saved = await api.save()
+        await api.ok("POST", f"/api/byok/{saved['id']}/validate")
+        stored = await api.registry.credential("acme", saved["id"])
+        assert api.validation.candidates[-1] == Candidate.of(stored.credential, stored.sealed)
+
+
+class TestPlatform:
+    async def test_the_operator_saves_platform_credentials_the_same_way(self, api: Management) -> None:
+        body = {"provider": "OpenAI", "key": OPENAI_KEY}
+        saved = await api.ok("POST", "/api/byok", by=OPERATOR, headers={"x-ownkey-account": "platform"}, json=body)
+        assert await api.stored("platform") == {saved["id"]: OPENAI_KEY}
+        listed = await api.ok("GET", "/api/byok?account=platform", by=OPERATOR)
+        assert [row["id"] for row in listed["data"]] == [saved["id"]]
+
+    async def test_the_platform_is_nobody_elses(self, api: Management) -> None:
+        for method, path, body in (
+            ("GET", "/api/byok", None),
+            ("POST", "/api/byok", {"provider": "OpenAI", "key": OPENAI_KEY}),
+        ):
+            status, _ = await api.refused(method, path, headers={"x-ownkey-account": "platform"}, json=body)
+            assert status == 404
+
+    async def test_it_has_no_gateway_keys(self, api: Management) -> None:
+        status, _ = await api.refused("POST", "/api/gateway-keys?account=platform", by=OPERATOR, json={})
+        assert status == 403
+
+
+def test_a_candidate_survives_the_journey(candidate: Candidate) -> None:
+    assert Candidate.from_json(candidate.to_json()) == candidate
+
+
+@pytest.fixture
+async def candidate(api: Management) -> Candidate:
+    await api.save(organization="org-1")
+    return api.validation.candidates[0]
