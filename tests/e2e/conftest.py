@@ -1,0 +1,33 @@
+"""One running stack for all end-to-end tests that do not break it, and fresh accounts in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.world import Account, World
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The stack, started with the first test that asks for it."""
+    running = World(tmp_path_factory.mktemp("logs"))
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def account(world: World) -> Account:
+    """An account without provider keys and without credits."""
+    return world.account()
+
+
+@pytest.fixture
+def byok(world: World) -> Account:
+    """An account with a key of its own at OpenAI and at Anthropic."""
+    account = world.account()
+    account.save_key("OpenAI")
+    account.save_key("Anthropic")
+    return account

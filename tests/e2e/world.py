@@ -1,0 +1,321 @@
+"""The running stack as tests hold it: the real SDKs in front, the simulated provider and the tables behind.
+
+The stack has a thread and an event loop of its own, so that tests may block, as synchronous SDKs do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anthropic
+import boto3
+import httpx
+import openai
+
+from local.running import OPERATOR, Running, RunOptions, running
+from local.seed import Seed
+from local.simulator.behaviour import digest_of
+from local.simulator.journal import Entry
+from tests.e2e.stage import WAIT_S, Scene, Stage
+
+T = TypeVar("T")
+Json = dict[str, Any]
+
+CHAT_MODEL = "gpt-4o-mini"
+MESSAGES_MODEL = "claude-haiku-4-5"
+
+PLATFORM_KEYS = {
+    "OpenAI": "sk-sim-the-operators-own-openai-key-0001",
+    "Anthropic": "sk-ant-sim-the-operators-own-anthropic-key-0001",
+    "Groq": "gsk_sim-the-operators-own-groq-key-0001",
+}
+_KEY_FORMS = {"OpenAI": "sk-sim-{}", "Anthropic": "sk-ant-sim-{}"}
+"""By the form of a key the simulated provider knows it, as long as nobody registered otherwise."""
+
+
+def new_provider_key(provider: str = "OpenAI") -> str:
+    """A key that the simulated provider accepts, and that no other test uses."""
+    return _KEY_FORMS.get(provider, "sk-sim-{}").format(secrets.token_hex(20))
+
+
+class World:
+    """One stack for all tests of the run. Tests keep apart by accounts and keys of their own."""
+
+    up: Running
+    stage: Stage
+
+    def __init__(self, log_directory: Path) -> None:
+        self._log_directory = log_directory
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="stack", daemon=True)
+        self._stop = asyncio.Event()
+        self._served: Future[None] | None = None
+        self._http = httpx.Client(timeout=60, trust_env=False, verify=False)
+        self._openai_http = openai.DefaultHttpxClient(trust_env=False, verify=False)
+        self._anthropic_http = anthropic.DefaultHttpxClient(trust_env=False, verify=False)
+
+    def start(self) -> None:
+        """Starts the stack; raises what keeps it from starting."""
+        environment = dict(os.environ)
+        self._thread.start()
+        ready: Future[None] = Future()
+        self._served = asyncio.run_coroutine_threadsafe(self._serve(ready), self._loop)
+        self._served.add_done_callback(lambda served: ready.done() or ready.set_exception(served.exception()))
+        try:
+            ready.result(timeout=90)
+        finally:
+            os.environ.clear()
+            os.environ.update(environment)
+
+    def stop(self) -> None:
+        """Ends the stack and the thread."""
+        for http in (self._http, self._openai_http, self._anthropic_http):
+            http.close()
+        self._loop.call_soon_threadsafe(self._stop.set)
+        assert self._served is not None
+        self._served.result(timeout=60)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=10)
+        self._loop.close()
+
+    async def _serve(self, ready: Future[None]) -> None:
+        self.stage = await Stage().start()
+        origins = [self.stage.origin, self.stage.closed_origin]
+        platform = [{"provider": name, "secret": key} for name, key in PLATFORM_KEYS.items()]
+        seed = Seed.model_validate({"platform_credentials": platform})
+        stack = {"allowed_origins": origins, "log_directory": self._log_directory, "schedules": False}
+        options = RunOptions(seed=seed, stack=stack)
+        try:
+            async with running(options) as self.up:
+                ready.set_result(None)
+                await self._stop.wait()
+        finally:
+            await self.stage.close()
+
+    def run(self, work: Coroutine[Any, Any, T], timeout_s: float = 60) -> T:
+        """The result of a coroutine of the stack's loop."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout_s)
+
+    def call(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """The result of a plain call, made where the stack runs: its objects are not made for two threads."""
+
+        async def called() -> T:
+            return function(*args, **kwargs)
+
+        return self.run(called())
+
+    @property
+    def base_url(self) -> str:
+        """Of the gateway, before `/v1`."""
+        return self.up.state.base_url
+
+    def drain(self) -> None:
+        """Waits until every answer so far is recorded and billed."""
+        self.run(self.up.stack.drain_stream())
+
+    # ── the simulated provider ──
+
+    def script(self, provider: str, *, key: str | None = None, **knobs: Any) -> None:
+        """What requests with this key shall suffer (local/simulator/README.md)."""
+        self.call(self.up.simulator.scripts.add, provider, key=key, **knobs)
+
+    def set_key(self, provider: str, key: str, accepted: bool | str) -> None:
+        """Whether the simulated provider accepts a key from now on."""
+        self.call(self.up.simulator.keys.set, provider, key, accepted)
+
+    def all_calls(self, key: str) -> list[Entry]:
+        """The requests that reached the simulated provider with a key, in order."""
+        entries = self.call(self.up.simulator.journal.entries)
+        return [each for each in entries if each.key_sha256 == digest_of(key)]
+
+    def calls(self, key: str) -> list[Entry]:
+        """Those of them that ask a model."""
+        return [each for each in self.all_calls(key) if each.method == "POST"]
+
+    def scene(self, **settings: Any) -> Scene:
+        """A provider that the test plays itself."""
+        return self.stage.scene(secrets.token_hex(6), self._loop, **settings)
+
+    # ── accounts ──
+
+    def account(self, *, owner: str | None = None, credits_usd: str | None = None, **settings: Any) -> Account:
+        """A fresh account with a gateway key.
+
+        Args:
+            owner: The owner's e-mail; without one the operator owns it.
+            settings: As `PATCH /api/accounts/{id}` takes them.
+        """
+        account_id = f"t{secrets.token_hex(6)}"
+        operator = self.operator(account_id)
+        wanted = {"id": account_id, "name": account_id}
+        operator.ok("POST", "/api/accounts", wanted | ({"owner_email": owner} if owner else {}))
+        session = Session(self, self.up.users.sign_in(owner).token, account_id) if owner else operator
+        if settings:
+            operator.ok("PATCH", f"/api/accounts/{account_id}", settings)
+        if credits_usd:
+            operator.ok("POST", f"/api/accounts/{account_id}/deposits", {"amount_usd": credits_usd})
+            self.drain()
+        key = session.ok("POST", "/api/gateway-keys", {"alias": "test"})
+        return Account(self, account_id, session, key["key"], key["id"])
+
+    def operator(self, account_id: str) -> Session:
+        """The operator of the deployment, in an account."""
+        return Session(self, self.up.state.sessions[OPERATOR], account_id)
+
+    # ── raw access ──
+
+    def http(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """A request without any SDK; `path` begins after the stage."""
+        return self._http.request(method, self.base_url + path, **options)
+
+    def openai(self, gateway_key: str, **options: Any) -> openai.OpenAI:
+        """The synchronous OpenAI SDK; it does not retry unless the test says so."""
+        settings = {"base_url": f"{self.base_url}/v1", "max_retries": 0, "timeout": 60} | options
+        return openai.OpenAI(api_key=gateway_key, http_client=self._openai_http, **settings)
+
+    def anthropic(self, gateway_key: str, **options: Any) -> anthropic.Anthropic:
+        """The synchronous Anthropic SDK; it does not retry unless the test says so."""
+        settings = {"base_url": self.base_url, "max_retries": 0, "timeout": 60} | options
+        return anthropic.Anthropic(api_key=gateway_key, http_client=self._anthropic_http, **settings)
+
+    def async_openai(self, gateway_key: str, **options: Any) -> openai.AsyncOpenAI:
+        """The asynchronous OpenAI SDK, for the loop of the test that calls."""
+        settings = {"base_url": f"{self.base_url}/v1", "max_retries": 0, "timeout": 60} | options
+        http = openai.DefaultAsyncHttpxClient(trust_env=False, verify=False)
+        return openai.AsyncOpenAI(api_key=gateway_key, http_client=http, **settings)
+
+    def async_anthropic(self, gateway_key: str, **options: Any) -> anthropic.AsyncAnthropic:
+        """The asynchronous Anthropic SDK, for the loop of the test that calls."""
+        settings = {"base_url": self.base_url, "max_retries": 0, "timeout": 60} | options
+        http = anthropic.DefaultAsyncHttpxClient(trust_env=False, verify=False)
+        return anthropic.AsyncAnthropic(api_key=gateway_key, http_client=http, **settings)
+
+    def dynamodb(self) -> Any:
+        """A client of the tables behind everything, past the product."""
+        return boto3.client(
+            "dynamodb",
+            endpoint_url=self.up.state.aws_endpoint,
+            region_name="us-east-1",
+            aws_access_key_id="AKIATEST",
+            aws_secret_access_key="test",
+        )
+
+    def items(self, table: str) -> list[Json]:
+        """Every item of a table, by the table's logical id, as DynamoDB's own JSON has it."""
+        pages = self.dynamodb().get_paginator("scan").paginate(TableName=self.up.stack.resources[table])
+        return [item for page in pages for item in page["Items"]]
+
+
+@dataclass(frozen=True)
+class Session:
+    """A signed-in person, in one account."""
+
+    world: World
+    token: str
+    account_id: str
+
+    def call(self, method: str, path: str, body: Any = None, **options: Any) -> httpx.Response:
+        """One request to the management API."""
+        headers = {"authorization": f"Bearer {self.token}", "x-ownkey-account": self.account_id}
+        headers |= options.pop("headers", {})
+        content = {} if body is None else {"json": body}
+        return self.world.http(method, path, headers=headers, **content, **options)
+
+    def ok(self, method: str, path: str, body: Any = None, **options: Any) -> Json:
+        """The body of a request that succeeds."""
+        response = self.call(method, path, body, **options)
+        assert response.is_success, f"{method} {path}: {response.status_code} {response.text}"
+        return response.json()
+
+    def refused(self, method: str, path: str, body: Any = None, **options: Any) -> tuple[int, Json]:
+        """Status and error of a request that does not succeed."""
+        response = self.call(method, path, body, **options)
+        assert response.is_error, f"{method} {path}: {response.status_code} {response.text}"
+        return response.status_code, response.json()["error"]
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account, its owner's session, and one gateway key of it."""
+
+    world: World
+    id: str
+    owner: Session
+    gateway_key: str
+    gateway_key_id: str
+
+    def save_key(self, provider: str = "OpenAI", key: str | None = None, **settings: Any) -> SavedKey:
+        """Saves a provider key; without `key` a fresh one that the simulated provider accepts."""
+        key = key or new_provider_key(provider)
+        body = {"provider": provider, "key": key, **settings}
+        return SavedKey(key, self.owner.ok("POST", "/api/byok", body))
+
+    def openai(self, **options: Any) -> openai.OpenAI:
+        """The OpenAI SDK with this account's gateway key."""
+        return self.world.openai(self.gateway_key, **options)
+
+    def anthropic(self, **options: Any) -> anthropic.Anthropic:
+        """The Anthropic SDK with this account's gateway key."""
+        return self.world.anthropic(self.gateway_key, **options)
+
+    def post(self, path: str, body: Any = None, **options: Any) -> httpx.Response:
+        """An inference request without any SDK: `body` as JSON, or `content` as bytes."""
+        headers = {"authorization": f"Bearer {self.gateway_key}"} | options.pop("headers", {})
+        content = {} if body is None else {"json": body}
+        return self.world.http("POST", path, headers=headers, **content, **options)
+
+    def attempts(self, request_id: str | None = None) -> list[Json]:
+        """The attempts of a request in the order tried (of all requests, the oldest first), once all have ended."""
+        self.world.drain()
+        rows = self.owner.ok("GET", "/api/activity", params={"limit": 100})["data"]
+        return [row for row in reversed(rows) if request_id in (None, row["request_id"])]
+
+    def attempt(self, request_id: str) -> Json:
+        """The only attempt of a request."""
+        (row,) = self.attempts(request_id)
+        return row
+
+    def balance(self) -> Mapping[str, Decimal]:
+        """Credits in dollars: `available_usd`, `held_usd`, `total_usd`."""
+        self.world.drain()
+        return {name: Decimal(amount) for name, amount in self.owner.ok("GET", "/api/balance").items()}
+
+    def entries(self) -> list[Json]:
+        """The ledger's entries."""
+        self.world.drain()
+        return self.owner.ok("GET", "/api/ledger", params={"limit": 100})["data"]
+
+    def usage(self, dimension: str = "total") -> list[Json]:
+        """Today's aggregates."""
+        self.world.drain()
+        return self.owner.ok("GET", "/api/usage", params={"dimension": dimension})["data"]
+
+
+@dataclass(frozen=True)
+class SavedKey:
+    """A provider key in the clear, and what the API said when it was saved."""
+
+    key: str
+    saved: Json
+
+    @property
+    def id(self) -> str:
+        """The credential's id."""
+        return self.saved["id"]
+
+
+def said(text: str) -> list[dict[str, str]]:
+    """A conversation of one message."""
+    return [{"role": "user", "content": text}]
+
+
+__all__ = ["WAIT_S", "Account", "Json", "SavedKey", "Session", "World", "new_provider_key", "said"]
