@@ -1,0 +1,182 @@
+"""`/api/accounts`: accounts and members; deposits asked for by the operator, carried out by billing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from ownkey.http.management.user_pool import UserPool
+from ownkey.ledger.records import to_deposit
+from ownkey.store.aws import AwsClient
+from tests.support.aws import Tables, boto, environ
+from tests.support.management import OPERATOR, Management, management
+
+
+@pytest.fixture
+async def api(tables: Tables) -> AsyncIterator[Management]:
+    async with management(tables) as running:
+        yield running
+
+
+async def roles(api: Management, account_id: str = "acme") -> dict[str, str]:
+    rows = (await api.ok("GET", f"/api/accounts/{account_id}/members", by=OPERATOR))["data"]
+    return {row["user_id"]: row["role"] for row in rows}
+
+
+class TestAccounts:
+    async def test_the_operator_creates_one_for_its_owner(self, api: Management) -> None:
+        body = {"id": "unit-7", "name": "Unit 7", "owner_email": "Una@unit7.example"}
+        created = await api.ok("POST", "/api/accounts", by=OPERATOR, json=body)
+        assert (created["id"], created["name"], created["role"]) == ("unit-7", "Unit 7", None)
+        assert await roles(api, "unit-7") == {"una": "owner"}
+        assert api.user_pool.invited == ["una@unit7.example"]
+        await api.save(by="una")
+
+    async def test_without_an_owner_it_is_the_operators_own(self, api: Management) -> None:
+        created = await api.ok("POST", "/api/accounts", by=OPERATOR, json={"name": "Mine"})
+        assert created["id"].startswith("acc_")
+        assert created["role"] == "owner"
+        await api.save(by=OPERATOR)
+
+    async def test_nobody_else_creates_any(self, api: Management) -> None:
+        status, error = await api.refused("POST", "/api/accounts", json={"name": "Mine"})
+        assert (status, error["code"]) == (403, "forbidden")
+
+    @pytest.mark.parametrize("taken", ["acme", "platform"])
+    async def test_an_id_is_given_out_once(self, api: Management, taken: str) -> None:
+        status, error = await api.refused("POST", "/api/accounts", by=OPERATOR, json={"id": taken, "name": "X"})
+        assert (status, error["code"]) == (409, "conflict")
+
+    @pytest.mark.parametrize("bad", ["a#b", "../x", "-a", "a" * 49, "ä", ""])
+    async def test_an_id_is_plain(self, api: Management, bad: str) -> None:
+        """It stands inside gateway keys and in the tables' keys."""
+        status, error = await api.refused("POST", "/api/accounts", by=OPERATOR, json={"id": bad, "name": "X"})
+        assert (status, error["param"]) == (400, "id")
+
+    async def test_members_see_their_own_the_operator_all(self, api: Management) -> None:
+        own = (await api.ok("GET", "/api/accounts", by="mia"))["data"]
+        assert [(row["id"], row["role"]) for row in own] == [("acme", "member")]
+        every = (await api.ok("GET", "/api/accounts", by=OPERATOR))["data"]
+        assert [(row["id"], row["role"]) for row in every] == [("acme", None), ("other", None)]
+
+    async def test_settings_change_and_raise_the_version(self, api: Management) -> None:
+        before = (await api.registry.account("acme")).version
+        changed = await api.ok("PATCH", "/api/accounts/acme", json={"platform_allowed": False})
+        assert (changed["platform_allowed"], changed["name"]) == (False, "Acme")
+        head = await api.registry.account("acme")
+        assert (head.platform_allowed, head.version) == (False, before + 1)
+
+
+class TestMembers:
+    async def test_a_new_one_is_found_or_invited_by_e_mail(self, api: Management) -> None:
+        response = await api.call(
+            "POST", "/api/accounts/acme/members", json={"email": "Neo@x.example", "role": "billing"}
+        )
+        assert response.status_code == 201
+        shown = response.json()
+        assert (shown["user_id"], shown["email"], shown["role"]) == ("neo", "neo@x.example", "billing")
+        await api.ok("GET", "/api/balance", by="neo")
+
+    async def test_again_changes_the_role(self, api: Management) -> None:
+        body = {"email": "mia@acme.example", "role": "admin"}
+        assert (await api.call("POST", "/api/accounts/acme/members", json=body)).status_code == 200
+        assert (await roles(api))["mia"] == "admin"
+
+    @pytest.mark.parametrize(
+        ("by", "email", "role", "allowed"),
+        [
+            ("ann", "mia@acme.example", "owner", True),
+            (OPERATOR, "mia@acme.example", "owner", True),
+            ("adi", "mia@acme.example", "admin", True),
+            ("adi", "mia@acme.example", "owner", False),
+            ("adi", "adi@acme.example", "owner", False),
+            ("adi", "ann@acme.example", "member", False),
+        ],
+    )
+    async def test_an_admin_cannot_make_or_unmake_owners(
+        self, api: Management, by: str, email: str, role: str, allowed: bool
+    ) -> None:
+        before = await roles(api)
+        response = await api.call("POST", "/api/accounts/acme/members", by=by, json={"email": email, "role": role})
+        assert response.is_success == allowed
+        assert allowed or (response.status_code, await roles(api)) == (403, before)
+
+    async def test_an_owner_under_another_spelling_is_still_an_owner(self, api: Management) -> None:
+        """The pool decides who it is; the e-mail in the list may be an older one."""
+        body = {"email": "ann@former.example", "role": "member"}
+        assert (await api.refused("POST", "/api/accounts/acme/members", by="adi", json=body))[0] == 403
+
+    async def test_the_last_owner_stays(self, api: Management) -> None:
+        body = {"email": "ann@acme.example", "role": "admin"}
+        assert (await api.refused("POST", "/api/accounts/acme/members", json=body))[0] == 409
+        assert (await api.refused("DELETE", "/api/accounts/acme/members/ann"))[0] == 409
+        await api.ok("POST", "/api/accounts/acme/members", json={"email": "adi@acme.example", "role": "owner"})
+        await api.ok("DELETE", "/api/accounts/acme/members/ann")
+        assert (await api.refused("GET", "/api/byok?account=acme"))[0] == 404
+
+    async def test_an_admin_removes_members_but_no_owner(self, api: Management) -> None:
+        await api.ok("DELETE", "/api/accounts/acme/members/mia", by="adi")
+        assert (await api.refused("DELETE", "/api/accounts/acme/members/ann", by="adi"))[0] == 403
+        assert (await api.refused("DELETE", "/api/accounts/acme/members/mia", by="adi"))[0] == 404
+
+    @pytest.mark.parametrize("bad", ["nobody", "a@b", "a b@c.example", "a@c.example\nx", "ä@c.example", ""])
+    async def test_an_e_mail_looks_like_one(self, api: Management, bad: str) -> None:
+        status, error = await api.refused("POST", "/api/accounts/acme/members", json={"email": bad, "role": "member"})
+        assert (status, error["param"]) == (400, "email")
+        assert api.user_pool.invited == []
+
+    async def test_a_role_is_one_of_four(self, api: Management) -> None:
+        body = {"email": "a@c.example", "role": "operator"}
+        status, error = await api.refused("POST", "/api/accounts/acme/members", json=body)
+        assert (status, error["param"]) == (400, "role")
+
+
+class TestDeposits:
+    async def test_the_operators_deposit_is_a_record_for_billing(self, api: Management) -> None:
+        body = {"amount_usd": "10.00", "note": "November"}
+        response = await api.call("POST", "/api/accounts/acme/deposits", by=OPERATOR, json=body)
+        assert response.status_code == 202
+        answer = response.json()
+        assert (answer["amount_usd"], answer["state"]) == ("10", "requested")
+        (item,) = await api.tables.db.query_all(api.tables.records, "DEP#acme")
+        assert item["state"] == "requested"
+        deposit = to_deposit(item)
+        assert (deposit.id, deposit.amount_nanousd, deposit.requested_by, deposit.note) == (
+            answer["id"],
+            10_000_000_000,
+            OPERATOR,
+            "November",
+        )
+
+    async def test_an_owner_grants_no_credits(self, api: Management) -> None:
+        assert (await api.refused("POST", "/api/accounts/acme/deposits", json={"amount_usd": "10"}))[0] == 403
+
+    @pytest.mark.parametrize("amount", ["0", "-1", "1e-10", "0.0000000001", "ten", "NaN", "Infinity", 10, 10.5, None])
+    async def test_an_amount_is_a_positive_decimal_string(self, api: Management, amount: Any) -> None:
+        body = {"amount_usd": amount}
+        status, error = await api.refused("POST", "/api/accounts/acme/deposits", by=OPERATOR, json=body)
+        assert (status, error["param"]) == (400, "amount_usd")
+        assert await api.tables.db.query_all(api.tables.records, "DEP#acme") == []
+
+    async def test_an_account_that_does_not_exist_gets_none(self, api: Management) -> None:
+        path = "/api/accounts/nowhere/deposits"
+        assert (await api.refused("POST", path, by=OPERATOR, json={"amount_usd": "1"}))[0] == 404
+
+
+class TestUserPool:
+    """Against Cognito's API."""
+
+    @pytest.fixture
+    async def pool(self, aws_endpoint: str) -> AsyncIterator[UserPool]:
+        pool = boto("cognito-idp", aws_endpoint).create_user_pool(PoolName="p", UsernameAttributes=["email"])
+        aws = AwsClient(environ=environ(aws_endpoint))
+        yield UserPool(aws, pool["UserPool"]["Id"])
+        await aws.close()
+
+    async def test_somebody_new_is_invited_and_found_again(self, pool: UserPool) -> None:
+        first = await pool.user_id("neo@x.example")
+        assert await pool.user_id("neo@x.example") == first
+        assert await pool.user_id("trinity@x.example") != first
+        assert await pool.email(first) == "neo@x.example"
