@@ -1,0 +1,185 @@
+"""What providers say instead of an answer, in whatever shape, as errors of our own tree.
+
+The shapes seen: OpenAI's and Anthropic's `error` object, a bare string under `error`, `message` or `detail`, FastAPI's
+list of `detail`s, a list of errors, plain text, a proxy's HTML page.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from ownkey.domain.errors import (
+    CredentialsExhausted,
+    ProviderError,
+    ProviderFailure,
+    ProviderInvalidResponse,
+    ProviderOverloaded,
+    ProviderRateLimited,
+    ProviderRefused,
+    ProviderTimeout,
+)
+from ownkey.domain.scrub import scrub
+
+MAX_MESSAGE_CHARS = 1_000
+_MAX_NAME_CHARS = 100
+_MAX_RETRY_AFTER_S = 86_400.0
+
+_CLASSES: Mapping[int, type[ProviderFailure]] = {
+    401: CredentialsExhausted,
+    402: CredentialsExhausted,
+    403: CredentialsExhausted,
+    407: ProviderError,
+    408: ProviderTimeout,
+    409: ProviderError,
+    425: ProviderError,
+    429: ProviderRateLimited,
+    503: ProviderOverloaded,
+    504: ProviderTimeout,
+    522: ProviderTimeout,
+    524: ProviderTimeout,
+    529: ProviderOverloaded,
+}
+"""Status → error, where its hundred does not say enough. Other 4xx are `ProviderRefused`, other 5xx `ProviderError`."""
+
+_OUT_OF_FUNDS = re.compile(r"insufficient_quota|credit balance is too low|insufficient[_ ]balance", re.IGNORECASE)
+"""In a code or message: the key's account has no money left, whatever the status (OpenAI 429, Anthropic 400)."""
+
+_STATUSES: Mapping[str, int] = {
+    "authentication_error": 401,
+    "invalid_api_key": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "model_not_found": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "rate_limit_exceeded": 429,
+    "insufficient_quota": 429,
+    "requests": 429,
+    "tokens": 429,
+    "overloaded_error": 529,
+    "timeout_error": 504,
+    "invalid_request_error": 400,
+    "content_filter": 400,
+}
+"""The status an error inside a stream would have had, by its code or type."""
+
+_TITLE = re.compile(r"<title[^>]*>([^<]{1,200})", re.IGNORECASE)
+
+
+def decode_failure(status: int, headers: Mapping[str, str], body: bytes) -> ProviderFailure:
+    """An error answer of any status but 2xx."""
+    values = _parsed(body)
+    error = _read_error(values) or {"message": None if isinstance(values, dict | list) else _plain(body)}
+    retry_after_s = read_retry_after(headers)
+    if status < 400:
+        return ProviderInvalidResponse(
+            f"The provider answered with status {status} instead of an answer.", details={"provider_status": status}
+        )
+    return _failure(status, error, retry_after_s)
+
+
+def failure_in_answer(values: Mapping[str, Any]) -> ProviderFailure:
+    """An error that came with a good status: inside a stream, or as the body of a 200."""
+    error = _read_error(values) or {}
+    return _failure(_status_of(error), error, None)
+
+
+def read_retry_after(
+    headers: Mapping[str, str], now: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> float | None:
+    """Seconds to wait, of `retry-after-ms` or `retry-after` (seconds or an HTTP date); None where none can be read."""
+    for name, per_second in (("retry-after-ms", 1000), ("retry-after", 1)):
+        try:
+            seconds = float(headers.get(name, "")) / per_second
+        except ValueError:
+            continue
+        if math.isfinite(seconds):
+            return min(max(seconds, 0.0), _MAX_RETRY_AFTER_S)
+    try:
+        at = parsedate_to_datetime(headers.get("retry-after", ""))
+    except ValueError:
+        return None
+    seconds = (at.replace(tzinfo=at.tzinfo or UTC) - now()).total_seconds()
+    return min(max(seconds, 0.0), _MAX_RETRY_AFTER_S)
+
+
+def _failure(status: int, error: Mapping[str, Any], retry_after_s: float | None) -> ProviderFailure:
+    code, kind = _name(error.get("code")), _name(error.get("type"))
+    message = _text(error.get("message")) or f"The provider answered with status {status}."
+    details = {
+        name: value
+        for name, value in (("provider_status", status), ("provider_code", code), ("provider_type", kind))
+        if value is not None
+    }
+    if _OUT_OF_FUNDS.search(f"{code} {kind} {message}"):
+        return CredentialsExhausted(message, details=details)
+    failure = _CLASSES.get(status, ProviderError if status >= 500 else ProviderRefused)
+    if failure is ProviderRefused:
+        return ProviderRefused(message, status=status, code=code, param=_name(error.get("param")), details=details)
+    return failure(message, retry_after_s=retry_after_s, details=details)
+
+
+def _status_of(error: Mapping[str, Any]) -> int:
+    for name in ("status", "code", "type"):
+        value = error.get(name)
+        status = _STATUSES.get(value) if isinstance(value, str) else value
+        if isinstance(status, int) and 400 <= status <= 599:
+            return status
+    return 500
+
+
+def _read_error(values: Any) -> dict[str, Any] | None:
+    """The error's members, whatever holds them; None where there is nothing to read."""
+    if isinstance(values, list) and values:
+        return _read_error(values[0])
+    if not isinstance(values, Mapping):
+        return None
+    error = values.get("error") or values.get("errors") or values
+    if isinstance(error, list) and error:
+        error = error[0]
+    if isinstance(error, str):
+        return {"message": error, "code": values.get("code"), "type": values.get("type")}
+    if not isinstance(error, Mapping):
+        return None
+    message = error.get("message") or error.get("msg") or error.get("detail") or values.get("message")
+    if isinstance(message, list) and message:
+        first = message[0]
+        message = first.get("msg") if isinstance(first, Mapping) else first
+    found = {name: error.get(name) for name in ("code", "type", "param", "status")}
+    return {**found, "message": message} if message or any(found.values()) else None
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _plain(body: bytes) -> str | None:
+    text = body[: 4 * MAX_MESSAGE_CHARS].decode("utf-8", "replace").strip()
+    if text.startswith("<"):
+        title = _TITLE.search(text)
+        return f"The provider answered with a web page: {title[1].strip()}" if title else None
+    return text
+
+
+def _text(value: Any) -> str | None:
+    if not isinstance(value, str) or not value.strip():
+        return None
+    printable = "".join(char if char.isprintable() else " " for char in value[: 2 * MAX_MESSAGE_CHARS])
+    return scrub(printable)[:MAX_MESSAGE_CHARS].strip()
+
+
+def _name(value: Any) -> str | None:
+    """A code, type or parameter: a short text, or a number as one."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return _text(value[:_MAX_NAME_CHARS]) if isinstance(value, str) else None

@@ -1,0 +1,188 @@
+"""OpenAI's chat completions, to a provider that speaks them too.
+
+Facts from openai-python 3.52: `types/completion_usage.py`, `types/chat/chat_completion_chunk.py`, `_streaming.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ownkey.domain.errors import ProviderFailure, ProviderInvalidResponse
+from ownkey.domain.usage import Usage
+from ownkey.providers.counts import count, member, string
+from ownkey.providers.document import REMOVED, Document
+from ownkey.providers.failures import decode_failure
+from ownkey.providers.passthrough import GATEWAY_FIELDS, Scanner, parsed_answer, request_headers, rewritten, texts_in
+from ownkey.providers.sse import with_data
+from ownkey.providers.translator import Annotate, Call, Encoded, Reading, StreamDecoder, Whole
+
+DONE = b"data: [DONE]\n\n"
+
+_FORWARDED_HEADERS = frozenset({"openai-beta"})
+_TEXT_NAMES = frozenset({"content", "refusal", "reasoning", "reasoning_content", "arguments", "input", "transcript"})
+
+
+class OpenAiChat:
+    """`chat` to the OpenAI family."""
+
+    def encode_request(self, call: Call) -> Encoded:
+        """The client's body, without what is the gateway's, and asking for usage in a stream."""
+        changes: dict[str, Any] = {name: REMOVED for name in GATEWAY_FIELDS if name in call.body.values}
+        if call.streamed and "no_stream_options" in call.provider.quirks:
+            if "stream_options" in call.body.values:
+                changes["stream_options"] = REMOVED
+        elif call.streamed and not _asks_for_usage(call.body):
+            options = call.body.values.get("stream_options")
+            changes["stream_options"] = {**(options if isinstance(options, dict) else {}), "include_usage": True}
+        return Encoded(
+            f"{call.base_url}/chat/completions", request_headers(call, _FORWARDED_HEADERS), rewritten(call, changes)
+        )
+
+    def decode_whole(self, body: bytes, annotate: Annotate) -> Whole:
+        """A `chat.completion`."""
+        document = parsed_answer(body)
+        values = document.values
+        if not isinstance(values.get("choices"), list):
+            raise ProviderInvalidResponse("The provider's answer is no chat completion: it has no choices.")
+        reading = Reading()
+        _note(reading, values)
+        changes = _annotation(reading, values, annotate)
+        return Whole(document.edited(changes) if changes else body, reading, values)
+
+    def decode_stream(self, call: Call, annotate: Annotate) -> StreamDecoder:
+        """Chunks; usage goes to the client only where it asked."""
+        reading = Reading()
+        return Scanner(_Chunks(reading, annotate, usage_wanted=_asks_for_usage(call.body)), reading)
+
+    def decode_failure(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderFailure:
+        """An `error` object, or whatever a compatible provider sends."""
+        return decode_failure(status, headers, body)
+
+    def text_of_answer(self, answer: Mapping[str, Any]) -> str:
+        """Content, refusals, reasoning, arguments of tool calls, of all choices."""
+        return texts_in(answer.get("choices"), _TEXT_NAMES)
+
+
+class _Chunks:
+    """The `Events` of a stream of chunks."""
+
+    terminator = DONE
+
+    def __init__(self, reading: Reading, annotate: Annotate, *, usage_wanted: bool) -> None:
+        self._reading = reading
+        self._annotate = annotate
+        self._usage_wanted = usage_wanted
+
+    def stripped(self, events: bytes) -> bytes:
+        """Bytes such as `,"usage":null` cannot stand inside a JSON string: its quotes would be escaped."""
+        if self._usage_wanted:
+            return events
+        return events.replace(b',"usage":null', b"").replace(b', "usage": null', b"")
+
+    def tells(self, events: bytes) -> bool:
+        """Every chunk has a `finish_reason` and, where usage was asked for, a `usage`: all but one of them null."""
+        silent = events.count(b'"usage":null') + events.count(b'"usage": null') if self._usage_wanted else 0
+        unfinished = events.count(b'"finish_reason":null') + events.count(b'"finish_reason": null')
+        return (
+            events.count(b'"usage"') != silent
+            or events.count(b'"finish_reason"') != unfinished
+            or b'"error"' in events
+            # The end, a comment, a broken event: anything but a JSON object.
+            or events.count(b"}\n\n") != events.count(b"\n\n")
+        )
+
+    def read(self, event: bytes, document: Document) -> bytes | None:
+        """Notes id, model, finish reason and usage."""
+        values = document.values
+        _note(self._reading, values)
+        if "usage" not in values:
+            return event
+        if self._usage_wanted:
+            changes = _annotation(self._reading, values, self._annotate)
+            return with_data(event, document.edited(changes)) if changes else event
+        if not values.get("choices"):
+            return None  # the chunk that carries nothing but the usage
+        return with_data(event, document.edited({"usage": REMOVED}))
+
+    def starts(self, _: Mapping[str, Any]) -> bool:
+        """Every chunk is of the answer."""
+        return True
+
+    def ends(self, _: Mapping[str, Any]) -> bool:
+        """No chunk says so: `[DONE]` does."""
+        return False
+
+    def complete(self) -> bool:
+        """Some compatible providers never say `[DONE]`; a finish reason is as good."""
+        return self._reading.finish_reason is not None
+
+    def text_of(self, values: Mapping[str, Any]) -> str:
+        """The deltas' text."""
+        return texts_in(values.get("choices"), _TEXT_NAMES)
+
+
+def read_usage(usage: Mapping[str, Any]) -> Usage | None:
+    """OpenAI's arithmetic: cached, written, audio and image tokens are part of the prompt's, reasoning of the
+    completion's. Whatever a provider reports, the buckets add up to its totals. None: it reports no tokens at all.
+    """
+    if not ("prompt_tokens" in usage or "completion_tokens" in usage):
+        return None
+    prompt, completion = count(usage, "prompt_tokens"), count(usage, "completion_tokens")
+    into = member(usage, "prompt_tokens_details")
+    out = member(usage, "completion_tokens_details")
+    # DeepSeek and Moonshot name the cached part elsewhere.
+    cached = count(into, "cached_tokens") or count(usage, "prompt_cache_hit_tokens") or count(usage, "cached_tokens")
+    reasoning = count(out, "reasoning_tokens")
+    if reasoning and count(usage, "total_tokens") == prompt + completion + reasoning:
+        completion += reasoning  # xAI's completion tokens leave the reasoning out
+    ins = _shares(
+        prompt, cached, count(into, "cache_write_tokens"), count(into, "audio_tokens"), count(into, "image_tokens")
+    )
+    outs = _shares(completion, reasoning, count(out, "audio_tokens"), count(out, "image_tokens"))
+    return Usage(
+        cache_read=ins[0],
+        cache_write_5m=ins[1],
+        audio_input=ins[2],
+        image_input=ins[3],
+        input=ins[4],
+        reasoning=outs[0],
+        audio_output=outs[1],
+        image_output=outs[2],
+        output=outs[3],
+    )
+
+
+def _shares(total: int, *parts: int) -> list[int]:
+    """The parts, none beyond what is left of the total, and the rest of it."""
+    shares = []
+    for part in parts:
+        shares.append(min(part, total))
+        total -= shares[-1]
+    return [*shares, total]
+
+
+def _asks_for_usage(body: Document) -> bool:
+    options = body.values.get("stream_options")
+    return isinstance(options, dict) and options.get("include_usage") is True
+
+
+def _note(reading: Reading, values: Mapping[str, Any]) -> None:
+    """What an answer or a chunk says of the whole; later ones override."""
+    reading.response_id = string(values.get("id")) or reading.response_id
+    reading.model = string(values.get("model")) or reading.model
+    reading.service_tier = string(values.get("service_tier")) or reading.service_tier
+    choices, usage = values.get("choices"), values.get("usage")
+    for choice in choices if isinstance(choices, list) else ():
+        if isinstance(choice, dict) and choice.get("finish_reason"):
+            reading.finish_reason = string(choice["finish_reason"])
+    if isinstance(usage, dict):
+        reading.usage = read_usage(usage) or reading.usage
+
+
+def _annotation(reading: Reading, values: Mapping[str, Any], annotate: Annotate) -> dict[str, Any]:
+    """The change that annotates an answer's usage, where it has one."""
+    usage = values.get("usage")
+    if not isinstance(usage, dict) or reading.usage is None:
+        return {}
+    return {"usage": {**usage, **annotate(reading.usage, reading.service_tier)}}

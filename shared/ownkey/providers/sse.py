@@ -1,0 +1,76 @@
+"""Server-sent events in bytes: whole events out of pieces cut anywhere.
+
+https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
+"""
+
+from __future__ import annotations
+
+from ownkey.domain.errors import ProviderInvalidResponse
+
+MAX_EVENT_BYTES = 16 * 1024 * 1024
+"""An event may carry a whole image; a provider that never ends one must not fill the memory."""
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class EventSplitter:
+    """Gives back whole events only. Line ends become `\\n` (JSON has none inside), so an event ends with `\\n\\n`."""
+
+    __slots__ = ("_at_start", "_held_cr", "_rest")
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._held_cr = False
+        self._at_start = True
+
+    def feed(self, data: bytes) -> bytes:
+        """The events that are complete by now, in one piece; empty while none is.
+
+        Raises:
+            ProviderInvalidResponse: an event grew beyond `MAX_EVENT_BYTES`.
+        """
+        if self._held_cr or b"\r" in data:
+            data = self._with_plain_line_ends(data)
+        searched = max(0, len(self._rest) - 1)
+        data = self._rest + data if self._rest else data
+        end = data.rfind(b"\n\n", searched) + 2
+        if end == 1:
+            if len(data) > MAX_EVENT_BYTES:
+                raise ProviderInvalidResponse("The provider sent an event larger than this gateway takes.")
+            self._rest = data
+            return b""
+        self._rest = data[end:]
+        if self._at_start:
+            self._at_start = False
+            return data[:end].removeprefix(_BOM)
+        return data if end == len(data) else data[:end]
+
+    def rest(self) -> bytes:
+        """At the end of the stream: an event that its blank line is missing of, made whole; empty where there is none.
+
+        The standard discards it; providers are known to end with `data: [DONE]` and one line end.
+        """
+        rest, self._rest, self._held_cr = self._rest.strip(b"\n"), b"", False
+        return rest + b"\n\n" if rest else b""
+
+    def _with_plain_line_ends(self, data: bytes) -> bytes:
+        if self._held_cr:
+            data = b"\r" + data
+        self._held_cr = data.endswith(b"\r")  # may be the first half of a line end
+        if self._held_cr:
+            data = data[:-1]
+        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+def data_of(event: bytes) -> bytes | None:
+    """The event's data, its lines joined; None for a comment or an event without data."""
+    lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
+    if not lines:
+        return None
+    return lines[0] if len(lines) == 1 else b"\n".join(lines)
+
+
+def with_data(event: bytes, data: bytes) -> bytes:
+    """The event with other data, its other fields kept."""
+    others = [line for line in event.split(b"\n") if line and not line.startswith(b"data:")]
+    return b"\n".join([*others, b"data: " + data.replace(b"\n", b"\ndata: ")])
