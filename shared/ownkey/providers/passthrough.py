@@ -126,7 +126,9 @@ class Scanner:
 
     def close(self, *, orderly: bool) -> bytes:
         """The last event, should only its blank line be missing, and the dialect's end where only that is missing."""
-        last = self._last() if orderly and not self.finished else b""
+        if self.finished or self.failure:
+            return b""
+        last = self._last() if orderly else b""
         if self.finished or self.failure:
             return last
         if orderly and self._dialect.complete():
