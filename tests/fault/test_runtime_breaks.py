@@ -77,7 +77,9 @@ class TestClientGone:
             assert (await api.invoke(proxy_event(path="/again")).prelude())["statusCode"] == 200
 
     @pytest.mark.parametrize("status", [400, 413, 500])
-    async def test_a_response_that_is_refused_in_mid_stream_counts_as_a_client_gone(self, status: int):
+    async def test_a_response_that_is_refused_in_mid_stream_counts_as_a_client_gone(
+        self, status: int, caplog: pytest.LogCaptureFixture
+    ):
         heard: list[str] = []
 
         async def app(scope, receive, send):
@@ -96,6 +98,8 @@ class TestClientGone:
             assert (await following.whole())[1] == b"ok"
         assert heard == ["http.disconnect"]
         assert api.connections == 2
+        # The rest of the refused body, or the next request behind it, would be no HTTP to the server.
+        assert [record for record in caplog.records if record.name == "asyncio"] == []
 
 
 class TestConnection:

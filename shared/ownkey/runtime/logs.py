@@ -84,6 +84,7 @@ def configure(service: str, level: str) -> Logger:
     for name in PINNED:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.root.level))
     logging.captureWarnings(True)
+    logging.logAsyncioTasks = False  # type: ignore[attr-defined]  # from 3.12 on; "Task-7" says nothing
     sys.excepthook = _log_uncaught
     return logger
 

@@ -98,7 +98,7 @@ class Loop:
         try:
             request = self._events.read(invocation)
         except UnsupportedEvent as error:
-            logger.warning("event refused", exc_info=error)
+            logger.warning("event refused", extra={"reason": str(error)})
             refusal = FunctionError("Function.UnsupportedEvent", f"This function answers API Gateway only: {error}.")
             await self._api.report_invocation_error(invocation, refusal)
             return
