@@ -78,6 +78,9 @@ class Owner(Protocol):
     def ready(self, environment: Environment) -> None:
         """It waits for work."""
 
+    def unfit(self, environment: Environment) -> None:
+        """It is about to end, and can take no more work."""
+
     def ended(self, environment: Environment, error: FunctionError) -> None:
         """Its process is gone, and why."""
 
@@ -93,7 +96,7 @@ class Environment:
         self._launch = launch
         self._log = log
         self._owner = owner
-        self._api = RuntimeApi(self._on_ready, self._on_answered, self._on_init_error)
+        self._api = RuntimeApi(self._on_ready, self._on_lost, self._on_answered, self._on_init_error)
         self._process: asyncio.SubprocessTransport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._error: FunctionError | None = None
@@ -143,6 +146,7 @@ class Environment:
 
     def kill(self) -> None:
         """SIGKILL, to the process and what it started."""
+        self._owner.unfit(self)
         if self._process is not None and self._process.get_returncode() is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.get_pid(), signal.SIGKILL)
@@ -161,6 +165,9 @@ class Environment:
             self._answered_id = ""
         self.was_ready = True
         self._owner.ready(self)
+
+    def _on_lost(self) -> None:
+        self._owner.unfit(self)
 
     def _on_answered(self) -> None:
         # It may go on working until it asks for more, and its time runs until then.
@@ -184,7 +191,10 @@ class Environment:
         """Called by the process."""
         self._cancel_timer()
         self._answered_id = ""
-        code = self._process.get_returncode() if self._process is not None else None
+        code = None
+        if self._process is not None:
+            code = self._process.get_returncode()
+            self._process.close()
         error = self._error or FunctionError.of("Runtime.ExitError", self._exit_message(code))
         self._log.line(self.id, f"EXIT {error.type} {self._exit_message(code)}")
         self._api.stop()

@@ -12,6 +12,8 @@ from local.invocation import Answer, Collected, FunctionError, Invocation, Throt
 from local.logs import FunctionLog
 
 _STOPPING = FunctionError.of("Runtime.Stopped", "The local stack is stopping.")
+# An environment that has answered mostly asks for more in a moment: worth waiting for before another is started.
+_FINISHING_S = 0.05
 _log = logging.getLogger(__name__)
 
 
@@ -67,7 +69,10 @@ class FunctionPool:
         if len(self._environments) >= self._limit:
             raise Throttled(self.function.name)
         self._pending.append(invocation)
-        self._add()
+        if any(environment.finishing for environment in self._environments.values()):
+            asyncio.get_running_loop().call_later(_FINISHING_S, self._scale_out_for, invocation)
+        else:
+            self._scale_out()
 
     def kill(self) -> None:
         """SIGKILL to every environment."""
@@ -91,11 +96,15 @@ class FunctionPool:
         if len(self._idle) >= self._warm:
             self._all_warm.set()
 
+    def unfit(self, environment: Environment) -> None:
+        """It is about to end: no more work for it."""
+        if environment in self._idle:
+            self._idle.remove(environment)
+
     def ended(self, environment: Environment, error: FunctionError) -> None:
         """It is gone: what it worked on has failed, and who waited for it alone has failed too."""
         self._environments.pop(environment.id, None)
-        if environment in self._idle:
-            self._idle.remove(environment)
+        self.unfit(environment)
         if self._stopped:
             error = _STOPPING
         else:
@@ -113,10 +122,20 @@ class FunctionPool:
             while self._pending:
                 self._pending.popleft().answer.failed(_STOPPING)
             return
-        starting = sum(not each.was_ready for each in self.environments)
         # One that never loaded its code would not the next time either: it is tried again when it is asked for.
-        wanted = self._warm - len(self._environments) if environment.was_ready else 0
-        for _ in range(max(wanted, len(self._pending) - starting)):
+        if environment.was_ready:
+            for _ in range(self._warm - len(self._environments)):
+                self._add()
+        self._scale_out()
+
+    def _scale_out_for(self, invocation: Invocation) -> None:
+        if invocation in self._pending:
+            self._scale_out()
+
+    def _scale_out(self) -> None:
+        """Starts as many environments as there are invocations that none is being started for."""
+        starting = sum(not environment.was_ready for environment in self._environments.values())
+        for _ in range(len(self._pending) - starting):
             self._add()
 
     def _add(self) -> None:

@@ -57,7 +57,7 @@ class Answer(Protocol):
         """The function failed, maybe in the middle of its answer."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Invocation:
     """A request to a function. `pause` and `resume` hold back and let go a streamed answer."""
 

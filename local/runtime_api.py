@@ -30,17 +30,19 @@ _ACCEPTED = b'{"status":"OK"}'
 class RuntimeApi:
     """Serves one environment.
 
-    `on_ready` is called each time it asks for work, `on_answered` when an answer is complete or failed, and
-    `on_init_error` when its code could not be loaded.
+    `on_ready` is called each time it asks for work, `on_lost` when it hangs up while it waits for some, `on_answered`
+    when an answer is complete or failed, and `on_init_error` when its code could not be loaded.
     """
 
     def __init__(
         self,
         on_ready: Callable[[], None],
+        on_lost: Callable[[], None],
         on_answered: Callable[[], None],
         on_init_error: Callable[[FunctionError], None],
     ) -> None:
         self._on_ready = on_ready
+        self._on_lost = on_lost
         self._on_answered = on_answered
         self._on_init_error = on_init_error
         self._server = HttpServer(self._serve)
@@ -103,6 +105,7 @@ class RuntimeApi:
 
     def _wait(self, exchange: Exchange) -> None:
         self._next = exchange
+        exchange.on_gone = self._on_lost
         self._on_ready()
 
 

@@ -33,7 +33,7 @@ _CRON_FIELDS: Sequence[tuple[int, int, Mapping[str, int]]] = (
     (1, 7, _DAYS),
     (1970, 2199, {}),
 )
-_SEARCHED_MINUTES = 366 * 24 * 60
+_SEARCHED_DAYS = 367
 
 
 def next_time(expression: str, after: datetime) -> datetime:
@@ -47,14 +47,16 @@ def next_time(expression: str, after: datetime) -> datetime:
     cron = _CRON.match(expression)
     if cron is None:
         raise TemplateError(f"The local stack does not know the schedule {expression}.")
-    wanted = [_values(field, *rule) for field, rule in zip(cron.groups(), _CRON_FIELDS, strict=True)]
-    at = after.replace(second=0, microsecond=0)
-    for _ in range(_SEARCHED_MINUTES):
-        at += timedelta(minutes=1)
-        weekday = at.isoweekday() % 7 + 1  # Sunday is 1.
-        fields = (at.minute, at.hour, at.day, at.month, weekday, at.year)
-        if all(value in values for value, values in zip(fields, wanted, strict=True)):
-            return at
+    minutes, hours, days, months, weekdays, years = (
+        _values(field, *rule) for field, rule in zip(cron.groups(), _CRON_FIELDS, strict=True)
+    )
+    first_day = after.replace(hour=0, minute=0, second=0, microsecond=0)
+    for day in (first_day + timedelta(days=n) for n in range(_SEARCHED_DAYS)):
+        weekday = day.isoweekday() % 7 + 1  # Sunday is 1.
+        if day.day in days and day.month in months and weekday in weekdays and day.year in years:
+            times = (day.replace(hour=hour, minute=minute) for hour in sorted(hours) for minute in sorted(minutes))
+            if found := next((at for at in times if at > after), None):
+                return found
     raise TemplateError(f"The schedule {expression} does not come true within a year.")
 
 
@@ -62,7 +64,11 @@ def _values(field: str, low: int, high: int, names: Mapping[str, int]) -> frozen
     """The numbers that a cron field stands for: `*`, `?`, numbers or names, ranges, steps, lists of them."""
 
     def number(text: str) -> int:
-        return names[text.upper()] if text.upper() in names else int(text)
+        if text.upper() in names:
+            return names[text.upper()]
+        if not text.isdecimal():
+            raise TemplateError(f"The local stack does not know {field} in a cron expression.")
+        return int(text)
 
     if field in ("*", "?"):
         return frozenset(range(low, high + 1))

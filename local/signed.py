@@ -17,7 +17,11 @@ _TIMEOUT = aiohttp.ClientTimeout(total=10)
 
 
 class AwsFailure(Exception):
-    """AWS on loopback refused a call, or did not answer."""
+    """AWS on loopback refused a call, or did not answer; `code` is the service's word for why, if it gave one."""
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class SignedCalls:
@@ -42,7 +46,8 @@ class SignedCalls:
         except (aiohttp.ClientError, TimeoutError, ValueError) as e:
             raise AwsFailure(f"{target}: {type(e).__name__}: {e}") from e
         if status != 200:
-            raise AwsFailure(f"{target}: {parsed.get('__type')}: {parsed.get('message') or parsed.get('Message')}")
+            code = str(parsed.get("__type", "")).rpartition("#")[2]
+            raise AwsFailure(f"{target}: {code}: {parsed.get('message') or parsed.get('Message')}", code)
         return parsed
 
     async def put_object(self, bucket: str, key: str, body: bytes) -> None:

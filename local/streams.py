@@ -10,7 +10,7 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -43,6 +43,7 @@ class StreamPoller:
         self._function_arn = functions.pool(mapping.function_id).function.arn
         self._uuid = str(uuid.uuid4())
         self._shard_id = ""
+        self._read_to = ""
         self._collected: list[Record] = []
         self._window_ends_s = 0.0
         self._drains: list[asyncio.Future[None]] = []
@@ -54,9 +55,12 @@ class StreamPoller:
         iterator: str | None = None
         while True:
             try:
-                iterator = iterator or await self._first_iterator()
+                iterator = iterator or await self._iterator()
                 iterator = await self._turn(iterator)
             except AwsFailure as e:
+                if e.code == "ExpiredIteratorException":  # The machine slept.
+                    iterator = None
+                    continue
                 _log.error("%s: %s", self.mapping.id, e)
                 await asyncio.sleep(_AFTER_FAILURE_S)
 
@@ -71,11 +75,13 @@ class StreamPoller:
         """Hands each of the next `count` batches over twice, as at-least-once delivery may."""
         self._repeats += count
 
-    async def _first_iterator(self) -> str:
+    async def _iterator(self) -> str:
         described = await self._call("DescribeStream", {"StreamArn": self.mapping.stream_arn})
         self._shard_id = described["StreamDescription"]["Shards"][0]["ShardId"]
-        start = "TRIM_HORIZON" if self.mapping.starts_at_horizon else "LATEST"
-        asked = {"StreamArn": self.mapping.stream_arn, "ShardId": self._shard_id, "ShardIteratorType": start}
+        start: Json = {"ShardIteratorType": "TRIM_HORIZON" if self.mapping.starts_at_horizon else "LATEST"}
+        if self._read_to:
+            start = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": self._read_to}
+        asked = {"StreamArn": self.mapping.stream_arn, "ShardId": self._shard_id, **start}
         return str((await self._call("GetShardIterator", asked))["ShardIterator"])
 
     async def _turn(self, iterator: str) -> str:
@@ -92,7 +98,9 @@ class StreamPoller:
             await self._rest()
         return str(page["NextShardIterator"])
 
-    def _collect(self, records: Iterable[Record]) -> None:
+    def _collect(self, records: Sequence[Record]) -> None:
+        if records:
+            self._read_to = records[-1]["dynamodb"]["SequenceNumber"]
         wanted = [
             {**record, "eventSourceARN": self.mapping.stream_arn}
             for record in records
