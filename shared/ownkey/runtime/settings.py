@@ -127,13 +127,11 @@ class BillingSettings(Settings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpkeepSettings(Settings):
-    """`upkeep`: schedules."""
+    """`upkeep`: ends what dead functions left behind."""
 
     registry_table: str
     records_table: str
     credits_table: str
-    ledger_table: str
-    rollups_table: str
 
 
 def _flag(text: str) -> bool:
