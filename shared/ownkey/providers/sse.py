@@ -5,16 +5,19 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-
 
 from __future__ import annotations
 
+import re
+
 from ownkey.domain.errors import ProviderInvalidResponse
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 """An event may carry a whole image; a provider that never ends one must not fill the memory."""
 
 _BOM = b"\xef\xbb\xbf"
+_more_blank_lines = re.compile(rb"\n{3,}").sub
 
 
 class EventSplitter:
-    """Gives back whole events only. Line ends become `\\n` (JSON has none inside), so an event ends with `\\n\\n`."""
+    """Gives back whole events only. Line ends become `\\n` (JSON has none inside), and an event ends with `\\n\\n`."""
 
     __slots__ = ("_at_start", "_held_cr", "_rest")
 
@@ -40,10 +43,13 @@ class EventSplitter:
             self._rest = data
             return b""
         self._rest = data[end:]
+        events = data if end == len(data) else data[:end]
         if self._at_start:
             self._at_start = False
-            return data[:end].removeprefix(_BOM)
-        return data if end == len(data) else data[:end]
+            events = events.removeprefix(_BOM)
+        if events.startswith(b"\n") or b"\n\n\n" in events:
+            events = _more_blank_lines(b"\n\n", events.lstrip(b"\n"))
+        return events
 
     def rest(self) -> bytes:
         """At the end of the stream: an event that its blank line is missing of, made whole; empty where there is none.
