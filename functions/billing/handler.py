@@ -8,6 +8,7 @@ from typing import Any
 from ownkey.ledger.settlement import Settlement, Tables
 from ownkey.ledger.stream import count_batch
 from ownkey.runtime import logs
+from ownkey.runtime.guard import guarded
 from ownkey.runtime.settings import BillingSettings
 from ownkey.store.aws import AwsClient
 from ownkey.store.dynamodb import DynamoDb
@@ -20,6 +21,7 @@ settlement = Settlement(DynamoDb(AwsClient(settings.aws_region)), tables)
 loop = asyncio.Runner()
 
 
+@guarded
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Counts a batch; names the records to bring again."""
     failed = loop.run(count_batch(settlement, event["Records"], datetime.now(UTC)))

@@ -15,6 +15,7 @@ from ownkey.ledger.rollups import Rollups
 from ownkey.ledger.statements import Statements
 from ownkey.registry import Registry
 from ownkey.runtime import logs
+from ownkey.runtime.guard import guarded
 from ownkey.runtime.settings import KeysSettings
 from ownkey.store.aws import AwsClient
 from ownkey.store.dynamodb import DynamoDb
@@ -46,4 +47,4 @@ app = create_management_app(
 )
 # Mangum runs each event on the current loop: one for the environment's life, to which the connections belong.
 asyncio.set_event_loop(asyncio.new_event_loop())
-handler = Mangum(app, lifespan="off")
+handler = guarded(Mangum(app, lifespan="off"))

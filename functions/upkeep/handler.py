@@ -8,6 +8,7 @@ from typing import Any
 
 from ownkey.ledger.upkeep import Upkeep
 from ownkey.runtime import logs
+from ownkey.runtime.guard import guarded
 from ownkey.runtime.settings import UpkeepSettings
 from ownkey.store.aws import AwsClient
 from ownkey.store.dynamodb import DynamoDb
@@ -24,6 +25,7 @@ upkeep = Upkeep(
 loop = asyncio.Runner()
 
 
+@guarded
 def handler(_event: dict[str, Any], _context: object) -> dict[str, int]:
     """One sweep; what it did."""
     swept = asdict(loop.run(upkeep.run(datetime.now(UTC))))

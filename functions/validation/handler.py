@@ -6,6 +6,7 @@ from typing import Any
 
 from ownkey.catalog import Catalog
 from ownkey.runtime import logs
+from ownkey.runtime.guard import guarded
 from ownkey.runtime.settings import ValidationSettings
 from ownkey.store.aws import AwsClient
 from ownkey.store.kms import Kms
@@ -25,6 +26,7 @@ validator = Validator(
 loop = asyncio.Runner()
 
 
+@guarded
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """One finding. The event is ciphertext, the answer a verdict: nothing in either is secret."""
     candidate = Candidate.from_json(event)
