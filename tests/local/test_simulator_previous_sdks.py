@@ -7,8 +7,6 @@ import asyncio
 import json
 from pathlib import Path
 
-import pytest
-
 from local.simulator import start_simulator
 
 PYTHON = Path(__file__).parents[2] / ".venv-sdk-previous" / "bin" / "python"
@@ -60,8 +58,8 @@ print(json.dumps(seen))
 """
 
 
-@pytest.mark.skipif(not PYTHON.exists(), reason="the environment with the previous SDKs is not installed")
 async def test_the_previous_generation_of_sdks_reads_everything():
+    assert PYTHON.exists(), "the environment with the previous SDKs is missing: make setup"
     async with await start_simulator() as simulator:
         process = await asyncio.create_subprocess_exec(
             PYTHON, "-c", SCRIPT, simulator.origin, stdout=asyncio.subprocess.PIPE
