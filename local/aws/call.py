@@ -73,6 +73,16 @@ def validation(message: str) -> AwsError:
     return AwsError("ValidationException", message)
 
 
+def refuse_unknown(where: str, members: Mapping[str, Any], known: frozenset[str]) -> None:
+    """Refuses members that are not implemented, where AWS ignores them: a misspelt condition must not pass for none.
+
+    Raises:
+        AwsError: ValidationException.
+    """
+    if unknown := members.keys() - known:
+        raise validation(f"The local stack does not know these members of {where}: {', '.join(sorted(unknown))}")
+
+
 def identify(method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: bytes) -> Call:
     """Reads who calls what. Signatures are not verified: there are no secrets here to verify them with.
 

@@ -117,7 +117,8 @@ class Faults:
 
     def strike(self, call: Call) -> Rule | None:
         """The first rule that applies to this call. Every rule about it counts it, the ones behind too."""
-        return next((rule for rule in [rule for rule in self._rules if rule.strikes(call)]), None)
+        struck = [rule for rule in self._rules if rule.strikes(call)]
+        return struck[0] if struck else None
 
 
 def touched(call: Call) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -129,10 +130,10 @@ def touched(call: Call) -> Iterator[tuple[str, Mapping[str, Any]]]:
         entries = requests.get("Keys", ()) if isinstance(requests, dict) else requests
         for entry in entries:
             body = next((entry[kind] for kind in ("PutRequest", "DeleteRequest") if kind in entry), None)
-            yield table, entry if body is None else body.get("Item") or body.get("Key")
+            yield table, entry if body is None else body.get("Item") or body.get("Key") or {}
     for action in params.get("TransactItems") or ():
         for body in action.values():
-            yield body["TableName"], body.get("Item") or body.get("Key")
+            yield body.get("TableName", ""), body.get("Item") or body.get("Key") or {}
 
 
 def refusal(rule: Rule, call: Call) -> AwsError | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from moto.dynamodb.models.table import GlobalSecondaryIndex, SecondaryIndex
 
-from local.aws.call import validation
+from local.aws.call import refuse_unknown, validation
 from local.aws.dynamodb.conditions import check_operands, holds, paths_of
 from local.aws.dynamodb.expressions import Scope, Steps, check_overlap, project, read_scope
 from local.aws.dynamodb.keyconditions import read_key_condition
@@ -18,6 +18,7 @@ from local.aws.dynamodb.tree import Condition, Expression, Path
 from local.aws.dynamodb.values import Item, canonical_item, item_bytes
 
 _BATCH_LIMIT = 100
+_BATCH_MEMBERS = frozenset({"Keys", "ConsistentRead", "ProjectionExpression", "ExpressionAttributeNames"})
 _MAX_BATCH_BYTES = 16 * 1024 * 1024
 _MAX_PAGE_BYTES = 1024 * 1024
 
@@ -54,6 +55,7 @@ def batch_get_item(params: Mapping[str, Any], find_table: FindTable) -> dict[str
     unprocessed: dict[str, Any] = {}
     total = 0
     for name, request in requests.items():
+        refuse_unknown("BatchGetItem", request, _BATCH_MEMBERS)
         table, paths = find_table(name), _projection(request)
         keys = [table.read_key(key) for key in request.get("Keys", ())]
         if len({table.items.place(key) for key in keys}) < len(keys):

@@ -11,7 +11,7 @@ from moto.core.exceptions import JsonRESTError
 from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.table import Table as Definition
 
-from local.aws.call import ACCOUNT_ID, AwsError, Call, validation
+from local.aws.call import ACCOUNT_ID, AwsError, Call, refuse_unknown, validation
 from local.aws.dynamodb import reads, transactions, writes
 from local.aws.dynamodb.streams import TTL_IDENTITY, Stream, read_iterator
 from local.aws.dynamodb.tables import FindTable, Table, not_found
@@ -23,7 +23,7 @@ _EXPIRY_HORIZON_S = 5 * 365 * 24 * 3600
 
 _EXPRESSIONS = ("ExpressionAttributeNames", "ExpressionAttributeValues")
 _CONDITIONS = ("ConditionExpression", "ReturnValuesOnConditionCheckFailure", *_EXPRESSIONS)
-_METERING = ("ReturnConsumedCapacity", "ReturnItemCollectionMetrics")
+_METERING = ("ReturnConsumedCapacity", "ReturnItemCollectionMetrics")  # taken, and not answered
 _READS = ("ConsistentRead", "ProjectionExpression", "ExpressionAttributeNames")
 _PAGES = (
     *_READS,
@@ -66,12 +66,15 @@ _REFUSED = frozenset(
 """moto would answer these from its own items, of which it has none."""
 
 
+_TABLES: WeakKeyDictionary[Definition, Table] = WeakKeyDictionary()
+"""Every table's items. moto's tables are the process's, so these are too."""
+
+
 class DynamoDb:
     """Items and streams of all tables in moto's backends. Not thread-safe: the caller holds the one lock."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._tables: WeakKeyDictionary[Definition, Table] = WeakKeyDictionary()
         self._tokens = transactions.ClientTokens()
 
     def serves(self, operation: str) -> bool:
@@ -86,9 +89,7 @@ class DynamoDb:
         """
         if call.operation in _REFUSED:
             raise AwsError("UnknownOperationException", f"The local stack does not have {call.operation}.")
-        if unknown := call.params.keys() - _MEMBERS[call.operation]:
-            # AWS ignores members it does not know; here a misspelt ConditionExpression must not pass for none.
-            raise validation(f"The local stack does not know these members of {call.operation}: {sorted(unknown)}")
+        refuse_unknown(call.operation, call.params, _MEMBERS[call.operation])
         return _OPERATIONS[call.operation](self, call)
 
     def sweep_expired(self, now_s: float | None = None) -> dict[str, int]:
@@ -134,20 +135,14 @@ class DynamoDb:
                 definition = backend.get_table(name)
             except JsonRESTError:
                 raise not_found() from None
-            return self._of(definition)
+            return _table(definition)
 
         return find
-
-    def _of(self, definition: Definition) -> Table:
-        table = self._tables.get(definition)
-        if table is None:
-            table = self._tables[definition] = Table(definition)
-        return table
 
     def _every_table(self) -> Iterator[Table]:
         for backend in dynamodb_backends[ACCOUNT_ID].values():
             for definition in list(backend.tables.values()):
-                yield self._of(definition)
+                yield _table(definition)
 
     def _stream(self, arn: Any) -> Stream:
         region, name = _stream_parts(arn)
@@ -155,6 +150,13 @@ class DynamoDb:
         if stream is None or stream.arn != arn:
             raise not_found(f"Requested resource not found: Stream: {arn} not found")
         return stream
+
+
+def _table(definition: Definition) -> Table:
+    table = _TABLES.get(definition)
+    if table is None:
+        table = _TABLES[definition] = Table(definition)
+    return table
 
 
 def _stream_parts(arn: Any) -> tuple[str, str]:

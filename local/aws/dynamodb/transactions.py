@@ -7,13 +7,27 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from local.aws.call import AwsError, validation
+from local.aws.call import AwsError, refuse_unknown, validation
 from local.aws.dynamodb.reads import item_read
 from local.aws.dynamodb.tables import FindTable
 from local.aws.dynamodb.values import Item, item_bytes
 from local.aws.dynamodb.writes import Change, Write, commit, key_of, outcome, read_write
 
-_KINDS = ("ConditionCheck", "Put", "Update", "Delete")
+_CONDITION = (
+    "TableName",
+    "ConditionExpression",
+    "ExpressionAttributeNames",
+    "ExpressionAttributeValues",
+    "ReturnValuesOnConditionCheckFailure",
+)
+_WRITES = {
+    "ConditionCheck": frozenset({"Key", *_CONDITION}),
+    "Put": frozenset({"Item", *_CONDITION}),
+    "Update": frozenset({"Key", "UpdateExpression", *_CONDITION}),
+    "Delete": frozenset({"Key", *_CONDITION}),
+}
+_READS = {"Get": frozenset({"TableName", "Key", "ProjectionExpression", "ExpressionAttributeNames"})}
+"""What each kind of action may have."""
 _LIMIT = 100
 _MAX_PAYLOAD_BYTES = 4 * 1024 * 1024
 _TOKEN_LIFE_S = 10 * 60
@@ -72,7 +86,7 @@ def transact_write_items(
     """
     if len(params.get("ClientRequestToken", "")) > 36:
         raise validation("1 validation error detected: Value at 'clientRequestToken' must have at most 36 characters")
-    writes = [read_write(kind, body, find_table) for kind, body in _actions(params, _KINDS)]
+    writes = [read_write(kind, body, find_table) for kind, body in _actions(params, _WRITES)]
     payload = sum(item_bytes(write.scope.values) + _put_bytes(write) for write in writes)
     if payload > _MAX_PAYLOAD_BYTES:
         raise validation("Transaction payload size cannot exceed 4 MB")
@@ -85,11 +99,11 @@ def transact_write_items(
 
 def transact_get_items(params: Mapping[str, Any], find_table: FindTable) -> dict[str, Any]:
     """TransactGetItems: no other call runs while these are read."""
-    found = [item_read(body, find_table)() for _, body in _actions(params, ("Get",))]
+    found = [item_read(body, find_table)() for _, body in _actions(params, _READS)]
     return {"Responses": [{} if item is None else {"Item": item} for item in found]}
 
 
-def _actions(params: Mapping[str, Any], kinds: tuple[str, ...]) -> list[tuple[str, Mapping[str, Any]]]:
+def _actions(params: Mapping[str, Any], kinds: Mapping[str, frozenset[str]]) -> list[tuple[str, Mapping[str, Any]]]:
     actions = params.get("TransactItems") or []
     if not 1 <= len(actions) <= _LIMIT:
         raise validation(
@@ -99,6 +113,10 @@ def _actions(params: Mapping[str, Any], kinds: tuple[str, ...]) -> list[tuple[st
     for action in actions:
         if len(action) != 1 or next(iter(action)) not in kinds:
             raise validation(f"TransactItems can only contain one of {', '.join(kinds)}")
+        ((kind, body),) = action.items()
+        refuse_unknown(kind, body, kinds[kind])
+        if kind == "Update" and "UpdateExpression" not in body:
+            raise validation("1 validation error detected: Value null at 'updateExpression': Member must not be null")
     return [next(iter(action.items())) for action in actions]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from local.aws.call import AwsError, validation
+from local.aws.call import AwsError, refuse_unknown, validation
 from local.aws.dynamodb.conditions import check_operands, holds
 from local.aws.dynamodb.expressions import Scope, project, read_scope
 from local.aws.dynamodb.syntax import parse_condition, parse_update
@@ -20,6 +20,7 @@ from local.aws.dynamodb.updates import check_update, updated
 from local.aws.dynamodb.values import MAX_ITEM_BYTES, Item, canonical_item, item_bytes
 
 _BATCH_LIMIT = 25
+_BATCH_KINDS = {"Put": frozenset({"Item"}), "Delete": frozenset({"Key"})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +162,9 @@ def batch_write_item(params: Mapping[str, Any], find_table: FindTable, now_s: fl
         raise validation("Too many items requested for the BatchWriteItem call")
     changes: list[Change] = []
     for name, kind, body in requests:
-        if kind not in ("Put", "Delete"):
-            raise validation("Supplied AttributeValue has more than one datatypes set, or a request of another kind")
+        if kind not in _BATCH_KINDS:
+            raise validation("BatchWriteItem takes PutRequest and DeleteRequest")
+        refuse_unknown(f"{kind}Request", body, _BATCH_KINDS[kind])
         write = read_write(kind, {"TableName": name, **body}, find_table)
         key = key_of(write)
         if any(each.key == key and each.table is write.table for each in changes):
