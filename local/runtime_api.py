@@ -74,13 +74,17 @@ class RuntimeApi:
 
     def answered(self, exchange: Exchange, error: FunctionError | None) -> None:
         """Called by an answer's body at its end, or when it broke off."""
+        if self._current is not None:
+            self._settle(error)
+            exchange.respond(202, _JSON, _ACCEPTED)
+
+    def _settle(self, error: FunctionError | None) -> None:
         invocation, self._current = self._current, None
         if invocation is None:
             return
         invocation.pause = invocation.resume = None
         if error is not None:
             invocation.answer.failed(error)
-        exchange.respond(202, _JSON, _ACCEPTED)
         self._on_answered()
 
     def _serve(self, exchange: Exchange) -> _Ignored | _Whole | _Streamed | _Error | _InitError:
@@ -104,6 +108,9 @@ class RuntimeApi:
         return _Ignored(lambda: _refuse(exchange))
 
     def _wait(self, exchange: Exchange) -> None:
+        if self._current is not None:
+            unanswered = FunctionError.of("Runtime.NoResponse", "The runtime asked for more before it had answered.")
+            self._settle(unanswered)
         self._next = exchange
         exchange.on_gone = self._on_lost
         self._on_ready()

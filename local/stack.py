@@ -11,7 +11,6 @@ import json
 import logging
 import signal
 import sys
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
@@ -110,7 +109,6 @@ class Stack:
 
     async def __aenter__(self) -> Stack:
         try:
-            self._end_on_sigterm()
             await self._start()
         except BaseException:
             await self._ends.aclose()
@@ -268,14 +266,15 @@ class Stack:
         url = function.environment.get("JWKS_URL")
         return {"JWKS_URL": self.aws_endpoint + urlsplit(url).path} if url else {}
 
-    def _end_on_sigterm(self) -> None:
-        """Has SIGTERM cancel the task that runs the stack, as Ctrl-C does."""
-        task = asyncio.current_task()
-        if task is None or threading.current_thread() is not threading.main_thread():
-            return
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, task.cancel)
-        self._ends.callback(loop.remove_signal_handler, signal.SIGTERM)
+
+def end_on_sigterm() -> None:
+    """Has SIGTERM cancel the current task, as Ctrl-C does: for programs whose main task runs a stack.
+
+    Without it SIGTERM ends the program at once; AWS and the functions then notice that it is gone, and end too.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 
 def _origins(upstreams: Any) -> Iterable[str]:

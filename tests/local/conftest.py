@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,17 @@ def options(folder: Path, **more: Any) -> StackOptions:
         "schedules": False,
     }
     return StackOptions(**(given | more))
+
+
+async def until(condition: Callable[[], bool], timeout_s: float = 10) -> None:
+    """Waits until the condition holds.
+
+    Raises:
+        TimeoutError: it does not within the time.
+    """
+    async with asyncio.timeout(timeout_s):
+        while not condition():
+            await asyncio.sleep(0.02)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

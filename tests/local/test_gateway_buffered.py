@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from pathlib import Path
 
 import httpx
 import pytest
 
-from local.deployment import Api
-from local.functions import Functions
+from local.deployment import Api, Function, Route
+from local.environments import Launch
+from local.functions import FunctionPool, Functions
 from local.gateway import Gateway, TokenBucket
+from local.logs import FunctionLog
 from tests.local.conftest import Running
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -111,6 +114,24 @@ async def test_the_stages_throttle() -> None:
     gateway.stop()
     assert [answer.status_code for answer in answers] == [403, 403, 429]
     assert answers[2].json() == {"message": "Too Many Requests"}
+
+
+async def test_a_function_without_a_free_environment_is_a_500(tmp_path: Path) -> None:
+    route = Route("/a", "GET", "F", streamed=False, timeout_s=29)
+    api = Api("Api", "live", (route,), {}, (), requests_per_s=None, burst=None)
+    function = Function(
+        "F", "f", "arn:f", "h.h", tmp_path, (), {}, timeout_s=3, memory_mb=128, snap_start=False, statements=()
+    )
+    functions = Functions()
+    launch = Launch(("true",), tmp_path, {})
+    functions.add(FunctionPool(function, launch, FunctionLog(tmp_path / "log"), warm=0, limit=0))
+    gateway = Gateway(api, functions, "123456789012")
+    port = await gateway.start(0)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/live") as client:
+        answer = await client.get("/a")
+    gateway.stop()
+    await functions.stop()
+    assert (answer.status_code, answer.json()) == (500, {"message": "Internal server error"})
 
 
 async def test_a_bucket_fills_with_time() -> None:

@@ -10,7 +10,7 @@ from itertools import pairwise
 import httpx
 import pytest
 
-from tests.local.conftest import Running
+from tests.local.conftest import Running, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -79,6 +79,15 @@ async def test_connections_are_kept(running: Running) -> None:
     writer.close()
 
 
+async def test_a_client_of_http_1_0_gets_the_body_until_the_end_of_the_connection(running: Running) -> None:
+    reader, writer = await _connect(running)
+    writer.write(b"GET /live/v1/count?n=2 HTTP/1.0\r\nHost: x\r\n\r\n")
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    assert body == b"data: 0\n\ndata: 1\n\n"
+    assert b"chunked" not in head
+    writer.close()
+
+
 @pytest.mark.parametrize("fault", ["killed", "late-error"])
 async def test_a_failure_in_mid_stream_breaks_the_connection(running: Running, fault: str) -> None:
     received: list[bytes] = []
@@ -106,7 +115,7 @@ async def test_a_client_that_goes_away_does_not_stop_the_function(running: Runni
     writer.write(b"GET /live/v1/silent?for_s=0.2 HTTP/1.1\r\nHost: x\r\n\r\n")
     await reader.readuntil(b"first")
     writer.close()
-    await _until(lambda: "silent ended" in _journal(running))
+    await until(lambda: "silent ended" in _journal(running))
 
 
 async def test_a_slow_client_slows_the_function(running: Running) -> None:
@@ -127,7 +136,7 @@ async def test_a_client_that_stalls_and_goes_away_lets_the_function_end(running:
     writer.write(b"GET /live/v1/endless HTTP/1.1\r\nHost: x\r\n\r\n")
     await reader.readexactly(512)
     writer.transport.abort()
-    await _until(lambda: _journal(running).count("chunk 639") > before)
+    await until(lambda: _journal(running).count("chunk 639") > before)
 
 
 async def test_silence_cuts_a_stream(running: Running) -> None:
@@ -177,12 +186,6 @@ async def _parts(reader: asyncio.StreamReader):
             return
         ended = (ended + part)[-5:]
         yield part
-
-
-async def _until(condition, timeout_s: float = 10) -> None:
-    async with asyncio.timeout(timeout_s):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 def _journal(running: Running) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from local.invocation import FunctionError
-from tests.local.conftest import Running
+from tests.local.conftest import Running, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -43,13 +43,13 @@ async def test_the_environment_that_worked_last_works_next(running: Running) -> 
 async def test_warm_environments_are_there_from_the_start_and_replaced(running: Running) -> None:
     assert len(running.stack.environments("StreamingFunction")) >= 2
     running.stack.kill("StreamingFunction")
-    await _until(lambda: _ready(running) >= 2)
+    await until(lambda: _ready(running) >= 2)
     assert (await running.client.get("/v1/after")).text == "done"
 
 
 async def test_an_environment_killed_in_the_middle_is_a_failure_and_is_replaced(running: Running) -> None:
     slow = asyncio.create_task(running.stack.invoke("EchoFunction", {"act": "sleep", "for_s": 0.5}))
-    await _until(lambda: any(each.invocation for each in running.stack.environments("EchoFunction")))
+    await until(lambda: any(each.invocation for each in running.stack.environments("EchoFunction")))
     (busy,) = (each for each in running.stack.environments("EchoFunction") if each.invocation)
     os.kill(busy.pid or 0, signal.SIGKILL)
 
@@ -92,7 +92,7 @@ async def test_a_failing_callee_is_a_function_error(running: Running) -> None:
 async def test_an_event_is_taken_and_run(running: Running) -> None:
     seen = await _call_other(running, function="ownkey-local-TimerFunction", payload={"event": 7}, type="Event")
     assert (seen["status"], seen["body"]) == (202, "")
-    await _until(lambda: {"event": 7} in running.notes("timer"))
+    await until(lambda: {"event": 7} in running.notes("timer"))
 
 
 async def test_a_function_may_invoke_only_what_its_role_says(running: Running) -> None:
@@ -108,9 +108,3 @@ async def _call_other(running: Running, **event: Any) -> Any:
 
 def _ready(running: Running) -> int:
     return sum(each.was_ready for each in running.stack.environments("StreamingFunction"))
-
-
-async def _until(condition, timeout_s: float = 10) -> None:
-    async with asyncio.timeout(timeout_s):
-        while not condition():
-            await asyncio.sleep(0.02)

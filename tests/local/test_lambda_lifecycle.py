@@ -21,12 +21,13 @@ ROOT = Path(__file__).resolve().parents[2]
 RUN = """
 import asyncio, json, sys
 from pathlib import Path
-from local.stack import Stack, StackOptions
+from local.stack import Stack, StackOptions, end_on_sigterm
 
 given = json.loads(sys.argv[1])
 options = StackOptions(**{**given, "template": Path(given["template"]), "log_directory": Path(given["log_directory"])})
 
 async def main():
+    end_on_sigterm()
     async with Stack(options) as stack:
         print(*(each.pid for each in stack.environments("EchoFunction")), flush=True)
         await asyncio.sleep(60)

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from local.deployment import StreamMapping
+from local.invocation import Throttled
 from local.resources import aws_client
 from local.signed import AwsFailure
 from local.streams import StreamPoller
-from tests.local.conftest import Running
+from tests.local.conftest import Running, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -148,7 +149,7 @@ async def test_a_window_is_waited_for_unless_the_stream_is_drained() -> None:
     await asyncio.sleep(0.3)
     assert stream.invoked == []
     stream.write(3, 4)
-    await _until(lambda: stream.invoked == [[1, 2, 3]])
+    await until(lambda: stream.invoked == [[1, 2, 3]])
     await poller.drain()
     assert stream.invoked == [[1, 2, 3], [4]]
     polling.cancel()
@@ -158,7 +159,7 @@ async def test_an_elapsed_window_delivers_what_there_is() -> None:
     stream = PlayedStream()
     polling = asyncio.create_task(stream.poller(window_s=0.2, batch_size=100).run())
     stream.write(1)
-    await _until(lambda: stream.invoked == [[1]])
+    await until(lambda: stream.invoked == [[1]])
     polling.cancel()
 
 
@@ -177,6 +178,17 @@ async def test_a_stream_that_cannot_be_read_is_read_again_where_it_was(code: str
     polling.cancel()
 
 
+async def test_a_function_without_a_free_environment_is_waited_for() -> None:
+    stream = PlayedStream()
+    stream.throttles = 1
+    stream.write(1)
+    poller = stream.poller()
+    polling = asyncio.create_task(poller.run())
+    await poller.drain()
+    assert stream.invoked == [[1]], "though the mapping has no retries"
+    polling.cancel()
+
+
 class PlayedStream:
     """A stream and a function, played: the stream's records are the numbers from 1 on."""
 
@@ -184,6 +196,7 @@ class PlayedStream:
         self._records: list[dict[str, Any]] = []
         self.invoked: list[list[int]] = []
         self.failures: list[AwsFailure] = []
+        self.throttles = 0
         self.function = type("Function", (), {"arn": "arn:aws:lambda:us-east-1:1:function:f"})()
 
     def poller(self, *, window_s: float = 0, batch_size: int = 10) -> StreamPoller:
@@ -210,6 +223,9 @@ class PlayedStream:
         return self
 
     async def invoke(self, name: str, payload: bytes) -> bytes:
+        if self.throttles:
+            self.throttles -= 1
+            raise Throttled(name)
         records = json.loads(payload)["Records"]
         self.invoked.append([int(record["dynamodb"]["SequenceNumber"]) for record in records])
         return b"null"
@@ -225,9 +241,3 @@ class PlayedStream:
             raise self.failures.pop()
         at = int(body["ShardIterator"])
         return {"Records": self._records[at:], "NextShardIterator": str(len(self._records))}
-
-
-async def _until(condition, timeout_s: float = 10) -> None:
-    async with asyncio.timeout(timeout_s):
-        while not condition():
-            await asyncio.sleep(0.02)
