@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ownkey.http.management.key_format import read_key
+from ownkey.validation import Candidate, Finding
 from tests.support.aws import Tables
 from tests.support.management import ANTHROPIC_KEY, OPENAI_KEY, OPENAI_KEY_2, OPERATOR, Management, management
 
@@ -233,8 +234,17 @@ class TestAllOrNothing:
         assert "gateway key" in error["message"]
         assert pasted not in str(error)
 
-    async def test_of_two_rotations_at_once_one_is_told_to_look_again(self, api: Management, key_id: str) -> None:
+    async def test_of_two_rotations_at_once_one_is_told_to_look_again(
+        self, api: Management, key_id: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         await patch(api, key_id, {"OpenAI": OPENAI_KEY})
+        both_read, validate = asyncio.Barrier(2), api.validation.validate
+
+        async def together(candidate: Candidate) -> Finding:
+            await both_read.wait()
+            return await validate(candidate)
+
+        monkeypatch.setattr(api.validation, "validate", together)
         both = await asyncio.gather(
             *(
                 api.call("PATCH", f"/api/auth?keyId={key_id}", json={"providerKeys": {"OpenAI": key}})

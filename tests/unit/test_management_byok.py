@@ -9,6 +9,7 @@ import pytest
 
 from ownkey.catalog import Catalog
 from ownkey.domain.errors import GatewayFailure
+from ownkey.http.management import credentials
 from ownkey.upstream import UrlPolicy
 from ownkey.validation import Candidate, Finding, Verdict
 from tests.support.aws import Tables
@@ -274,6 +275,16 @@ class TestCreate:
             own = await api.save(base_url="http://127.0.0.1:9/other")
             assert (own["base_url"], own["custom_base_url"]) == ("http://127.0.0.1:9/other", True)
 
+    async def test_an_account_has_room_for_so_many(self, api: Management, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(credentials, "MAX_CREDENTIALS", 1)
+        key_id = (await api.gateway_key())["id"]
+        await api.save()
+        status, error = await api.refused("POST", "/api/byok", json={"provider": "OpenAI", "key": OPENAI_KEY_2})
+        assert (status, error["code"]) == (409, "conflict")
+        body = {"providerKeys": {"OpenAI": OPENAI_KEY_2}}
+        assert (await api.refused("PATCH", f"/api/auth?keyId={key_id}", json=body))[0] == 409
+        assert len(api.validation.asked) == 1
+
 
 class TestRead:
     async def test_a_list_is_oldest_first_and_the_accounts_own(self, api: Management) -> None:
@@ -391,6 +402,13 @@ class TestUpdate:
         del saved["warnings"]
         assert await api.ok("GET", f"/api/byok/{saved['id']}") == saved
         assert await api.stored() == {saved["id"]: OPENAI_KEY}
+
+    async def test_no_change_writes_nothing(self, api: Management) -> None:
+        saved = await api.save(priority=1)
+        before = await versions(api)
+        for body in ({}, {"priority": 1, "gateway_keys": None, "alias": "OpenAI"}):
+            await api.ok("PATCH", f"/api/byok/{saved['id']}", json=body)
+        assert await versions(api) == before
 
     async def test_what_makes_a_credential_another_one_cannot_change(self, api: Management) -> None:
         saved = await api.save()

@@ -6,7 +6,7 @@ handed the ciphertext.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -130,8 +130,7 @@ class CredentialDesk:
         provider = self.provider(provider_name)
         key = read_key(pasted, param="key")
         existing = await self.credentials(account_id)
-        if len(existing) >= MAX_CREDENTIALS:
-            raise Conflict(f"The account has {len(existing)} credentials already.", fix="Remove some first.")
+        check_room(existing, 1)
         drafted = self.draft(account_id, provider, taken=[each.alias for each in existing])
         wished = self._with(self._at(drafted, provider, base_url), provider, given)
         await self._check_gateway_keys(wished)
@@ -172,6 +171,8 @@ class CredentialDesk:
                 fix="Send `key` in the same request.",
                 param="base_url",
             )
+        if wished == current:
+            return Saved(current)
         changed = replace(wished, updated_at=self.timestamp())
         await self.store(account_id, [UpdateCredential(changed, current.updated_at)])
         return Saved(changed)
@@ -321,6 +322,16 @@ class Destination:
 
     named: bool = False
     base_url: str | None = None
+
+
+def check_room(existing: Sequence[Credential], more: int) -> None:
+    """Whether the account may have more credentials.
+
+    Raises:
+        Conflict: a snapshot would hold too many.
+    """
+    if len(existing) + more > MAX_CREDENTIALS:
+        raise Conflict(f"An account has at most {MAX_CREDENTIALS} provider keys.", fix="Remove some first.")
 
 
 @contextmanager

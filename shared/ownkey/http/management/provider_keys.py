@@ -11,7 +11,8 @@ null or ""         one of its own                              deleted
 ```
 
 A credential that is account-wide is never touched, and none ever becomes account-wide: taking away the last gateway key
-deletes. Every key is proven before anything is stored, and all of it is stored in one transaction.
+deletes. Every key is proven before anything is stored, and all of it is stored in one transaction. (Two requests that
+create at the same moment may both succeed; the next one leaves one credential.)
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from ownkey.domain.errors import (
 )
 from ownkey.domain.gateway_keys import GatewayKey
 from ownkey.domain.secrets import Secret
-from ownkey.http.management.credentials import CredentialDesk, Proven
+from ownkey.http.management.credentials import CredentialDesk, Proven, check_room
 from ownkey.http.management.key_format import read_key
 from ownkey.registry import (
     CreateCredential,
@@ -99,6 +100,7 @@ class ProviderKeysDesk:
         changes = [detached(each, gateway_key.id, now=at) for each_slot in slots for each in each_slot.detach]
         if len(changes) + len(slots) > MAX_CHANGES:
             raise InvalidParameter("These are too many changes for one request.", fix="Name fewer providers at once.")
+        check_room(credentials, sum(wishes[each.provider_id] is not None and each.rotate is None for each in slots))
         proven = await self._prove_all(gateway_key, credentials, slots, wishes)
         changes += [_stored(each) for each in proven]
         await self._desk.store(gateway_key.account_id, changes)
