@@ -1,0 +1,80 @@
+"""An error of the tree as each dialect's clients read it: body, status, headers.
+
+The shapes are in docs/contracts/errors.md; the facts behind them in openai-python `types/shared/error_object.py` and
+`_base_client.py`, anthropic-sdk-python `types/shared/error_type.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from ownkey.domain.errors import OwnkeyError, ProviderOverloaded
+from ownkey.domain.surfaces import Dialect
+
+_OPENAI_TYPES: Mapping[int, str] = {
+    401: "authentication_error",
+    402: "insufficient_quota",
+    403: "permission_error",
+    429: "rate_limit_error",
+}
+"""By status; other 4xx are `invalid_request_error`, 5xx `server_error`."""
+
+_ANTHROPIC_TYPES: Mapping[int, str] = {
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+"""By status; other 4xx are `invalid_request_error`, 5xx `api_error`."""
+
+_OVERLOADED_ANTHROPIC = 529
+
+
+def status_of(error: OwnkeyError, dialect: Dialect) -> int:
+    """The HTTP status: the error's own, but Anthropic's clients know an overload by its own number."""
+    if dialect is Dialect.ANTHROPIC and isinstance(error, ProviderOverloaded):
+        return _OVERLOADED_ANTHROPIC
+    return error.status
+
+
+def body_of(error: OwnkeyError, dialect: Dialect, request_id: str) -> dict[str, Any]:
+    """The error's JSON. The message says what happened and what to do: most clients show nothing else."""
+    status = status_of(error, dialect)
+    message = f"{error.message} {error.fix}"
+    metadata = {"source": error.side.value, "fix": error.fix, "request_id": request_id, **error.details}
+    if dialect is Dialect.ANTHROPIC:
+        kind = _ANTHROPIC_TYPES.get(status, "invalid_request_error" if status < 500 else "api_error")
+        described: dict[str, Any] = {"type": kind, "message": message, "code": error.code, "metadata": metadata}
+        return {"type": "error", "error": described, "request_id": request_id}
+    kind = _OPENAI_TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
+    described = {"message": message, "type": kind, "param": error.param, "code": error.code, "metadata": metadata}
+    return {"error": described}
+
+
+def headers_of(error: OwnkeyError) -> dict[str, str]:
+    """When to try again, and whether at all."""
+    headers: dict[str, str] = {}
+    if error.retry_after_s is not None:
+        headers["retry-after"] = str(max(0, math.ceil(error.retry_after_s)))
+        headers["retry-after-ms"] = str(max(0, round(error.retry_after_s * 1000)))
+    if error.retryable is not None:
+        headers["x-should-retry"] = str(error.retryable).lower()
+    return headers
+
+
+def event_of(error: OwnkeyError, dialect: Dialect, request_id: str) -> bytes:
+    """The error as the last event of a stream that had begun, and the dialect's end of a stream.
+
+    OpenAI's clients raise on a chunk with `error` and stop at `[DONE]`; Anthropic's raise on an `error` event.
+    """
+    data = json.dumps(body_of(error, dialect, request_id), separators=(",", ":")).encode()
+    if dialect is Dialect.ANTHROPIC:
+        return b"event: error\ndata: " + data + b"\n\n"
+    return b"data: " + data + b"\n\ndata: [DONE]\n\n"
