@@ -1,4 +1,4 @@
-"""The gateway key a request presents: `Authorization: Bearer` (OpenAI's clients, Anthropic's newer ones) or `x-api-key`."""
+"""The gateway key a request presents: `Authorization: Bearer`, or `x-api-key` as older Anthropic clients send it."""
 
 from __future__ import annotations
 
