@@ -91,6 +91,8 @@ class Permissions:
         arn = call.params.get("StreamArn")
         if call.operation == "GetRecords":
             arn = _stream_of(call.params.get("ShardIterator"))
+        elif call.operation == "ListStreams" and "TableName" in call.params:
+            arn = _table_arn(call, call.params["TableName"]) + "/stream/*"
         yield Access(f"dynamodb:{call.operation}", arn or "*", _OWN_ACCOUNT)
 
     # -------------------------------------------------------------- KMS

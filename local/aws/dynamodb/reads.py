@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,25 +25,20 @@ _MAX_PAGE_BYTES = 1024 * 1024
 
 def get_item(params: Mapping[str, Any], find_table: FindTable) -> dict[str, Any]:
     """GetItem."""
-    item = item_read(params, find_table)()
+    item = read_item(params, find_table)
     return {} if item is None else {"Item": item}
 
 
-def item_read(params: Mapping[str, Any], find_table: FindTable) -> Callable[[], Item | None]:
-    """Reads a Get's parameters; the function returned reads the item, projected where asked.
+def read_item(params: Mapping[str, Any], find_table: FindTable) -> Item | None:
+    """The item that a Get asks for, projected where it says so.
 
     Raises:
         AwsError: ValidationException, ResourceNotFoundException.
     """
     table = find_table(params.get("TableName"))
     paths = _projection(params)
-    key = table.read_key(params.get("Key"))
-
-    def read() -> Item | None:
-        item = table.items.get(key)
-        return item if item is None or paths is None else project(item, paths)
-
-    return read
+    item = table.items.get(table.read_key(params.get("Key")))
+    return item if item is None or paths is None else project(item, paths)
 
 
 def batch_get_item(params: Mapping[str, Any], find_table: FindTable) -> dict[str, Any]:

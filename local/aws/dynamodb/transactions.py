@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from local.aws.call import AwsError, refuse_unknown, validation
-from local.aws.dynamodb.reads import item_read
+from local.aws.dynamodb.reads import read_item
 from local.aws.dynamodb.tables import FindTable
 from local.aws.dynamodb.values import Item, item_bytes
 from local.aws.dynamodb.writes import Change, Write, commit, key_of, outcome, read_write
@@ -99,7 +99,7 @@ def transact_write_items(
 
 def transact_get_items(params: Mapping[str, Any], find_table: FindTable) -> dict[str, Any]:
     """TransactGetItems: no other call runs while these are read."""
-    found = [item_read(body, find_table)() for _, body in _actions(params, _READS)]
+    found = [read_item(body, find_table) for _, body in _actions(params, _READS)]
     return {"Responses": [{} if item is None else {"Item": item} for item in found]}
 
 
