@@ -1,0 +1,156 @@
+"""`GET /v1/models`: the models a gateway key reaches, through whose credential, at what price.
+
+OpenAI's shape with OpenRouter's additions (`pricing` in dollars a token as decimal strings, `context_length`,
+`architecture`), or Anthropic's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from ownkey.catalog import Catalog, Model, Provider, Rates
+from ownkey.domain.credentials import Credential, CredentialSource
+from ownkey.domain.surfaces import Surface
+from ownkey.providers import translator_of
+from ownkey.registry import RequestView
+
+Json = dict[str, Any]
+
+_SERVED_MODE = "chat"
+"""Of the catalog's modes the one that today's surfaces serve."""
+
+_PRICES = {
+    "prompt": "input",
+    "completion": "output",
+    "input_cache_read": "cache_read",
+    "input_cache_write": "cache_write_5m",
+    "input_cache_write_1h": "cache_write_1h",
+    "internal_reasoning": "reasoning",
+    "audio": "audio_input",
+}
+_TOKENS_A_PRICE = Decimal(1_000_000)
+# The catalog does not know when a model was published; both dialects demand a time.
+_UNKNOWN_CREATED_S = 0
+_UNKNOWN_CREATED_AT = "1970-01-01T00:00:00Z"
+
+
+@dataclass(slots=True)
+class Reachable:
+    """A model by its id, where it is served first, and by whose credentials it can be."""
+
+    id: str
+    provider: Provider
+    model: Model | None
+    surfaces: tuple[Surface, ...]
+    routes: dict[tuple[str, CredentialSource], None] = field(default_factory=dict)
+    """(provider id, source), in the order in which they would be tried."""
+
+    def through(self, source: CredentialSource) -> bool:
+        """Whether a credential of this source serves it."""
+        return any(each is source for _, each in self.routes)
+
+
+def reachable(view: RequestView, catalog: Catalog, today: date) -> dict[str, Reachable]:
+    """Every model that the gateway key of `view` reaches, by id, in order of id."""
+    found: dict[str, Reachable] = {}
+    own = [(CredentialSource.BYOK, s.credential) for s in view.own.credentials]
+    platform = [(CredentialSource.PLATFORM, s.credential) for s in view.platform.credentials]
+    strict = {c.provider_id for _, c in own if c.always_use and c.serves_key(view.key.id)}
+    for source, credential in [*own, *(platform if view.account.platform_allowed else ())]:
+        provider = catalog.find_provider(credential.provider_id)
+        if provider is None or credential.disabled or not credential.serves_key(view.key.id):
+            continue
+        if source is CredentialSource.PLATFORM and provider.id in strict:
+            continue
+        surfaces = tuple(s for s in Surface if s in provider.surfaces and translator_of(s, provider.family))
+        for model_id, model in _models(catalog, provider, credential):
+            if not surfaces or not _offered(model, source, today):
+                continue
+            each = found.setdefault(model_id, Reachable(model_id, provider, model, surfaces))
+            each.routes.setdefault((provider.id, source))
+    return dict(sorted(found.items()))
+
+
+def as_openai(each: Reachable) -> Json:
+    """One model in OpenAI's shape, with what is known of it."""
+    model = each.model
+    row: Json = {
+        "id": each.id,
+        "object": "model",
+        "created": _UNKNOWN_CREATED_S,
+        "owned_by": each.provider.id,
+        "byok": each.through(CredentialSource.BYOK),
+        "platform": each.through(CredentialSource.PLATFORM),
+        "routes": [{"provider": provider_id, "source": source.value} for provider_id, source in each.routes],
+        "surfaces": [surface.value for surface in each.surfaces],
+    }
+    if model is None:
+        return row | {"context_length": None, "pricing": None, "capabilities": []}
+    return row | {
+        "context_length": model.context_length,
+        "top_provider": {"context_length": model.context_length, "max_completion_tokens": model.max_output},
+        "architecture": {
+            "input_modalities": list(model.input_modalities),
+            "output_modalities": list(model.output_modalities),
+        },
+        "capabilities": sorted(model.capabilities),
+        "pricing": _pricing(model.prices.base) if model.prices else None,
+    }
+
+
+def as_openai_list(models: Mapping[str, Reachable]) -> Json:
+    """All of them in OpenAI's shape."""
+    return {"object": "list", "data": [as_openai(each) for each in models.values()]}
+
+
+def as_anthropic(each: Reachable) -> Json:
+    """One model in Anthropic's shape."""
+    retires_on = each.model.retires_on if each.model else None
+    return {
+        "type": "model",
+        "id": each.id,
+        "display_name": each.id,
+        "created_at": _UNKNOWN_CREATED_AT,
+        "lifecycle": "deprecated" if retires_on else "active",
+        "retires_at": f"{retires_on}T00:00:00Z" if retires_on else None,
+        "max_input_tokens": each.model.context_length if each.model else None,
+        "max_tokens": each.model.max_output if each.model else None,
+    }
+
+
+def as_anthropic_list(models: Mapping[str, Reachable]) -> Json:
+    """Those that a client of Anthropic's dialect can ask, in Anthropic's shape, on one page."""
+    data = [as_anthropic(each) for each in models.values() if Surface.MESSAGES in each.surfaces]
+    ends = {"first_id": data[0]["id"], "last_id": data[-1]["id"]} if data else {"first_id": None, "last_id": None}
+    return {"data": data, "has_more": False, **ends}
+
+
+def _models(catalog: Catalog, provider: Provider, credential: Credential) -> Iterable[tuple[str, Model | None]]:
+    """The models of a credential: what the catalog lists for its provider, cut to and filled up from its own list."""
+    if credential.allowed_models is None:
+        return [(model.id, model) for model in catalog.models(provider.id)]
+    return [(model_id, catalog.model(provider.id, model_id)) for model_id in credential.allowed_models]
+
+
+def _offered(model: Model | None, source: CredentialSource, today: date) -> bool:
+    if model is None:
+        return source is CredentialSource.BYOK
+    if model.mode != _SERVED_MODE or model.retired(today):
+        return False
+    priced = model.prices is not None and None not in (model.prices.base.input, model.prices.base.output)
+    return priced or source is CredentialSource.BYOK
+
+
+def _pricing(rates: Rates) -> dict[str, str]:
+    """Dollars a token, as decimal strings without an exponent."""
+    known = {name: getattr(rates, bucket) for name, bucket in _PRICES.items()}
+    return {name: _plain(rate / _TOKENS_A_PRICE) for name, rate in known.items() if rate is not None}
+
+
+def _plain(amount: Decimal) -> str:
+    text = f"{amount:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -1,0 +1,100 @@
+"""What a gateway key reaches, and what it is told of it."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import anthropic
+import openai
+
+from ownkey.catalog import Catalog
+from ownkey.domain.accounts import PLATFORM_ACCOUNT, AccountHead
+from ownkey.domain.credentials import Credential, SealedSecret, StoredCredential
+from ownkey.domain.gateway_keys import GatewayKey
+from ownkey.http.model_list import Reachable, as_anthropic_list, as_openai_list, reachable
+from ownkey.registry import RequestView, Snapshot
+
+CATALOG = Catalog.load()
+TODAY = date(2026, 11, 21)
+AT = "2026-11-21T09:00:00Z"
+SEALED = SealedSecret(1, b"", "", b"", b"", b"", AT)
+
+
+def stored(account_id: str, provider_id: str, **values: object) -> StoredCredential:
+    fields: dict = {"id": f"cred_{provider_id}", "account_id": account_id, "provider_id": provider_id, "alias": "a"}
+    fields |= {"mask": "…", "version": 1, "destination": "https://x.example", "created_at": AT, "updated_at": AT}
+    return StoredCredential(Credential(**(fields | values)), SEALED)
+
+
+def models(*own: StoredCredential, platform: tuple = (), platform_allowed: bool = True) -> dict[str, Reachable]:
+    view = RequestView(
+        GatewayKey("gk_1", "acme", "app", "", "", AT, "user"),
+        AccountHead("acme", "Acme", 1, AT, platform_allowed=platform_allowed),
+        Snapshot("acme", 1, own),
+        Snapshot(PLATFORM_ACCOUNT, 1, platform),
+    )
+    return reachable(view, CATALOG, TODAY)
+
+
+def own(provider_id: str, **values: object) -> StoredCredential:
+    return stored("acme", provider_id, **values)
+
+
+def shared(provider_id: str) -> StoredCredential:
+    return stored(PLATFORM_ACCOUNT, provider_id)
+
+
+def test_without_a_credential_nothing_is_reached() -> None:
+    assert models() == {}
+    assert as_openai_list(models()) == {"object": "list", "data": []}
+    assert as_anthropic_list(models()) == {"data": [], "has_more": False, "first_id": None, "last_id": None}
+
+
+def test_own_and_platform_credentials_are_told_apart() -> None:
+    listed = as_openai_list(models(own("openai"), platform=(shared("openai"), shared("anthropic"))))["data"]
+    rows = {row["id"]: row for row in listed}
+    mini = rows["gpt-4o-mini"]
+    assert (mini["byok"], mini["platform"], mini["owned_by"]) == (True, True, "openai")
+    assert mini["routes"][0] == {"provider": "openai", "source": "byok"}
+    claude = next(row for id_, row in rows.items() if id_.startswith("claude"))
+    assert (claude["byok"], claude["platform"]) == (False, True)
+
+
+def test_prices_are_dollars_a_token_as_plain_decimal_strings() -> None:
+    (mini,) = (row for row in as_openai_list(models(own("openai")))["data"] if row["id"] == "gpt-4o-mini")
+    assert mini["pricing"] == {"prompt": "0.00000015", "completion": "0.0000006", "input_cache_read": "0.000000075"}
+    assert mini["context_length"] == 128_000
+    assert "tools" in mini["capabilities"]
+
+
+def test_what_may_not_serve_is_not_listed() -> None:
+    assert models(own("openai", disabled=True)) == {}
+    assert models(own("openai", gateway_keys=("gk_other",))) == {}
+    assert models(platform=(shared("openai"),), platform_allowed=False) == {}
+    strict = models(own("openai", always_use=True, allowed_models=("gpt-4o",)), platform=(shared("openai"),))
+    assert list(strict) == ["gpt-4o"]
+
+
+def test_a_credentials_own_models_are_listed_though_the_catalog_does_not_know_them() -> None:
+    listed = models(own("openai-compatible", allowed_models=("our-finetune",), custom_base_url=True))
+    (row,) = as_openai_list(listed)["data"]
+    assert (row["id"], row["pricing"], row["byok"]) == ("our-finetune", None, True)
+
+
+def test_only_models_that_can_be_asked_here() -> None:
+    listed = models(own("openai"))
+    assert "gpt-4o" in listed
+    assert not any(name.startswith(("text-embedding", "whisper", "tts", "dall-e")) for name in listed)
+
+
+def test_the_sdks_read_both_shapes() -> None:
+    listed = models(own("openai"), own("anthropic"))
+    rows = as_openai_list(listed)["data"]
+    assert len(rows) > 20
+    for row in rows:
+        assert openai.types.Model.model_validate(row).id == row["id"]
+    page = as_anthropic_list(listed)
+    assert 3 < len(page["data"]) < len(rows)
+    for row in page["data"]:
+        assert anthropic.types.ModelInfo.model_validate(row).type == "model"
+    assert page["last_id"] == page["data"][-1]["id"]
