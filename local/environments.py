@@ -115,9 +115,9 @@ class Environment:
 
     async def start(self) -> None:
         """Starts the process; `Owner.ready` follows when its code is loaded."""
-        address = await self._api.start()
-        stream = {"AWS_LAMBDA_LOG_STREAM_NAME": self.id, "AWS_LAMBDA_RUNTIME_API": address}
         try:
+            address = await self._api.start()
+            stream = {"AWS_LAMBDA_LOG_STREAM_NAME": self.id, "AWS_LAMBDA_RUNTIME_API": address}
             await asyncio.get_running_loop().subprocess_exec(
                 lambda: _Process(self),
                 *self._launch.command,

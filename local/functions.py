@@ -17,6 +17,10 @@ _FINISHING_S = 0.05
 _log = logging.getLogger(__name__)
 
 
+class StartFailed(Exception):
+    """A part of the stack does not start; the message says which, and where to look."""
+
+
 class FunctionPool:
     """The environments of one function.
 
@@ -47,7 +51,7 @@ class FunctionPool:
         """Starts the warm environments and waits until their code is loaded.
 
         Raises:
-            RuntimeError: one of them could not load it.
+            StartFailed: one of them could not load it.
         """
         if not self._warm:
             return
@@ -55,7 +59,7 @@ class FunctionPool:
             self._add()
         await self._all_warm.wait()
         if len(self._idle) < self._warm:
-            raise RuntimeError(f"{self.function.id} does not start; see {self.log.path}")
+            raise StartFailed(f"{self.function.id} does not start; see {self.log.path}")
 
     def invoke(self, invocation: Invocation) -> None:
         """Runs the invocation; its answer says how it went.
@@ -66,7 +70,8 @@ class FunctionPool:
         if self._idle:
             self._idle.pop().run(invocation)
             return
-        if len(self._environments) >= self._limit:
+        working = sum(environment.invocation is not None for environment in self._environments.values())
+        if working + len(self._pending) >= self._limit:
             raise Throttled(self.function.name)
         self._pending.append(invocation)
         if any(environment.finishing for environment in self._environments.values()):
@@ -135,7 +140,7 @@ class FunctionPool:
     def _scale_out(self) -> None:
         """Starts as many environments as there are invocations that none is being started for."""
         starting = sum(not environment.was_ready for environment in self._environments.values())
-        for _ in range(len(self._pending) - starting):
+        for _ in range(min(len(self._pending) - starting, self._limit - len(self._environments))):
             self._add()
 
     def _add(self) -> None:

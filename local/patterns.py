@@ -22,11 +22,7 @@ _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
 
 
 def matches(pattern: Mapping[str, Any], event: Mapping[str, Any]) -> bool:
-    """Whether every field that `pattern` names is in `event` as it says.
-
-    Raises:
-        TemplateError: the pattern holds a rule that is unknown here.
-    """
+    """Whether every field that `pattern`, which was checked, names is in `event` as it says."""
     for name, wanted in pattern.items():
         value = event.get(name, _MISSING)
         if isinstance(wanted, Mapping):
@@ -38,14 +34,27 @@ def matches(pattern: Mapping[str, Any], event: Mapping[str, Any]) -> bool:
     return True
 
 
+def check(pattern: Mapping[str, Any]) -> None:
+    """Makes sure that `matches` knows every rule in `pattern`.
+
+    Raises:
+        TemplateError: it does not.
+    """
+    for wanted in pattern.values():
+        if isinstance(wanted, Mapping):
+            check(wanted)
+            continue
+        for kind in (kind for rule in wanted if isinstance(rule, Mapping) for kind in rule):
+            if kind not in _RULES:
+                raise TemplateError(f"The local stack does not know the event pattern rule {kind}.")
+
+
 def _fits(rule: Any, value: Any) -> bool:
     if isinstance(value, list):
         return any(_fits(rule, item) for item in value)
     if not isinstance(rule, Mapping):
         return value is not _MISSING and type(value) is type(rule) and value == rule
     kind, argument = next(iter(rule.items()))
-    if kind not in _RULES:
-        raise TemplateError(f"The local stack does not know the event pattern rule {kind}.")
     return _RULES[kind](argument, value)
 
 

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,13 +24,14 @@ import aiohttp
 
 from local.deployment import Deployment, Function, describe
 from local.environments import Environment, launch_of
-from local.functions import FunctionPool, Functions
+from local.functions import FunctionPool, Functions, StartFailed
 from local.gateway import STREAM_IDLE_S, Gateway
 from local.invocation import FunctionError
 from local.invoke_api import InvokeApi
 from local.logs import FunctionLog
+from local.patterns import check
 from local.resources import Physical, Provisioner
-from local.schedules import Scheduler
+from local.schedules import Scheduler, next_time
 from local.signed import SignedCalls
 from local.streams import StreamPoller
 from local.template import declared_parameters, load_template
@@ -89,7 +91,7 @@ class StackOptions:
 
 
 class Stack:
-    """A running deployment.
+    """A running deployment. Entering it raises `StartFailed` or `TemplateError`, and leaves nothing behind.
 
     `base_url` is the gateway's, stage included (`http://127.0.0.1:<port>/live`), `management_url` the same;
     `aws_endpoint` is AWS; `resources` gives each resource's `Ref` by logical id.
@@ -171,7 +173,7 @@ class Stack:
             http.put(f"{self.aws_endpoint}/_ownkey/policies", json={k: list(v) for k, v in policies.items()}) as answer,
         ):
             if answer.status != 200:
-                raise RuntimeError(f"AWS on loopback does not take the roles: {answer.status} {await answer.text()}")
+                raise StartFailed(f"AWS on loopback does not take the roles: {answer.status} {await answer.text()}")
 
     async def _start(self) -> None:
         self.aws_endpoint = self.options.aws or await self._start_aws()
@@ -202,7 +204,7 @@ class Stack:
         except TimeoutError:
             line = b""
         if b"http://" not in line:
-            raise RuntimeError("AWS on loopback does not start; try: python -m local.aws")
+            raise StartFailed("AWS on loopback does not start; try: python -m local.aws")
         return "http://" + line.decode().strip().partition("http://")[2]
 
     def _provision(self) -> tuple[Deployment, Mapping[str, Physical]]:
@@ -235,7 +237,11 @@ class Stack:
         await self._functions.start()
 
     async def _start_sources(self) -> None:
+        for schedule in self.deployment.schedules:
+            next_time(schedule.expression, datetime.now(UTC))  # An expression that is unknown is refused now.
         for mapping in self.deployment.stream_mappings:
+            for pattern in mapping.filters:
+                check(pattern)
             access_key = self.deployment.functions[mapping.function_id].access_key
             calls = SignedCalls(self.aws_endpoint, self.options.region, access_key)
             self._ends.push_async_callback(calls.close)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from local.invocation import FunctionError
+from local.environments import launch_of
+from local.functions import FunctionPool, Functions
+from local.invocation import FunctionError, Throttled
+from local.logs import FunctionLog
 from tests.local.conftest import Running, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -30,6 +34,23 @@ async def test_each_environment_works_on_one_request_at_a_time(running: Running)
     assert before >= 3
     await asyncio.gather(*(running.client.get("/api/sleep", params={"for_s": 0.1}) for _ in range(3)))
     assert len(running.stack.environments("EchoFunction")) == before, "warm ones are used before new ones"
+
+
+async def test_a_function_has_no_more_environments_than_it_may(running: Running, tmp_path: Path) -> None:
+    function = running.stack.deployment.functions["EchoFunction"]
+    launch = launch_of(function, region="us-east-1", bootstrap=(), extra={})
+    functions = Functions()
+    functions.add(pool := FunctionPool(function, launch, FunctionLog(tmp_path / "log"), warm=0, limit=2))
+    sleep = b'{"act": "sleep", "for_s": 0.2}'
+    both = [asyncio.create_task(functions.invoke("EchoFunction", sleep)) for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(Throttled):
+        await functions.invoke("EchoFunction", sleep)
+    await asyncio.gather(*both)
+    for _ in range(10):  # One after the other is never too many, however quickly.
+        await functions.invoke("EchoFunction", b"{}")
+    assert len(pool.environments) == 2
+    await functions.stop()
 
 
 async def test_the_environment_that_worked_last_works_next(running: Running) -> None:
@@ -74,6 +95,14 @@ async def test_what_a_function_writes_is_in_its_log_with_its_environment(running
     assert any(line.endswith("| about to raise") and " EchoFunction-" in line for line in log.splitlines())
     assert "[ERROR] ValueError: asked to" in log
     assert "START RequestId: " in log
+
+
+async def test_draining_waits_for_what_a_function_does_after_its_answer(running: Running) -> None:
+    assert (await running.client.get("/v1/afterwards")).text == "done"
+    journal = running.journal / "streaming"
+    assert not journal.exists() or "afterwards" not in journal.read_text()
+    await running.stack.drain_stream()
+    assert "afterwards" in journal.read_text()
 
 
 async def test_functions_invoke_one_another(running: Running) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from local.functions import StartFailed
 from local.intrinsics import TemplateError
 from local.stack import Stack
 from tests.local.conftest import DEPLOYMENT, options
@@ -81,10 +82,17 @@ async def test_a_stack_that_cannot_start_says_why_and_leaves_nothing(tmp_path: P
     (tmp_path / "shared").symlink_to(DEPLOYMENT / "shared")
     given = options(tmp_path, template=broken, aws=aws_endpoint, name="broken", warm={"EchoFunction": 1})
     before = _children(os.getpid())
-    with pytest.raises(RuntimeError, match=r"EchoFunction does not start; see .*EchoFunction\.log"):
+    with pytest.raises(StartFailed, match=r"EchoFunction does not start; see .*EchoFunction\.log"):
         await Stack(given).__aenter__()
     assert _children(os.getpid()) <= before
     assert "Unable to import module 'missing'" in (tmp_path / "logs" / "EchoFunction.log").read_text()
+
+
+async def test_a_schedule_that_is_unknown_is_refused_at_the_start(tmp_path: Path, aws_endpoint: str) -> None:
+    broken = tmp_path / "template.yaml"
+    broken.write_text((DEPLOYMENT / "template.yaml").read_text().replace("cron(30 2 * * ? *)", "cron(30 2 L * ? *)"))
+    with pytest.raises(TemplateError, match="L in a cron expression"):
+        await Stack(options(tmp_path, template=broken, aws=aws_endpoint, name="unknown-schedule")).__aenter__()
 
 
 async def test_a_parameter_without_a_value_is_named(tmp_path: Path, aws_endpoint: str) -> None:

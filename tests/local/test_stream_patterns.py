@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from local.intrinsics import TemplateError
-from local.patterns import matches
+from local.patterns import check, matches
 
 RECORD: dict[str, Any] = {
     "eventName": "MODIFY",
@@ -42,9 +42,10 @@ RECORD: dict[str, Any] = {
     ],
 )
 def test_matching(pattern: dict[str, Any], expected: bool) -> None:
+    check(pattern)
     assert matches(pattern, RECORD) is expected
 
 
 def test_a_rule_that_is_unknown_is_refused() -> None:
     with pytest.raises(TemplateError, match="wildcard"):
-        matches({"eventName": [{"wildcard": "M*"}]}, RECORD)
+        check({"dynamodb": {"eventName": ["exact", {"wildcard": "M*"}]}})
