@@ -14,6 +14,7 @@ from typing import Any
 from local.demo import DemoFailed, DemoProvider, show
 from local.running import DEMO_ACCOUNT, DEMO_ALIAS, STATE_FILE, RunOptions, State, demo_seed, running
 from local.seed import Seed, SeedError
+from local.stack import end_on_sigterm
 
 # What a user who exports a key of theirs gets: the real provider, asked for one of its small models.
 _REAL = {
@@ -37,6 +38,7 @@ def main() -> int:
 
 
 async def _run(arguments: argparse.Namespace) -> int:
+    end_on_sigterm()
     upstreams = _upstreams(arguments.upstreams)
     seed = demo_seed()
     if arguments.seed:
