@@ -9,6 +9,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
 import pytest
@@ -28,7 +29,7 @@ KEY = "sk-sim-killed-00000000000000000000000000"
 
 
 @asynccontextmanager
-async def platform_account() -> AsyncIterator[tuple[Running, DynamoDb, httpx.AsyncClient]]:
+async def platform_account(logs: Path) -> AsyncIterator[tuple[Running, DynamoDb, httpx.AsyncClient]]:
     """A stack with an account that spends credits: the case in which a lost record costs somebody money."""
     seed = Seed.model_validate(
         {
@@ -36,7 +37,7 @@ async def platform_account() -> AsyncIterator[tuple[Running, DynamoDb, httpx.Asy
             "platform_credentials": [{"provider": "openai", "secret": KEY}],
         }
     )
-    async with running(RunOptions(seed=seed, stack=STACK)) as up:
+    async with running(RunOptions(seed=seed, stack={**STACK, "log_directory": logs})) as up:
         assert os.environ["AWS_ACCESS_KEY_ID"] == STACK_ACCESS_KEY
         aws = AwsClient(environ={"AWS_ENDPOINT_URL": up.state.aws_endpoint})
         key = {"Authorization": f"Bearer {up.state.gateway_keys['team']['app']}"}
@@ -72,10 +73,10 @@ async def settled(up: Running, db: DynamoDb) -> tuple[AttemptRecord, ...]:
     return books.attempts
 
 
-async def kill_inference(rounds: int, seed: int) -> tuple[int, tuple[AttemptRecord, ...]]:
+async def kill_inference(rounds: int, seed: int, logs: Path) -> tuple[int, tuple[AttemptRecord, ...]]:
     """Kills the function in the middle of streams; gives how many answers were cut, and all attempts."""
     chance, cut = random.Random(seed), 0
-    async with platform_account() as (up, db, app):
+    async with platform_account(logs) as (up, db, app):
         for _ in range(rounds):
             seen, until = 0, chance.randint(1, 25)
             try:
@@ -92,10 +93,10 @@ async def kill_inference(rounds: int, seed: int) -> tuple[int, tuple[AttemptReco
         return cut, await settled(up, db)
 
 
-async def kill_billing(kills: int, seed: int) -> tuple[int, tuple[AttemptRecord, ...]]:
+async def kill_billing(kills: int, seed: int, logs: Path) -> tuple[int, tuple[AttemptRecord, ...]]:
     """Kills the stream function at random moments under traffic; gives the kills, and all attempts."""
     chance, killed = random.Random(seed), 0
-    async with platform_account() as (up, db, app):
+    async with platform_account(logs) as (up, db, app):
         busy = asyncio.Event()
 
         async def traffic() -> int:
@@ -123,8 +124,8 @@ async def kill_billing(kills: int, seed: int) -> tuple[int, tuple[AttemptRecord,
         return killed, attempts
 
 
-async def test_killing_inference_mid_stream_leaves_a_record_that_is_billed_once() -> None:
-    cut, attempts = await kill_inference(rounds=3, seed=1)
+async def test_killing_inference_mid_stream_leaves_a_record_that_is_billed_once(tmp_path: Path) -> None:
+    cut, attempts = await kill_inference(rounds=3, seed=1, logs=tmp_path)
     assert cut == 3, "the client sees a broken answer, not a clean end"
     assert len(attempts) == 4
     abandoned = [record.end for record in attempts if record.end and record.end.outcome is Outcome.ABANDONED]
@@ -132,22 +133,22 @@ async def test_killing_inference_mid_stream_leaves_a_record_that_is_billed_once(
     assert all(end.usage_source is UsageSource.ESTIMATED and end.charge_nanousd > 0 for end in abandoned)
 
 
-async def test_killing_billing_mid_batch_counts_everything_once() -> None:
-    killed, attempts = await kill_billing(kills=3, seed=2)
+async def test_killing_billing_mid_batch_counts_everything_once(tmp_path: Path) -> None:
+    killed, attempts = await kill_billing(kills=3, seed=2, logs=tmp_path)
     assert killed >= 3
     assert attempts
 
 
-async def test_the_schedule_runs_under_the_roles_of_the_template() -> None:
-    async with platform_account() as (up, _, _):
+async def test_the_schedule_runs_under_the_roles_of_the_template(tmp_path: Path) -> None:
+    async with platform_account(tmp_path) as (up, _, _):
         answer = await up.stack.fire("UpkeepFunction")
         assert answer == b'{"abandoned": 0, "released": 0}'
 
 
 @pytest.mark.proof
-async def test_a_hundred_kills_of_inference(record_property) -> None:
+async def test_a_hundred_kills_of_inference(record_property, tmp_path: Path) -> None:
     """SIGKILL of the inference function mid-stream: every answer recorded and billed once."""
-    cut, attempts = await kill_inference(rounds=100, seed=11)
+    cut, attempts = await kill_inference(rounds=100, seed=11, logs=tmp_path)
     record_property("kills", 100)
     record_property("answers cut", cut)
     record_property("attempts", len(attempts))
@@ -155,8 +156,8 @@ async def test_a_hundred_kills_of_inference(record_property) -> None:
 
 
 @pytest.mark.proof
-async def test_a_hundred_kills_of_billing(record_property) -> None:
+async def test_a_hundred_kills_of_billing(record_property, tmp_path: Path) -> None:
     """SIGKILL of the stream function under traffic: aggregates, ledger and balance equal the re-sum of the records."""
-    killed, attempts = await kill_billing(kills=100, seed=12)
+    killed, attempts = await kill_billing(kills=100, seed=12, logs=tmp_path)
     record_property("kills", killed)
     record_property("attempts", len(attempts))

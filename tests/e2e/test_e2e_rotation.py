@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import pytest
@@ -60,7 +61,7 @@ def digest(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-async def next_requests(rounds: int) -> tuple[int, int]:
+async def next_requests(rounds: int, logs: Path) -> tuple[int, int]:
     """Rotates `rounds` times, every tenth time removing and saving anew; gives (requests, requests on another key)."""
     seed = Seed.model_validate(
         {
@@ -75,7 +76,7 @@ async def next_requests(rounds: int) -> tuple[int, int]:
             "platform_credentials": [{"provider": "openai", "secret": PLATFORM_KEY}],
         }
     )
-    stack = {"warm": {"InferenceFunction": ENVIRONMENTS}, "concurrency": ENVIRONMENTS, "schedules": False}
+    stack = {"warm": {"InferenceFunction": ENVIRONMENTS}, "concurrency": ENVIRONMENTS, "log_directory": logs}
     async with running(RunOptions(seed=seed, stack=stack)) as up:
         session = {"Authorization": f"Bearer {up.state.sessions[OWNER]}"}
         gateway_key = {"Authorization": f"Bearer {up.state.gateway_keys['team']['app']}"}
@@ -103,15 +104,15 @@ async def next_requests(rounds: int) -> tuple[int, int]:
             return requests, wrong
 
 
-async def test_rotation_and_removal_hold_on_the_next_request_in_eight_warm_environments() -> None:
-    requests, wrong = await next_requests(rounds=10)
+async def test_rotation_and_removal_hold_on_the_next_request_in_eight_warm_environments(tmp_path: Path) -> None:
+    requests, wrong = await next_requests(rounds=10, logs=tmp_path)
     assert (requests, wrong) == (11 * ENVIRONMENTS, 0)
 
 
 @pytest.mark.proof
-async def test_a_thousand_rotations(record_property) -> None:
+async def test_a_thousand_rotations(record_property, tmp_path: Path) -> None:
     """Rotation and removal hold on the next request in 8 warm environments, 1,000 changes of 1,000."""
-    requests, wrong = await next_requests(rounds=1_000)
+    requests, wrong = await next_requests(rounds=1_000, logs=tmp_path)
     record_property("changes", 1_100)
     record_property("requests", requests)
     record_property("on another key", wrong)
