@@ -91,6 +91,8 @@ def test_an_older_version_does_not_open_as_a_newer_one(binding: Binding, step: i
         opened(kms, newer, sealed)
     with pytest.raises(CredentialUndecryptable):
         opened(kms, newer, replace(sealed, version=newer.version))
+    with pytest.raises(CredentialUndecryptable):
+        opened(kms, binding, replace(sealed, version=newer.version))
 
 
 @examples

@@ -24,6 +24,49 @@ from tests.support.management import (
 
 NOBODY = "cred_00000000000000000000000000"
 
+NO_KEYS = {
+    "": "empty",
+    " \n": "empty",
+    "sk-proj 0123456789": "space",
+    "sk-proj-01234\n56789": "space",
+    "sk-proj-‑unicode-hyphen": "characters",
+    "sk-proj-0123\x00456789": "characters",
+    f'"{OPENAI_KEY}"': "quotes",
+    "ok-acme-whatever": "gateway key",
+}
+UNSAFE_BASE_URLS = (
+    "http://llm.example/v1",
+    "https://127.0.0.1/v1",
+    "https://169.254.169.254/latest",
+    "https://[::1]/v1",
+    "https://2130706433/v1",
+    "https://user:pass@llm.example/v1",
+    "https://llm.example:8443/v1",
+    "https://llm.example/v1?x=1",
+    "https://llm.example/v1#.openai.com",
+    "https://localhost/v1",
+    "file:///etc/passwd",
+)
+BAD_FIELDS: list[tuple[str, Any]] = [
+    ("gateway_keys", []),
+    ("allowed_models", []),
+    ("gateway_keys", ["gk_unknown"]),
+    ("priority", -1),
+    ("priority", "1"),
+    ("weight", 0),
+    ("weight", 1.5),
+    ("alias", ""),
+    ("alias", None),
+    ("alias", " padded "),
+    ("alias", "line\nbreak"),
+    ("alias", "x" * 65),
+    ("organization", "org\r\nx-injected: 1"),
+    ("disabled", "yes"),
+    ("key", 5),
+    ("key", None),
+    ("key", "x" * 9_000),
+]
+
 
 @pytest.fixture
 async def api(tables: Tables) -> AsyncIterator[Management]:
@@ -143,23 +186,11 @@ class TestCreate:
         saved = await api.save(provider="openai-compatible", base_url="https://llm.example/v1")
         assert "without checking" in saved["warnings"][0]
 
-    @pytest.mark.parametrize(
-        ("key", "says"),
-        [
-            ("", "empty"),
-            (" \n", "empty"),
-            ("sk-proj 0123456789", "space"),
-            ("sk-proj-01234\n56789", "space"),
-            ("sk-proj-‑unicode-hyphen", "characters"),
-            ("sk-proj-0123\x00456789", "characters"),
-            (f'"{OPENAI_KEY}"', "quotes"),
-            ("ok-acme-whatever", "gateway key"),
-        ],
-    )
-    async def test_what_cannot_be_a_key_is_not_asked_about(self, api: Management, key: str, says: str) -> None:
-        status, error = await api.refused("POST", "/api/byok", json={"provider": "openai", "key": key})
-        assert (status, error["code"], error["param"]) == (400, "invalid_credential_format", "key")
-        assert says in error["message"]
+    async def test_what_cannot_be_a_key_is_not_asked_about(self, api: Management) -> None:
+        for key, says in NO_KEYS.items():
+            status, error = await api.refused("POST", "/api/byok", json={"provider": "openai", "key": key})
+            assert (status, error["code"], error["param"]) == (400, "invalid_credential_format", "key"), key
+            assert says in error["message"]
         assert api.validation.asked == []
 
     async def test_an_unknown_provider_is_named_in_no_answer(self, api: Management) -> None:
@@ -173,26 +204,11 @@ class TestCreate:
         status, error = await api.refused("POST", "/api/byok", json=body)
         assert (status, error["param"]) == (400, "organization")
 
-    @pytest.mark.parametrize(
-        "base_url",
-        [
-            "http://llm.example/v1",
-            "https://127.0.0.1/v1",
-            "https://169.254.169.254/latest",
-            "https://[::1]/v1",
-            "https://2130706433/v1",
-            "https://user:pass@llm.example/v1",
-            "https://llm.example:8443/v1",
-            "https://llm.example/v1?x=1",
-            "https://llm.example/v1#.openai.com",
-            "https://localhost/v1",
-            "file:///etc/passwd",
-        ],
-    )
-    async def test_a_base_url_that_a_key_must_not_reach_is_refused(self, api: Management, base_url: str) -> None:
-        body = {"provider": "openai", "key": OPENAI_KEY, "base_url": base_url}
-        status, error = await api.refused("POST", "/api/byok", json=body)
-        assert (status, error["code"]) == (400, "unsafe_base_url")
+    async def test_a_base_url_that_a_key_must_not_reach_is_refused(self, api: Management) -> None:
+        for base_url in UNSAFE_BASE_URLS:
+            body = {"provider": "openai", "key": OPENAI_KEY, "base_url": base_url}
+            status, error = await api.refused("POST", "/api/byok", json=body)
+            assert (status, error["code"]) == (400, "unsafe_base_url"), base_url
         assert api.validation.asked == []
 
     async def test_an_endpoint_of_ones_own_needs_its_base_url(self, api: Management) -> None:
@@ -213,33 +229,12 @@ class TestCreate:
             assert OPENAI_KEY not in str(error)
         assert api.validation.asked == []
 
-    @pytest.mark.parametrize(
-        ("field", "value"),
-        [
-            ("gateway_keys", []),
-            ("allowed_models", []),
-            ("gateway_keys", ["gk_unknown"]),
-            ("priority", -1),
-            ("priority", "1"),
-            ("weight", 0),
-            ("weight", 1.5),
-            ("alias", ""),
-            ("alias", None),
-            ("alias", " padded "),
-            ("alias", "line\nbreak"),
-            ("alias", "x" * 65),
-            ("organization", "org\r\nx-injected: 1"),
-            ("disabled", "yes"),
-            ("key", 5),
-            ("key", None),
-            ("key", "x" * 9_000),
-        ],
-    )
-    async def test_a_bad_field_is_named(self, api: Management, field: str, value: Any) -> None:
-        body = {"provider": "openai", "key": OPENAI_KEY, field: value}
-        status, error = await api.refused("POST", "/api/byok", json=body)
-        assert (status, error["code"]) == (400, "invalid_parameter")
-        assert error["param"].startswith(field)
+    async def test_a_bad_field_is_named(self, api: Management) -> None:
+        for field, value in BAD_FIELDS:
+            body = {"provider": "openai", "key": OPENAI_KEY, field: value}
+            status, error = await api.refused("POST", "/api/byok", json=body)
+            assert (status, error["code"]) == (400, "invalid_parameter"), (field, value)
+            assert error["param"].startswith(field)
         assert api.validation.asked == []
 
     async def test_a_misspelt_field_is_refused_not_ignored(self, api: Management) -> None:

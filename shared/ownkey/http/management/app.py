@@ -18,8 +18,9 @@ from ownkey.catalog import Catalog
 from ownkey.domain import ids
 from ownkey.http.management import accounts, byok, errors, gateway_keys, usage
 from ownkey.http.management.access import Access
-from ownkey.http.management.credentials import CredentialDesk, ValidationPort
+from ownkey.http.management.credentials import CredentialDesk
 from ownkey.http.management.provider_keys import ProviderKeysDesk
+from ownkey.http.management.proving import ValidationPort
 from ownkey.http.management.user_pool import UserPool
 from ownkey.http.sessions import Session, Sessions
 from ownkey.ledger.records import Records

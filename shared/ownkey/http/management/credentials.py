@@ -1,32 +1,20 @@
-"""What management does with provider keys: check, seal, ask the provider once, store all or nothing.
-
-Nothing here can open a sealed key: `Sealer` encrypts, and the live validation happens in a function of its own that is
-handed the ciphertext.
-"""
+"""What management does with provider keys: check, have them proven, store all or nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Protocol, TypedDict
+from typing import Any, TypedDict
 
-from ownkey.catalog import Catalog, Provider, ValidationStatus
-from ownkey.domain import ids, scrub
+from ownkey.catalog import Catalog, Provider
+from ownkey.domain import ids
 from ownkey.domain.accounts import PLATFORM_ACCOUNT
-from ownkey.domain.credentials import Credential, SealedSecret
-from ownkey.domain.errors import (
-    BadRequest,
-    Conflict,
-    CredentialRejected,
-    InvalidParameter,
-    NotFound,
-    ProviderUnreachable,
-    VaultUnavailable,
-)
-from ownkey.domain.secrets import Secret, mask
-from ownkey.http.management.key_format import read_key, unusual
+from ownkey.domain.credentials import Credential
+from ownkey.domain.errors import Conflict, InvalidParameter, NotFound
+from ownkey.domain.secrets import Secret
+from ownkey.http.management.key_format import read_key
+from ownkey.http.management.proving import Proven, Prover, ValidationPort
 from ownkey.http.management.times import rfc3339
 from ownkey.registry import (
     CreateCredential,
@@ -42,7 +30,6 @@ from ownkey.vault import Sealer
 
 MAX_CREDENTIALS = 200
 """Of one account: what a snapshot holds is read and parsed by every new environment."""
-_MIN_LEAK_CHARS = 8
 
 
 class Given(TypedDict, total=False):
@@ -59,32 +46,12 @@ class Given(TypedDict, total=False):
     """A header set to None is removed."""
 
 
-class ValidationPort(Protocol):
-    """Asks the credential's provider, once, whether the sealed key is good."""
-
-    async def validate(self, candidate: Candidate) -> Finding:
-        """The finding.
-
-        Raises:
-            GatewayFailure: it could not be asked.
-        """
-
-
 @dataclass(frozen=True, slots=True)
 class Saved:
     """A credential as it now stands, and what its owner should know."""
 
     credential: Credential
     warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Proven:
-    """A key that its provider accepted, sealed; not stored yet."""
-
-    credential: Credential
-    sealed: SealedSecret
-    warnings: tuple[str, ...]
 
 
 class CredentialDesk:
@@ -101,10 +68,10 @@ class CredentialDesk:
     ) -> None:
         self._registry = registry
         self._catalog = catalog
-        self._sealer = sealer
         self._validation = validation
         self._url_policy = url_policy
         self._now = now
+        self._prover = Prover(sealer, validation, self.timestamp)
 
     async def credentials(self, account_id: str) -> list[Credential]:
         """The account's credentials, oldest first."""
@@ -239,21 +206,12 @@ class CredentialDesk:
         return replace(credential, version=credential.version + 1)
 
     async def prove(self, credential: Credential, key: Secret) -> Proven:
-        """Seals the key for this credential and asks its provider, exactly once.
+        """The key, sealed for this credential and accepted by its provider; not stored yet.
 
         Raises:
-            CredentialRejected, ProviderUnreachable: what the provider said, or did not.
-            VaultUnavailable: it could not be sealed, or the sealed key could not be opened for the question.
+            BadRequest, CredentialRejected, ProviderUnreachable, VaultUnavailable: as `Prover.prove`.
         """
-        _refuse_leaks(credential, key)
-        provider = self.provider(credential.provider_id)
-        with _live(key):
-            at = self.timestamp()
-            proven = replace(credential, mask=mask(key.reveal()), validated_at=at, updated_at=at)
-            sealed = await self._sealer.seal(proven.binding(), {"key": key}, now=at)
-            finding = await self._validation.validate(Candidate.of(proven, sealed))
-            _raise_for(finding, provider)
-            return Proven(proven, sealed, tuple(_warnings(provider, key, finding)))
+        return await self._prover.prove(credential, self.provider(credential.provider_id), key)
 
     async def store(self, account_id: str, changes: list[CredentialChange]) -> None:
         """All changes or none. The platform's account comes into being with its first credential.
@@ -332,59 +290,6 @@ def check_room(existing: Sequence[Credential], more: int) -> None:
     """
     if len(existing) + more > MAX_CREDENTIALS:
         raise Conflict(f"An account has at most {MAX_CREDENTIALS} provider keys.", fix="Remove some first.")
-
-
-@contextmanager
-def _live(key: Secret) -> Iterator[None]:
-    """While the key is in hand, the scrubber knows it. Not longer: what users paste must not shape others' logs."""
-    scrub.register(key)
-    try:
-        yield
-    finally:
-        scrub.unregister(key)
-
-
-def _raise_for(finding: Finding, provider: Provider) -> None:
-    reason = scrub.scrub(finding.reason or "")
-    details = {"provider": provider.id, "status": finding.status}
-    match finding.verdict:
-        case Verdict.ACCEPTED:
-            return
-        case Verdict.REJECTED:
-            raise CredentialRejected(
-                f"{provider.display_name} refused the key: {reason or 'it gave no reason'}",
-                param="key",
-                details=details,
-            )
-        case Verdict.UNREACHABLE:
-            raise ProviderUnreachable(
-                f"{provider.display_name} could not confirm the key, so nothing was stored: {reason or 'no answer'}",
-                details=details,
-            )
-        case Verdict.UNDECRYPTABLE:
-            raise VaultUnavailable("The vault could not open the key for its validation. Nothing was stored.")
-
-
-def _warnings(provider: Provider, key: Secret, finding: Finding) -> list[str]:
-    warnings = unusual(provider, key)
-    if finding.reason:
-        warnings.append(scrub.scrub(finding.reason))
-    if provider.validation.status is ValidationStatus.UNVERIFIED:
-        warnings.append(f"{provider.display_name} may answer its validation call without checking the key.")
-    return warnings
-
-
-def _refuse_leaks(credential: Credential, key: Secret) -> None:
-    """A key pasted into a second field as well would be stored, and shown, in the clear."""
-    plain = key.reveal()
-    public = [
-        credential.alias,
-        credential.destination,
-        *credential.headers.values(),
-        *(credential.allowed_models or ()),
-    ]
-    if len(plain) >= _MIN_LEAK_CHARS and any(plain in text for text in public):
-        raise BadRequest("The key also stands in another field, which is not kept secret.", fix="Leave it out there.")
 
 
 def _free_alias(name: str, taken: list[str]) -> str:

@@ -31,8 +31,9 @@ from ownkey.domain.errors import (
 )
 from ownkey.domain.gateway_keys import GatewayKey
 from ownkey.domain.secrets import Secret
-from ownkey.http.management.credentials import CredentialDesk, Proven, check_room
+from ownkey.http.management.credentials import CredentialDesk, check_room
 from ownkey.http.management.key_format import read_key
+from ownkey.http.management.proving import Proven
 from ownkey.registry import (
     CreateCredential,
     CredentialChange,
