@@ -1,7 +1,9 @@
 """What packages cost before they do anything: `python -m bench.imports` prints a table of times and sizes.
 
 Times are of fresh processes with compiled bytecode, one package alone and then the function's set together; sizes are
-of a package and of all that it needs. docs/decisions/0003-dependencies.md rests on it.
+of a package and of all that it needs. What is not installed is left out: to see a candidate that Ownkey does not use,
+install it beside the others in an environment of its own and run this with its Python.
+docs/decisions/0003-dependencies.md rests on it.
 """
 
 from __future__ import annotations
@@ -41,9 +43,16 @@ _USED = (
 )
 _NOT_USED = (
     Candidate("httpx", "import httpx; httpx.AsyncClient()"),
+    Candidate("httpx2", "import httpx2; httpx2.AsyncClient()"),
     Candidate("boto3", "import boto3; boto3.client('dynamodb', region_name='us-east-1')"),
+    Candidate("aiobotocore", "import aiobotocore.session"),
+    Candidate("aws-encryption-sdk", "import aws_encryption_sdk"),
+    Candidate("aws-xray-sdk", "from aws_lambda_powertools import Tracer; Tracer(service='x')"),
+    Candidate("python-jose", "from jose import jwt"),
+    Candidate("joserfc", "from joserfc import jwt"),
     Candidate("starlette", "import starlette.applications, starlette.routing, starlette.responses"),
     Candidate("orjson", "import orjson"),
+    Candidate("msgspec", "import msgspec"),
     Candidate("uvloop", "import uvloop"),
 )
 _TOGETHER = "; ".join(candidate.statement for candidate in _USED)
