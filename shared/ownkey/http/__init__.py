@@ -1,11 +1,14 @@
 """The two HTTP apps, and what they share: who asks, and what an error looks like.
 
 ================= ==================================================================================
+`inference`       the inference app: routes, and the endpoint around every request
+`serving`         what each surface does, from the gateway key to the last event
+`exchange`        one request and its response, on ASGI; the headers of every response
+`requests`        reading a body, attribution, tags
+`relay`           a stream to the client: keep-alives, disconnects
+`model_list`      `GET /v1/models` in both dialects
 `errors`          an error of the tree in each dialect: body, status, headers
 `presented`       the gateway key a request presents
-`served`          the headers that say what served a request
-`model_list`      `GET /v1/models` in both dialects
-`inference`       the inference app
 `sessions`        session tokens of the management API
 `management`      the management app
 ================= ==================================================================================

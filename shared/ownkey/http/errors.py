@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ownkey.domain.errors import OwnkeyError, ProviderOverloaded
+from ownkey.domain.scrub import scrub
 from ownkey.domain.surfaces import Dialect
 
 _OPENAI_TYPES: Mapping[int, str] = {
@@ -69,12 +71,32 @@ def headers_of(error: OwnkeyError) -> dict[str, str]:
     return headers
 
 
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """An error as it goes out."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def render(error: OwnkeyError, dialect: Dialect, request_id: str) -> Rendered:
+    """The whole response of an error, but for the headers that every response has."""
+    headers = {"content-type": "application/json", **headers_of(error)}
+    return Rendered(status_of(error, dialect), headers, _encoded(error, dialect, request_id))
+
+
 def event_of(error: OwnkeyError, dialect: Dialect, request_id: str) -> bytes:
     """The error as the last event of a stream that had begun, and the dialect's end of a stream.
 
     OpenAI's clients raise on a chunk with `error` and stop at `[DONE]`; Anthropic's raise on an `error` event.
     """
-    data = json.dumps(body_of(error, dialect, request_id), separators=(",", ":")).encode()
+    data = _encoded(error, dialect, request_id)
     if dialect is Dialect.ANTHROPIC:
         return b"event: error\ndata: " + data + b"\n\n"
     return b"data: " + data + b"\n\ndata: [DONE]\n\n"
+
+
+def _encoded(error: OwnkeyError, dialect: Dialect, request_id: str) -> bytes:
+    """Whatever text an error carries goes through the scrubber once more."""
+    return scrub(json.dumps(body_of(error, dialect, request_id), separators=(",", ":"))).encode()

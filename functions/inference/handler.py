@@ -1,0 +1,52 @@
+"""Inference: authenticates, plans, opens the credential, calls the provider, streams its answer, records it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from ownkey.catalog import Catalog
+from ownkey.http.inference import create_inference_app, error_response
+from ownkey.http.serving import InferenceDeps
+from ownkey.ledger.holds import Holds
+from ownkey.ledger.records import Records
+from ownkey.registry import Registry
+from ownkey.router import Ports
+from ownkey.runtime.settings import InferenceSettings
+from ownkey.store.aws import AwsClient
+from ownkey.store.dynamodb import DynamoDb
+from ownkey.store.kms import Kms
+from ownkey.upstream import Upstream, UrlPolicy
+from ownkey.vault import Opener
+
+__all__ = ["app", "error_response"]
+
+settings = InferenceSettings.from_env(os.environ)
+catalog = Catalog.load(settings.ownkey_upstreams)
+
+
+@asynccontextmanager
+async def connect() -> AsyncIterator[InferenceDeps]:
+    """The environment's connections: made after a restore, kept over its invocations."""
+    aws, upstream = AwsClient(), Upstream(UrlPolicy(settings.ownkey_allowed_origins))
+    db = DynamoDb(aws)
+    try:
+        yield InferenceDeps(
+            registry=Registry(db, settings.registry_table),
+            catalog=catalog,
+            ports=Ports(
+                vault=Opener(Kms(aws)),
+                attempts=Records(db, settings.records_table),
+                holds=Holds(db, settings.credits_table),
+                upstream=upstream,
+            ),
+            margin_percent=settings.margin_percent,
+            imported_gateway_keys=settings.imported_gateway_keys,
+        )
+    finally:
+        await upstream.close()
+        await aws.close()
+
+
+app = create_inference_app(connect)

@@ -1,0 +1,80 @@
+"""A streamed answer on its way to the client: event by event, kept alive in silence, read on when nobody listens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from ownkey.domain.errors import ProviderFailure
+from ownkey.http.errors import event_of
+from ownkey.http.exchange import Exchange
+from ownkey.router import Attempt
+
+KEEP_ALIVE = b": keep-alive\n\n"
+"""A comment, which readers of event streams skip. It can stand between any two pieces: each is whole events."""
+
+
+async def relay(
+    exchange: Exchange, attempt: Attempt, attempts: int, headers: Mapping[str, str], keep_alive_s: float
+) -> None:
+    """Passes the attempt's stream on to its end. One that breaks off ends with an error in the client's dialect."""
+    stream_headers = {"content-type": "text/event-stream; charset=utf-8", "x-accel-buffering": "no", **headers}
+    await exchange.start(200, stream_headers, attempt.served, attempts)
+    line = _Line(exchange, attempt, keep_alive_s)
+    last = b""
+    try:
+        async for piece in attempt.pieces():
+            await line.write(piece)
+    except ProviderFailure as error:
+        last = event_of(error, exchange.dialect, exchange.request_id)
+    finally:
+        line.close()
+    await line.write(last, more=False)
+
+
+class _Line:
+    """The way to the client. Once nobody is at its other end it swallows what it is given, and the attempt is told."""
+
+    def __init__(self, exchange: Exchange, attempt: Attempt, keep_alive_s: float) -> None:
+        self._exchange = exchange
+        self._attempt = attempt
+        self._keep_alive_s = keep_alive_s
+        self._loop = asyncio.get_running_loop()
+        self._written_s = self._loop.time()
+        self._open = True
+        self._pinging: asyncio.Task[None] | None = None
+        self._timer = self._loop.call_later(keep_alive_s, self._tick)
+        self._watching = asyncio.create_task(self._watch())
+
+    async def write(self, data: bytes, *, more: bool = True) -> None:
+        """Sends a piece."""
+        self._written_s = self._loop.time()
+        if self._attempt.client_gone:
+            return
+        try:
+            await self._exchange.write(data, more=more)
+        except OSError:
+            self._attempt.client_gone = True
+
+    def close(self) -> None:
+        """No more keep-alives, and a disconnect no longer matters: the answer is over."""
+        self._open = False
+        self._timer.cancel()
+        self._watching.cancel()
+
+    def _tick(self) -> None:
+        """One timer for the whole stream, looking back: a timer for each piece would cost more than the piece."""
+        silent_s = self._loop.time() - self._written_s
+        if silent_s >= self._keep_alive_s:
+            self._pinging = self._loop.create_task(self._ping())
+            silent_s = 0.0
+        self._timer = self._loop.call_later(self._keep_alive_s - silent_s, self._tick)
+
+    async def _ping(self) -> None:
+        if self._open:
+            await self.write(KEEP_ALIVE)
+
+    async def _watch(self) -> None:
+        while (await self._exchange.receive())["type"] != "http.disconnect":
+            continue
+        self._attempt.client_gone = True

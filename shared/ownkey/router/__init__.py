@@ -1,0 +1,42 @@
+"""From a request to an answer: who may serve it, in which order, and what becomes of each try.
+
+============= ============================================================================================
+`plan`        which credentials may serve, best first, and why the others may not (pure)
+`preferences` what the request says of providers: `order`, `only`, `ignore`, `allow_fallbacks`
+`refusals`    the error of a plan without a candidate
+`tariff`      what a candidate's tokens cost, what of it is charged, what is held before (pure)
+`job`         a request ready to be tried, and the bounds of trying
+`attempt`     one use of one credential: open, hold, send, judge
+`recorder`    its record: one intent, one end
+`run`         the attempts of one request, until one of them answers
+`verdict`     several failures, one error (pure)
+`ports`       what it needs of the vault, the ledger and the transport
+============= ============================================================================================
+"""
+
+from ownkey.router.attempt import Attempt
+from ownkey.router.job import Job, Limits, Served
+from ownkey.router.plan import Ask, Candidate, Dropped, Plan, Planner, Reason, is_priced
+from ownkey.router.ports import Ports
+from ownkey.router.preferences import Preferences
+from ownkey.router.refusals import ENDPOINTS, refusal_of
+from ownkey.router.run import Run
+
+__all__ = [
+    "ENDPOINTS",
+    "Ask",
+    "Attempt",
+    "Candidate",
+    "Dropped",
+    "Job",
+    "Limits",
+    "Plan",
+    "Planner",
+    "Ports",
+    "Preferences",
+    "Reason",
+    "Run",
+    "Served",
+    "is_priced",
+    "refusal_of",
+]

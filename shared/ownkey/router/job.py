@@ -1,0 +1,60 @@
+"""A request that is ready to be tried, and the bounds of trying."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from ownkey.domain.attempts import RequestFacts
+from ownkey.domain.credentials import CredentialSource
+from ownkey.providers import Document
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long and how much."""
+
+    connect_s: float = 3.0
+    first_token_s: float = 300.0
+    """Of a stream: until its first event; also the silence allowed to a model that reasons."""
+    whole_s: float = 600.0
+    """Until the head of an answer in one piece: the model has generated all of it by then."""
+    idle_s: float = 60.0
+    """Between two pieces."""
+    tail_s: float = 1.0
+    """For what a provider sends after its last event, so that the connection can be used again."""
+    max_attempts: int = 8
+    max_answer_bytes: int = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A request that is ready to be tried."""
+
+    facts: RequestFacts
+    body: Document
+    client_headers: Mapping[str, str]
+    """Names in lower case."""
+    input_tokens: int
+    """Estimated; 0 where nothing is generated and nothing costs."""
+    cost_mode: str
+    """The gateway key's `usage_cost_mode`."""
+    margin_percent: Decimal
+    deadline_s: float
+    """On the event loop's clock: when the answer must be over."""
+    expires_at_s: int
+    """Epoch seconds: when the function itself is over."""
+    beta: bool = False
+    """Whether the client's URL said `?beta=true`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What headers tell of an attempt."""
+
+    provider: str
+    model: str
+    credential: str
+    """Alias."""
+    source: CredentialSource

@@ -1,0 +1,239 @@
+"""Which credentials may serve a request, best first. Pure: no I/O, no clock, the same answer to the same question.
+
+The order (docs/contracts/routing.md):
+
+1. the account's own credentials before the platform's: BYOK is free of charge;
+2. providers as `provider.order` has them, then as the catalog prefers them for the model;
+3. credentials scoped to this gateway key before account-wide ones;
+4. their priority, then the older one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+
+from ownkey.catalog import Catalog, Kind, Model, Provider
+from ownkey.domain.credentials import Credential, CredentialSource, StoredCredential
+from ownkey.domain.surfaces import Surface
+from ownkey.providers import Translator, translator_of
+from ownkey.router.preferences import ANY_PROVIDER, Preferences
+
+_CACHED_MODELS = 4_096
+
+
+class Reason(StrEnum):
+    """Why a credential may not serve. The value is what people read."""
+
+    DISABLED = "it is disabled"
+    OTHER_GATEWAY_KEY = "it is for other gateway keys"
+    MODEL_NOT_ALLOWED = "it is not allowed for this model"
+    NOT_WANTED = "the request leaves its provider out"
+    ACCOUNT_FORBIDS_PLATFORM = "the account forbids platform credentials"
+    REQUEST_FORBIDS_PLATFORM = "the request forbids platform credentials"
+    CREDENTIAL_FORBIDS_PLATFORM = "an own credential for this provider says never to fall back"
+    UNPRICED = "the model has no known price, so the platform does not serve it"
+    OTHER_SURFACE = "its provider does not serve this endpoint"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What is asked for, by whom."""
+
+    surface: Surface
+    model: str
+    """As the client names it."""
+    gateway_key_id: str
+    platform_allowed: bool = True
+    """Whether the account allows platform credentials."""
+    preferences: Preferences = ANY_PROVIDER
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One credential that may serve, and what for."""
+
+    provider: Provider
+    model_id: str
+    """As the provider names it."""
+    model: Model | None
+    """None: the catalog does not know it, so its price is unknown."""
+    stored: StoredCredential
+    source: CredentialSource
+    translator: Translator
+
+    @property
+    def credential(self) -> Credential:
+        """The credential's public part."""
+        return self.stored.credential
+
+    @property
+    def base_url(self) -> str:
+        """Where the key may go: the base URL saved with it, or its provider's own; nowhere else."""
+        credential, own = self.stored.credential, self.provider.base_url
+        return credential.destination if credential.custom_base_url or own is None else own
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """One credential that may not serve, and why."""
+
+    provider: Provider
+    model_id: str
+    credential: Credential
+    source: CredentialSource
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The candidates in the order to be tried, and those that were dropped."""
+
+    ask: Ask
+    providers: tuple[Provider, ...]
+    """Those that list the model, by preference."""
+    candidates: tuple[Candidate, ...]
+    dropped: tuple[Dropped, ...]
+
+
+class Planner:
+    """Plans over one catalog."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._listing = lru_cache(_CACHED_MODELS)(self._find_listing)
+
+    def plan(self, ask: Ask, own: Iterable[StoredCredential], platform: Iterable[StoredCredential]) -> Plan:
+        """Everything that may serve `ask`, of the account's own credentials and the platform's."""
+        listing = self._listing(ask.model)
+        wanted = _Wanted(self._catalog, ask.preferences)
+        usable: list[tuple[tuple[object, ...], Candidate]] = []
+        dropped: list[Dropped] = []
+        no_fallback: set[str] = set()
+        for source, stored, provider, model_id in self._considered(ask, listing, own, platform):
+            credential = stored.credential
+            if source is CredentialSource.BYOK and credential.always_use and credential.serves_key(ask.gateway_key_id):
+                no_fallback.add(provider.id)
+            reason = _why_not(ask, wanted, credential, provider, model_id)
+            model = self._catalog.model(provider.id, model_id)
+            if reason is None and source is CredentialSource.PLATFORM:
+                reason = _why_not_platform(ask, provider.id in no_fallback, model)
+            translator = translator_of(ask.surface, provider.family)
+            if reason is None and (translator is None or ask.surface not in provider.surfaces):
+                reason = Reason.OTHER_SURFACE
+            if reason is not None or translator is None:
+                dropped.append(Dropped(provider, model_id, credential, source, reason or Reason.OTHER_SURFACE))
+                continue
+            rank = (
+                source is CredentialSource.PLATFORM,
+                wanted.rank(provider.id),
+                listing.rank(provider.id),
+                credential.gateway_keys is None,
+                credential.priority,
+                credential.id,
+            )
+            usable.append((rank, Candidate(provider, model_id, model, stored, source, translator)))
+        usable.sort(key=lambda each: each[0])
+        return Plan(ask, listing.providers, tuple(candidate for _, candidate in usable), tuple(dropped))
+
+    def _considered(
+        self, ask: Ask, listing: _Listing, own: Iterable[StoredCredential], platform: Iterable[StoredCredential]
+    ) -> Iterator[tuple[CredentialSource, StoredCredential, Provider, str]]:
+        """Every credential that has to do with the model; own ones first, as they decide on the platform's."""
+        for source, credentials in ((CredentialSource.BYOK, own), (CredentialSource.PLATFORM, platform)):
+            for stored in credentials:
+                provider = self._catalog.find_provider(stored.credential.provider_id)
+                model_id = provider and listing.model_at(provider, stored.credential, ask.model)
+                if provider and model_id:
+                    yield source, stored, provider, model_id
+
+    def _find_listing(self, model: str) -> _Listing:
+        ref = self._catalog.resolve(model)
+        # Gateways list other makers' models under the whole name, `openai/gpt-4o`.
+        found = {provider.id: (provider, model) for provider in self._catalog.providers_of(model)}
+        if ref.provider_id is not None:
+            named = self._catalog.provider(ref.provider_id)
+            found = {named.id: (named, ref.model_id)} | {k: v for k, v in found.items() if k != named.id}
+        return _Listing(
+            tuple(provider for provider, _ in found.values()),
+            {provider_id: model_id for provider_id, (_, model_id) in found.items()},
+        )
+
+
+class _Listing:
+    """Who lists a model, and under which id."""
+
+    def __init__(self, providers: tuple[Provider, ...], model_ids: dict[str, str]) -> None:
+        self.providers = providers
+        self._model_ids = model_ids
+        self._ranks = {provider_id: rank for rank, provider_id in enumerate(model_ids)}
+
+    def rank(self, provider_id: str) -> int:
+        """The provider's place in the catalog's preference; those that do not list the model stand last."""
+        return self._ranks.get(provider_id, len(self._ranks))
+
+    def model_at(self, provider: Provider, credential: Credential, model: str) -> str | None:
+        """The model's id at the credential's provider; None where it has nothing to do with the model.
+
+        Beyond what the catalog lists: a model that the credential's own list names, and, where nobody lists it,
+        whatever a base URL of the user's own may serve.
+        """
+        if provider.id in self._model_ids:
+            return self._model_ids[provider.id]
+        if credential.allowed_models is not None:
+            return model if model in credential.allowed_models else None
+        own_server = credential.custom_base_url or provider.kind is Kind.CUSTOM
+        return model if own_server and not self._model_ids else None
+
+
+class _Wanted:
+    """The request's preferences with its names resolved. A name that nobody has matches nothing."""
+
+    def __init__(self, catalog: Catalog, preferences: Preferences) -> None:
+        def ids(names: Sequence[str]) -> list[str]:
+            return [provider.id for name in names if (provider := catalog.find_provider(name))]
+
+        self._ranks = {provider_id: rank for rank, provider_id in reversed(list(enumerate(ids(preferences.order))))}
+        self._ignored = frozenset(ids(preferences.ignore))
+        only = None if preferences.only is None else ids(preferences.only)
+        if preferences.order and not preferences.allow_fallbacks:
+            only = [each for each in self._ranks if only is None or each in only]
+        self._only = None if only is None else frozenset(only)
+
+    def rank(self, provider_id: str) -> int:
+        """The provider's place in `order`; the others stand behind it."""
+        return self._ranks.get(provider_id, len(self._ranks))
+
+    def admits(self, provider_id: str) -> bool:
+        """Whether the request lets this provider serve."""
+        return provider_id not in self._ignored and (self._only is None or provider_id in self._only)
+
+
+def _why_not(ask: Ask, wanted: _Wanted, credential: Credential, provider: Provider, model_id: str) -> Reason | None:
+    if not credential.serves_key(ask.gateway_key_id):
+        return Reason.OTHER_GATEWAY_KEY
+    if credential.disabled:
+        return Reason.DISABLED
+    if not (credential.serves_model(model_id) or credential.serves_model(ask.model)):
+        return Reason.MODEL_NOT_ALLOWED
+    return None if wanted.admits(provider.id) else Reason.NOT_WANTED
+
+
+def _why_not_platform(ask: Ask, no_fallback: bool, model: Model | None) -> Reason | None:
+    if not ask.platform_allowed:
+        return Reason.ACCOUNT_FORBIDS_PLATFORM
+    if not ask.preferences.allow_fallbacks:
+        return Reason.REQUEST_FORBIDS_PLATFORM
+    if no_fallback:
+        return Reason.CREDENTIAL_FORBIDS_PLATFORM
+    return None if is_priced(model) else Reason.UNPRICED
+
+
+def is_priced(model: Model | None) -> bool:
+    """Whether what goes in and what comes out both have a price."""
+    if model is None or model.prices is None:
+        return False
+    base = model.prices.base
+    return base.input is not None and base.output is not None

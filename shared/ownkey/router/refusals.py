@@ -1,0 +1,83 @@
+"""A plan without a candidate, as the error that says what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from ownkey.catalog import Provider
+from ownkey.domain.credentials import CredentialSource
+from ownkey.domain.errors import ModelNotFound, NoByokKey, NoCredential, OwnkeyError, SurfaceNotSupported
+from ownkey.domain.surfaces import Surface
+from ownkey.providers import translator_of
+from ownkey.router.plan import Plan, Reason
+
+ENDPOINTS: Mapping[Surface, str] = {
+    Surface.CHAT: "POST /v1/chat/completions",
+    Surface.MESSAGES: "POST /v1/messages",
+    Surface.COUNT_TOKENS: "POST /v1/messages/count_tokens",
+}
+"""The endpoints that take a model."""
+
+_MAX_NAMED = 20
+_FORBIDDING: Mapping[Reason, str] = {
+    Reason.REQUEST_FORBIDS_PLATFORM: "the request forbids a fallback to the platform",
+    Reason.ACCOUNT_FORBIDS_PLATFORM: "the account forbids a fallback to the platform",
+    Reason.CREDENTIAL_FORBIDS_PLATFORM: "an own credential of this provider forbids a fallback to the platform",
+}
+
+
+def refusal_of(plan: Plan) -> OwnkeyError:
+    """Why nobody can serve `plan.ask`."""
+    ask, reasons = plan.ask, {dropped.reason for dropped in plan.dropped}
+    if not plan.providers and not plan.dropped:
+        return ModelNotFound(f"No provider is known to serve the model {ask.model!r}.", param="model")
+    providers = [dropped.provider for dropped in plan.dropped if dropped.reason is Reason.OTHER_SURFACE]
+    if providers or (plan.providers and not any(_serves(ask.surface, provider) for provider in plan.providers)):
+        return _wrong_surface(plan, providers or list(plan.providers))
+    details: dict[str, object] = {"providers": [provider.id for provider in plan.providers[:_MAX_NAMED]]}
+    if plan.dropped:
+        details["credentials"] = [
+            {"alias": each.credential.alias, "provider": each.provider.id, "source": each.source, "reason": each.reason}
+            for each in plan.dropped[:_MAX_NAMED]
+        ]
+    if any(each.source is CredentialSource.PLATFORM and each.reason is Reason.UNPRICED for each in plan.dropped):
+        return NoCredential(
+            f"No credential of this account may serve the model {ask.model!r}, and the platform sells none "
+            "without a known price.",
+            param="model",
+            details=details,
+        )
+    why = next((text for reason, text in _FORBIDDING.items() if reason in reasons or _said(plan, reason)), None)
+    return NoByokKey(
+        f"No credential of this account may serve the model {ask.model!r}, and "
+        f"{why or 'the platform has none for it either'}.",
+        param="model",
+        details=details,
+    )
+
+
+def _said(plan: Plan, reason: Reason) -> bool:
+    """Whether request or account forbid the platform, even where there is no platform credential to drop."""
+    if reason is Reason.REQUEST_FORBIDS_PLATFORM:
+        return not plan.ask.preferences.allow_fallbacks
+    return reason is Reason.ACCOUNT_FORBIDS_PLATFORM and not plan.ask.platform_allowed
+
+
+def _wrong_surface(plan: Plan, providers: Iterable[Provider]) -> SurfaceNotSupported:
+    reached = dict.fromkeys(
+        (endpoint, provider.display_name)
+        for provider in providers
+        for surface, endpoint in ENDPOINTS.items()
+        if _serves(surface, provider)
+    )
+    ways = ", ".join(f"{name} by {endpoint}" for endpoint, name in list(reached)[:_MAX_NAMED])
+    return SurfaceNotSupported(
+        f"The model {plan.ask.model!r} is not served by {ENDPOINTS[plan.ask.surface]}.",
+        fix=f"It is reached at {ways}." if ways else "Choose a model that this endpoint reaches.",
+        param="model",
+        details={"endpoints": sorted({endpoint for endpoint, _ in reached})},
+    )
+
+
+def _serves(surface: Surface, provider: Provider) -> bool:
+    return surface in provider.surfaces and translator_of(surface, provider.family) is not None

@@ -1,0 +1,55 @@
+"""The attempts of one request: one candidate after the other, until one of them answers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from ownkey.domain.errors import OwnkeyError
+from ownkey.router.attempt import Attempt
+from ownkey.router.job import Job, Limits
+from ownkey.router.plan import Candidate
+from ownkey.router.ports import Ports
+from ownkey.router.verdict import Failure, remaining, verdict
+
+logger = logging.getLogger(__name__)
+
+
+class Run:
+    """`answer()` tries the candidates; `finish()`, once the client has what there is, waits for every record."""
+
+    def __init__(self, job: Job, candidates: Sequence[Candidate], ports: Ports, limits: Limits) -> None:
+        self.attempts: list[Attempt] = []
+        """Those made so far; the last one is the one that answered, if any did."""
+        self._job = job
+        self._candidates = list(candidates)
+        self._ports = ports
+        self._limits = limits
+
+    async def answer(self) -> Attempt:
+        """The first attempt that has an answer.
+
+        Raises:
+            OwnkeyError: no candidate had one; the error says the most that can be done about it.
+        """
+        failures: list[Failure] = []
+        left = self._candidates
+        while left and len(failures) < self._limits.max_attempts:
+            candidate, left = left[0], left[1:]
+            attempt = Attempt(self._job, candidate, len(failures), self._ports, self._limits)
+            self.attempts.append(attempt)
+            try:
+                await attempt.begin()
+            except OwnkeyError as error:
+                failure = Failure(candidate, error)
+                logger.info("an attempt failed", extra={"attempt": attempt.id, "code": error.code, **error.details})
+                failures.append(failure)
+                left = remaining(failure, left)
+            else:
+                return attempt
+        raise verdict(failures)
+
+    async def finish(self) -> None:
+        """Ends what is open, gives connections back, and returns when every record is written."""
+        for attempt in reversed(self.attempts):
+            await attempt.finish()

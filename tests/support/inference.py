@@ -1,0 +1,267 @@
+"""The inference app with everything around it in memory, and a real transport to a simulated provider."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from local.simulator import Simulator
+from ownkey.catalog import Catalog
+from ownkey.domain.accounts import PLATFORM_ACCOUNT, AccountHead
+from ownkey.domain.attempts import AttemptEnd, AttemptStart
+from ownkey.domain.credentials import Binding, Credential, SealedSecret, StoredCredential
+from ownkey.domain.errors import CredentialUndecryptable, InsufficientCredits, InvalidGatewayKey, OwnkeyError
+from ownkey.domain.gateway_keys import GatewayKey, PresentedKey, digest_of, mint
+from ownkey.domain.ledger import Hold
+from ownkey.domain.scrub import register
+from ownkey.domain.secrets import Secret
+from ownkey.http.inference import create_inference_app
+from ownkey.http.serving import InferenceDeps
+from ownkey.registry import RequestView, Snapshot
+from ownkey.router import Limits, Ports
+from ownkey.upstream import Upstream, UrlPolicy
+
+AT = "2026-11-21T08:00:00Z"
+ACCOUNT = "acme"
+KEYS = {"openai": "sk-sim-openai-0123456789", "anthropic": "sk-ant-sim-0123456789"}
+CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello there"}]}
+MESSAGES = {
+    "model": "claude-sonnet-4-5",
+    "max_tokens": 200,
+    "messages": [{"role": "user", "content": "Hello there"}],
+}
+QUICK = Limits(connect_s=1.0, first_token_s=0.5, whole_s=0.5, idle_s=0.5)
+
+
+def credential(provider: str, key: str | None = None, **values: Any) -> StoredCredential:
+    """A stored credential; the "ciphertext" names its key to `FakeVault`."""
+    key = KEYS.get(provider, f"{provider}-sim-0123456789") if key is None else key
+    name = values.get("alias", provider)
+    fields: dict[str, Any] = {
+        "id": f"cred_{name}",
+        "account_id": ACCOUNT,
+        "provider_id": provider,
+        "alias": name,
+        "mask": "…",
+        "version": 1,
+        "destination": "https://saved.example/v1",
+        "created_at": AT,
+        "updated_at": AT,
+    }
+    sealed = SealedSecret(1, b"", "", b"", key.encode(), b"", AT)
+    return StoredCredential(Credential(**(fields | values)), sealed)
+
+
+class FakeRegistry:
+    """One account, one gateway key, and what the test puts in."""
+
+    def __init__(self) -> None:
+        self.secret = mint(ACCOUNT).reveal()
+        self.key = GatewayKey("gk_1", ACCOUNT, "app", digest_of(self.secret), "ok-…", AT, "user")
+        self.account = AccountHead(ACCOUNT, "Acme", 1, AT)
+        self.own: list[StoredCredential] = []
+        self.platform: list[StoredCredential] = []
+        self.error: OwnkeyError | None = None
+
+    async def read_for_request(self, presented: PresentedKey) -> RequestView:
+        if self.error:
+            raise self.error
+        if presented.digest != self.key.digest:
+            raise InvalidGatewayKey("This gateway key does not exist.")
+        return RequestView(
+            self.key,
+            self.account,
+            Snapshot(ACCOUNT, 1, tuple(self.own)),
+            Snapshot(PLATFORM_ACCOUNT, 1, tuple(self.platform)),
+        )
+
+
+class FakeVault:
+    """Opens what `credential` made."""
+
+    def __init__(self) -> None:
+        self.sealed_for_good: set[str] = set()
+
+    async def open(self, binding: Binding, sealed: SealedSecret) -> Mapping[str, Secret]:
+        if binding.credential_id in self.sealed_for_good:
+            raise CredentialUndecryptable("KMS does not open this credential's key.")
+        secret = Secret(sealed.ciphertext.decode())
+        register(secret)
+        return {"key": secret}
+
+
+@dataclass
+class FakeAttempts:
+    """Keeps records as the table would; `log` has every write in order."""
+
+    log: list[tuple[str, str]] = field(default_factory=list)
+    starts: dict[str, AttemptStart] = field(default_factory=dict)
+    ends: dict[str, AttemptEnd] = field(default_factory=dict)
+    error: Exception | None = None
+    delay_s: float = 0.0
+
+    async def start(self, start: AttemptStart) -> None:
+        await asyncio.sleep(self.delay_s)
+        if self.error:
+            raise self.error
+        self.log.append(("start", start.attempt_id))
+        self.starts[start.attempt_id] = start
+
+    async def end(self, start: AttemptStart, end: AttemptEnd) -> bool:
+        await asyncio.sleep(self.delay_s)
+        if self.error:
+            raise self.error
+        self.log.append(("end", start.attempt_id))
+        first = start.attempt_id not in self.ends
+        self.starts[start.attempt_id] = start
+        self.ends.setdefault(start.attempt_id, end)
+        return first
+
+    @property
+    def records(self) -> list[tuple[AttemptStart, AttemptEnd]]:
+        """Start and end of each attempt, in the order tried."""
+        return [(self.starts[attempt_id], self.ends[attempt_id]) for attempt_id in sorted(self.starts)]
+
+
+@dataclass
+class FakeHolds:
+    """A balance of credits."""
+
+    available_nanousd: int = 10**12
+    placed: list[Hold] = field(default_factory=list)
+
+    async def place(self, hold: Hold) -> None:
+        if hold.amount_nanousd > self.available_nanousd:
+            raise InsufficientCredits("Not enough credits.")
+        self.available_nanousd -= hold.amount_nanousd
+        self.placed.append(hold)
+
+
+class World:
+    """The app, and handles on all that is around it."""
+
+    def __init__(
+        self, simulator: Simulator, providers: tuple[str, ...] = ("openai", "anthropic", "groq", "xai")
+    ) -> None:
+        self.simulator = simulator
+        self.registry, self.vault, self.attempts, self.holds = FakeRegistry(), FakeVault(), FakeAttempts(), FakeHolds()
+        self.catalog = Catalog.load({name: simulator.base_url(name) for name in providers})
+        self.upstream = Upstream(UrlPolicy([simulator.origin, "http://127.0.0.1:9"]))
+        self.deps = InferenceDeps(
+            registry=self.registry,
+            catalog=self.catalog,
+            ports=Ports(self.vault, self.attempts, self.holds, self.upstream),
+            margin_percent=Decimal(5),
+            limits=QUICK,
+        )
+        self.app: FastAPI = create_inference_app(self._connect)
+
+    def configure(self, **changes: Any) -> None:
+        """Replaces parts of the deps; before `running`."""
+        self.deps = replace(self.deps, **changes)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[World]:
+        """The app between startup and shutdown."""
+        async with self.app.router.lifespan_context(self.app):
+            yield self
+
+    @asynccontextmanager
+    async def _connect(self) -> AsyncIterator[InferenceDeps]:
+        yield self.deps
+        await self.upstream.close()
+
+    async def post(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> httpx.Response:
+        """A POST with the gateway key, unless `headers` say otherwise; answered once the app has returned."""
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return await self.request("POST", path, content, headers)
+
+    async def get(self, path: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
+        """A GET likewise."""
+        return await self.request("GET", path, b"", headers)
+
+    async def request(
+        self, method: str, path: str, content: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> httpx.Response:
+        """Any request."""
+        sent = {"authorization": f"Bearer {self.registry.secret}", "content-type": "application/json"}
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=True)
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+            return await client.request(method, path, content=content, headers=sent if headers is None else headers)
+
+    def stream(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> StreamClient:
+        """A POST whose answer is read as it comes."""
+        return StreamClient(self, path, json.dumps(body).encode(), headers)
+
+
+class StreamClient:
+    """A client on ASGI itself: sees each piece as it is sent, and can go away."""
+
+    def __init__(self, world: World, path: str, body: bytes, headers: Mapping[str, str] | None) -> None:
+        sent = {"authorization": f"Bearer {world.registry.secret}"} | dict(headers or {})
+        self.status: int | None = None
+        self.headers: dict[str, str] = {}
+        self.pieces: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._body: bytes | None = body
+        self._gone = asyncio.Event()
+        self._raises_when_gone = False
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.4"},
+            "method": "POST",
+            "path": path,
+            "root_path": "",
+            "query_string": b"",
+            "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
+        }
+        self.task = asyncio.create_task(world.app(scope, self._receive, self._send))
+
+    async def _receive(self) -> dict[str, Any]:
+        if self._body is not None:
+            body, self._body = self._body, None
+            return {"type": "http.request", "body": body, "more_body": False}
+        await self._gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: Any) -> None:
+        if self._raises_when_gone and self._gone.is_set():
+            raise OSError("the client has gone")
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self.headers = {name.decode(): value.decode() for name, value in message["headers"]}
+            return
+        if message.get("body"):
+            self.pieces.put_nowait(message["body"])
+        if not message.get("more_body"):
+            self.pieces.put_nowait(None)
+
+    async def piece(self, timeout_s: float = 5) -> bytes | None:
+        """The next piece; None at the end."""
+        async with asyncio.timeout(timeout_s):
+            return await self.pieces.get()
+
+    async def rest(self) -> bytes:
+        """All that is still to come, and the app's return."""
+        pieces = []
+        while (piece := await self.piece()) is not None:
+            pieces.append(piece)
+        await self.over()
+        return b"".join(pieces)
+
+    def leave(self, *, send_raises: bool = False) -> None:
+        """Goes away: `receive` says so, and with `send_raises` so does `send`."""
+        self._raises_when_gone = send_raises
+        self._gone.set()
+
+    async def over(self) -> None:
+        """Waits until the app has returned."""
+        async with asyncio.timeout(5):
+            await self.task
