@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -25,6 +25,7 @@ from bench.report import Run, render
 from bench.targets import BARE, DIRECT, LITELLM, OWNKEY, ROOT, upstream
 from bench.workload import DEFAULT, FULL, QUICK, Sizes
 
+_LOGS = ROOT / ".local" / "bench"
 _REPORT = ROOT / "docs" / "bench.md"
 _STARTERS = {LITELLM: litellm, BARE: bare, OWNKEY: ownkey}
 _ALL = (DIRECT, *_STARTERS)
@@ -39,7 +40,7 @@ def main() -> int:
     try:
         report = asyncio.run(_run(arguments.only, sizes))
     except (BadAnswer, ProcessFailed, OSError, TimeoutError, subprocess.CalledProcessError) as e:
-        sys.stderr.write(f"bench: {type(e).__name__}: {e}\n")
+        sys.stderr.write(f"bench: {type(e).__name__}: {e}\nLogs: {_LOGS.relative_to(ROOT)}\n")
         return 1
     except (KeyboardInterrupt, asyncio.CancelledError):
         sys.stderr.write("bench: interrupted\n")
@@ -57,16 +58,16 @@ async def _run(only: tuple[str, ...], sizes: Sizes) -> str:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     begun_s = time.monotonic()
     machine = Machine.here()
-    with tempfile.TemporaryDirectory(prefix="ownkey-bench-") as folder:
-        logs = Path(folder)
-        async with AsyncExitStack() as ends:
-            direct = await ends.enter_async_context(upstream(logs))
-            targets = [direct]
-            for name in only:
-                if name in _STARTERS:
-                    _say(f"start {name}")
-                    targets.append(await ends.enter_async_context(_STARTERS[name](direct, logs)))
-            figures = await Bench(targets, sizes, _say).run()
+    shutil.rmtree(_LOGS, ignore_errors=True)
+    _LOGS.mkdir(parents=True)
+    async with AsyncExitStack() as ends:
+        direct = await ends.enter_async_context(upstream(_LOGS))
+        targets = [direct]
+        for name in only:
+            if name in _STARTERS:
+                _say(f"start {name}")
+                targets.append(await ends.enter_async_context(_STARTERS[name](direct, _LOGS)))
+        figures = await Bench(targets, sizes, _say).run()
     return render(Run(machine, targets, sizes, figures, datetime.now(UTC), time.monotonic() - begun_s))
 
 

@@ -77,7 +77,9 @@ class Bench:
             await self._add_memory(target, Measure.MEMORY_START_MB)
             for ask in (FIRST_TOKEN, AT_ONCE):
                 await self._batch(target, ask, 3)
-            await self._batch(target, WHOLE, 5 * CONCURRENCY, concurrency=CONCURRENCY)
+            # First to have as many processes as will be busy at once, then to have each of them serve.
+            for _ in range(2):
+                await self._batch(target, WHOLE, 5 * CONCURRENCY, concurrency=CONCURRENCY, pause_s=0)
             await self._batch(target, WHOLE, 20)
 
     async def _whole(self) -> None:

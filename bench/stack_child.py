@@ -6,7 +6,7 @@ printed is what the stack is; then each line read is a command, and answered by 
 | command     | does |
 |-------------|------|
 | `processes` | nothing; answers process ids by function |
-| `settle`    | waits for work behind the answers, and for the stream's |
+| `settle`    | waits for environments that start, for work behind the answers, and for the stream's |
 | `clear`     | ends the inference function's environments: the next request is a cold start |
 | `served`    | nothing; answers how many requests each inference process has had |
 
@@ -33,6 +33,7 @@ from ownkey.domain.gateway_keys import digest_of
 from ownkey.store import keys
 
 _ACCOUNT = _ALIAS = "bench"
+_STEP_S = 0.01
 _FUNCTION = "InferenceFunction"
 _BARE = Path(__file__).with_name("bare_function.py")
 _STARTED = re.compile(rf"^\S+ ({_FUNCTION}-\d+) \| START ", re.MULTILINE)
@@ -44,7 +45,7 @@ async def main() -> None:
     async with running(_run_options(options)) as up:
         commands: dict[str, Callable[[], Awaitable[Any]]] = {
             "processes": lambda: _processes(up),
-            "settle": up.stack.drain_stream,
+            "settle": lambda: _settle(up),
             "clear": lambda: _clear(up),
             "served": lambda: _served(up),
         }
@@ -96,10 +97,16 @@ async def _processes(up: Running) -> dict[str, list[int]]:
     }
 
 
+async def _settle(up: Running) -> None:
+    while not all(each.was_ready for each in up.stack.environments(_FUNCTION)):
+        await asyncio.sleep(_STEP_S)
+    await up.stack.drain_stream()
+
+
 async def _clear(up: Running) -> None:
     up.stack.kill(_FUNCTION)
     while up.stack.environments(_FUNCTION):
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(_STEP_S)
 
 
 async def _served(up: Running) -> dict[int, int]:
