@@ -112,10 +112,12 @@ class Management:
         return response.json()
 
     async def refused(self, method: str, path: str, *, by: str = "ann", **options: Any) -> tuple[int, dict[str, Any]]:
-        """Status and error of a request that does not."""
+        """Status and error of a request that does not; without the request's id, so that two can be compared."""
         response = await self.call(method, path, by=by, **options)
         assert response.is_error, response.text
-        return response.status_code, response.json()["error"]
+        error = response.json()["error"]
+        assert error["metadata"].pop("request_id") == response.headers["x-ownkey-request-id"]
+        return response.status_code, error
 
     async def gateway_key(self, by: str = "ann", **body: Any) -> dict[str, Any]:
         """A new gateway key."""

@@ -102,7 +102,8 @@ class TestWhichAccount:
 
     async def test_whoever_belongs_to_none_is_told_so(self, api: Management) -> None:
         status, error = await api.refused("GET", "/api/byok", by="zoe")
-        assert (status, error["message"]) == (403, "You belong to no account.")
+        assert (status, error["code"]) == (403, "forbidden")
+        assert error["message"].startswith("You belong to no account.")
 
 
 class TestOperator:

@@ -147,18 +147,14 @@ class TestCreate:
         api.validation.reject(OPENAI_KEY, "Incorrect API key provided.")
         status, error = await api.refused("POST", "/api/byok", json={"provider": "openai", "key": OPENAI_KEY})
         assert status == 422
-        assert error == {
-            "message": "OpenAI refused the key: Incorrect API key provided.",
-            "type": "invalid_request_error",
-            "param": "key",
-            "code": "credential_rejected",
-            "metadata": {
-                "source": "provider",
-                "fix": "Check the key in the provider's console and paste it again; nothing was stored.",
-                "provider": "openai",
-                "status": 401,
-            },
-        }
+        assert (error["code"], error["param"]) == ("credential_rejected", "key")
+        assert error["message"].startswith("OpenAI refused the key: Incorrect API key provided.")
+        assert {
+            "source": "provider",
+            "fix": "Check the key in the provider's console and paste it again; nothing was stored.",
+            "provider": "openai",
+            "provider_status": 401,
+        }.items() <= error["metadata"].items()
         assert len(api.validation.asked) == 1
         assert (await api.stored(), await versions(api)) == ({}, before)
 

@@ -142,17 +142,10 @@ async def test_an_unexpected_failure_says_nothing_of_itself(
     monkeypatch.setattr(api.registry, "credentials", broken)
     response = await api.call("GET", "/api/byok")
     assert response.status_code == 500
-    assert response.json()["error"] == {
-        "message": "The gateway failed.",
-        "type": "server_error",
-        "param": None,
-        "code": "internal_error",
-        "metadata": {
-            "source": "gateway",
-            "fix": "Try again; if it persists, give the operator the request id.",
-        },
-    }
-    assert response.headers["x-ownkey-request-id"].startswith("req_")
+    error = response.json()["error"]
+    assert (error["code"], error["metadata"]["source"]) == ("internal_error", "gateway")
+    assert error["metadata"]["request_id"] == response.headers["x-ownkey-request-id"]
+    assert not traces(response.text)
     assert [record.levelname for record in caplog.records if record.exc_info] == ["ERROR"]
 
 

@@ -107,6 +107,7 @@ class Envelope:
             await send(message)
 
         state = scope.setdefault("state", {})
+        state["request_id"] = request_id
         try:
             state["session"] = await self._sessions.check(Headers(scope=scope).get("authorization"))
             await self._app(scope, receive, send_with_headers)

@@ -1,4 +1,4 @@
-"""Errors of the management API: one shape, and nothing of the request's content in it.
+"""Errors of the management API: in OpenAI's shape, with nothing of the request's content in them.
 
 FastAPI's own answer to a bad body repeats the body, provider keys included, even where the field is a `SecretStr`. Here
 a field is named only if it is one of ours, and a value never.
@@ -14,20 +14,15 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from ownkey.domain.errors import InvalidJson, InvalidParameter, MethodNotAllowed, NotFound, OwnkeyError
+from ownkey.domain.surfaces import Dialect
+from ownkey.http import errors
 from ownkey.http.management import bodies
 
 _log = logging.getLogger(__name__)
 
-_TYPES = {
-    401: "authentication_error",
-    402: "insufficient_credits",
-    403: "permission_error",
-    404: "not_found_error",
-    409: "conflict_error",
-}
 _NOT_JSON = frozenset({"json_invalid", "model_attributes_type", "dict_type", "model_type"})
 _QUERY = frozenset({"keyId", "from", "to", "dimension", "granularity", "limit", "cursor"})
 _OUR_NAMES = _QUERY | {
@@ -59,24 +54,16 @@ def render(request: Request, error: Exception) -> Response:
     if not isinstance(error, OwnkeyError):
         _log.error("unexpected error", exc_info=error)
         error = OwnkeyError("The gateway failed.")
-    metadata = {"source": error.side.value, "fix": error.fix, **error.details}
-    body = {
-        "message": error.message,
-        "type": _TYPES.get(error.status, "invalid_request_error" if error.status < 500 else "server_error"),
-        "param": error.param,
-        "code": error.code,
-        "metadata": metadata,
-    }
-    headers = {} if error.retry_after_s is None else {"Retry-After": str(max(1, round(error.retry_after_s)))}
-    return JSONResponse({"error": body}, status_code=error.status, headers=headers)
+    rendered = errors.render(error, Dialect.OPENAI, request.state.request_id)
+    return Response(rendered.body, rendered.status, rendered.headers)
 
 
-def of_validation(errors: Sequence[Any]) -> OwnkeyError:
+def of_validation(found: Sequence[Any]) -> OwnkeyError:
     """The first thing wrong with a request's body or query.
 
     pydantic's messages say what was expected, never what came; ours in `bodies` keep to that.
     """
-    first = errors[0]
+    first = found[0]
     where, *path = first["loc"]
     if where == "body" and ((first["type"] in _NOT_JSON and not _named(path)) or not path):
         return InvalidJson("The body is not a JSON object.")

@@ -83,7 +83,7 @@ def _live(key: Secret) -> Iterator[None]:
 
 def _raise_for(finding: Finding, provider: Provider) -> None:
     reason = scrub.scrub(finding.reason or "")
-    details = {"provider": provider.id, "status": finding.status}
+    details = {"provider": provider.id, "provider_status": finding.status}
     match finding.verdict:
         case Verdict.ACCEPTED:
             return
