@@ -14,7 +14,7 @@ from ownkey.domain.secrets import Secret
 from ownkey.store.kms import Kms
 from ownkey.vault import Opener, Sealer
 from ownkey.vault.opener import CACHE_S, CACHED_KEYS
-from tests.support.aws import Tables
+from tests.support.aws import Tables, boto
 from tests.support.kms import KMS_KEY, FakeKms
 
 NOW = "2026-11-21T08:00:00Z"
@@ -178,3 +178,18 @@ async def test_against_aws_kms(tables: Tables) -> None:
     ):
         with pytest.raises(CredentialUndecryptable, match="KMS"):
             await Opener(kms, on_open=ignore).open(changed, sealed)
+
+
+async def test_what_kms_no_longer_opens_is_an_undecryptable_credential(tables: Tables) -> None:
+    """Altered, of another KMS key, or of one that is disabled: none of it is worth repeating."""
+    kms = Kms(tables.aws)
+    sealed = await Sealer(kms, tables.kms_key_id).seal(BINDING, {"key": Secret(KEY)}, now=NOW)
+    other_key = boto("kms", tables.endpoint).create_key()["KeyMetadata"]["Arn"]
+    for change in ({"wrapped_key": b""}, {"wrapped_key": sealed.wrapped_key[:-1]}, {"kms_key_id": other_key}):
+        with pytest.raises(CredentialUndecryptable, match="KMS"):
+            await Opener(kms, on_open=ignore).open(BINDING, replace(sealed, **change))
+    boto("kms", tables.endpoint).disable_key(KeyId=tables.kms_key_id)
+    with pytest.raises(CredentialUndecryptable, match="Disabled"):
+        await Opener(kms, on_open=ignore).open(BINDING, sealed)
+    with pytest.raises(VaultUnavailable, match="Disabled"):
+        await Sealer(kms, tables.kms_key_id).seal(BINDING, {"key": Secret(KEY)}, now=NOW)

@@ -17,8 +17,10 @@ _GONE = frozenset(
         "DisabledException",
         "NotFoundException",
         "AccessDeniedException",
+        "ValidationException",
     }
 )
+"""What no repetition changes: the key or the permission is gone, or the stored bytes are none that KMS ever made."""
 
 
 @dataclass(frozen=True, slots=True)
