@@ -9,7 +9,7 @@ SHELL := /bin/bash
 PYTHON ?= $(shell for p in python3.13 $$HOME/.pyenv/versions/3.13.*/bin/python3.13 python3.12 python3.11 python3; do \
 	"$$p" -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
 BIN := .venv/bin
-PIP_FLAGS := --quiet --disable-pip-version-check --require-hashes --only-binary :all:
+PIP_FLAGS := -qq --disable-pip-version-check --require-hashes --only-binary :all:
 
 export PYTHONPATH := shared:.
 

@@ -98,8 +98,8 @@ def test_it_serves_a_seed_until_ctrl_c_and_leaves_nothing_behind(tmp_path: Path)
         stderr=subprocess.STDOUT,
         text=True,
     )
+    assert process.stdout is not None
     try:
-        assert process.stdout is not None
         for line in process.stdout:
             if "Ctrl-C" in line:
                 break
@@ -117,6 +117,7 @@ def test_it_serves_a_seed_until_ctrl_c_and_leaves_nothing_behind(tmp_path: Path)
     finally:
         process.send_signal(signal.SIGINT)
         status = process.wait(timeout=30)
+        process.stdout.close()
     assert status == 0
     deadline = time.monotonic() + 10
     while (left := orphans(state["aws_endpoint"])) and time.monotonic() < deadline:
