@@ -9,6 +9,7 @@ import asyncio
 import os
 import secrets
 import threading
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ PLATFORM_KEYS = {
     "Anthropic": "sk-ant-sim-the-operators-own-anthropic-key-0001",
     "Groq": "gsk_sim-the-operators-own-groq-key-0001",
 }
+CUT_OFF = "cut-off"
 _KEY_FORMS = {"OpenAI": "sk-sim-{}", "Anthropic": "sk-ant-sim-{}"}
 """By the form of a key the simulated provider knows it, as long as nobody registered otherwise."""
 
@@ -45,6 +47,20 @@ _KEY_FORMS = {"OpenAI": "sk-sim-{}", "Anthropic": "sk-ant-sim-{}"}
 def new_provider_key(provider: str = "OpenAI") -> str:
     """A key that the simulated provider accepts, and that no other test uses."""
     return _KEY_FORMS.get(provider, "sk-sim-{}").format(secrets.token_hex(20))
+
+
+def _seed(unreachable: str) -> Seed:
+    """What the API would not save: a key for a provider out of reach. And the operator's own provider keys."""
+    credential = {"provider": "openai-compatible", "secret": new_provider_key(), "base_url": unreachable}
+    account = {
+        "id": CUT_OFF,
+        "platform_allowed": False,
+        "users": [{"email": OPERATOR}],
+        "gateway_keys": [{"alias": "test"}],
+        "credentials": [credential],
+    }
+    platform = [{"provider": name, "secret": key} for name, key in PLATFORM_KEYS.items()]
+    return Seed.model_validate({"accounts": [account], "platform_credentials": platform})
 
 
 class World:
@@ -90,8 +106,7 @@ class World:
     async def _serve(self, ready: Future[None]) -> None:
         self.stage = await Stage().start()
         origins = [self.stage.origin, self.stage.closed_origin]
-        platform = [{"provider": name, "secret": key} for name, key in PLATFORM_KEYS.items()]
-        seed = Seed.model_validate({"platform_credentials": platform})
+        seed = _seed(f"{self.stage.closed_origin}/v1")
         stack = {"allowed_origins": origins, "log_directory": self._log_directory, "schedules": False}
         options = RunOptions(seed=seed, stack=stack)
         try:
@@ -167,6 +182,13 @@ class World:
         key = session.ok("POST", "/api/gateway-keys", {"alias": "test"})
         return Account(self, account_id, session, key["key"], key["id"])
 
+    def cut_off_account(self) -> Account:
+        """An account whose only key is for a provider that nothing connects to."""
+        key = self.up.state.gateway_keys[CUT_OFF]["test"]
+        operator = self.operator(CUT_OFF)
+        (stored,) = operator.ok("GET", "/api/gateway-keys")["data"]
+        return Account(self, CUT_OFF, operator, key, stored["id"])
+
     def operator(self, account_id: str) -> Session:
         """The operator of the deployment, in an account."""
         return Session(self, self.up.state.sessions[OPERATOR], account_id)
@@ -208,6 +230,14 @@ class World:
             aws_access_key_id="AKIATEST",
             aws_secret_access_key="test",
         )
+
+    def change_gateway_key(self, gateway_key: str, **attributes: str) -> None:
+        """Puts attributes into a stored gateway key that the API would refuse, such as an expiry in the past."""
+        table = self.up.stack.resources["RegistryTable"]
+        at = {"pk": {"S": f"KEY#{digest_of(gateway_key)}"}, "sk": {"S": "KEY"}}
+        item = self.dynamodb().get_item(TableName=table, Key=at)["Item"]
+        changed = item | {name: {"S": value} for name, value in attributes.items()}
+        self.dynamodb().put_item(TableName=table, Item=changed)
 
     def items(self, table: str) -> list[Json]:
         """Every item of a table, by the table's logical id, as DynamoDB's own JSON has it."""
@@ -267,6 +297,14 @@ class Account:
         """The Anthropic SDK with this account's gateway key."""
         return self.world.anthropic(self.gateway_key, **options)
 
+    def async_openai(self, **options: Any) -> openai.AsyncOpenAI:
+        """The asynchronous OpenAI SDK with this account's gateway key."""
+        return self.world.async_openai(self.gateway_key, **options)
+
+    def async_anthropic(self, **options: Any) -> anthropic.AsyncAnthropic:
+        """The asynchronous Anthropic SDK with this account's gateway key."""
+        return self.world.async_anthropic(self.gateway_key, **options)
+
     def post(self, path: str, body: Any = None, **options: Any) -> httpx.Response:
         """An inference request without any SDK: `body` as JSON, or `content` as bytes."""
         headers = {"authorization": f"Bearer {self.gateway_key}"} | options.pop("headers", {})
@@ -274,10 +312,19 @@ class Account:
         return self.world.http("POST", path, headers=headers, **content, **options)
 
     def attempts(self, request_id: str | None = None) -> list[Json]:
-        """The attempts of a request in the order tried (of all requests, the oldest first), once all have ended."""
-        self.world.drain()
-        rows = self.owner.ok("GET", "/api/activity", params={"limit": 100})["data"]
-        return [row for row in reversed(rows) if request_id in (None, row["request_id"])]
+        """The attempts of a request in the order tried (of all requests, the oldest first), once all are billed.
+
+        The function may still be at it though its client has gone.
+        """
+        give_up = time.monotonic() + WAIT_S
+        while time.monotonic() < give_up:
+            self.world.drain()
+            rows = self.owner.ok("GET", "/api/activity", params={"limit": 100})["data"]
+            wanted = [row for row in reversed(rows) if request_id in (None, row["request_id"])]
+            if all(row["billed_at"] for row in wanted):
+                return wanted
+            time.sleep(0.02)
+        raise AssertionError(f"an attempt is still not billed after {WAIT_S:.0f} s")
 
     def attempt(self, request_id: str) -> Json:
         """The only attempt of a request."""
