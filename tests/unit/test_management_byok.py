@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,8 +11,10 @@ import pytest
 from ownkey.catalog import Catalog
 from ownkey.domain.errors import GatewayFailure
 from ownkey.http.management import credentials
+from ownkey.ledger import rollups
 from ownkey.upstream import UrlPolicy
 from ownkey.validation import Candidate, Finding, Verdict
+from tests.support.attempts import attempt
 from tests.support.aws import Tables
 from tests.support.management import (
     ANTHROPIC_KEY,
@@ -86,6 +89,7 @@ class TestCreate:
         assert shown.pop("id").startswith("cred_")
         times = {shown.pop(name) for name in ("created_at", "updated_at", "validated_at")}
         assert all(time.endswith("Z") for time in times)
+        assert shown.pop("last_used_at") is None
         assert shown == {
             "provider": "openai",
             "provider_name": "OpenAI",
@@ -494,3 +498,18 @@ def test_a_candidate_survives_the_journey(candidate: Candidate) -> None:
 async def candidate(api: Management) -> Candidate:
     await api.save(organization="org-1")
     return api.validation.candidates[0]
+
+
+class TestLastUse:
+    async def test_it_is_shown_from_what_was_billed(self, api: Management, tables: Tables) -> None:
+        created = await api.call("POST", "/api/byok", json={"provider": "OpenAI", "key": OPENAI_KEY})
+        credential_id = created.json()["id"]
+        now = datetime.now(UTC)
+        for age in (timedelta(days=2), timedelta(days=1), timedelta(days=40)):
+            used = attempt("acme", at=now - age, credential_id=credential_id)
+            (update,) = (each for each in rollups.updates([used], tables.rollups) if "#credential" in each.key.pk)
+            await tables.db.write(update)
+        for path in ("/api/byok", f"/api/byok/{credential_id}"):
+            body = (await api.call("GET", path)).json()
+            shown = body["data"][0] if "data" in body else body
+            assert shown["last_used_at"] == (now - timedelta(days=1)).isoformat()

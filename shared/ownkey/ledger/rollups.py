@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date, timedelta
 from enum import StrEnum
 
 from ownkey.domain.attempts import AttemptRecord, Outcome
@@ -17,6 +18,8 @@ from ownkey.store import keys
 from ownkey.store.dynamodb import DynamoDb, Key, Update
 
 _LAST = "\uffff"
+LAST_USED_DAYS = 31
+"""How far back a credential's last use is looked for."""
 
 
 class Dimension(StrEnum):
@@ -151,6 +154,21 @@ class Rollups:
             numbers = {name: count for name, count in item.items() if isinstance(count, int)}
             rows.append(RollupRow(time, value, numbers, item.get("last_at", "")))
         return rows
+
+    async def credentials_last_used(self, account_id: str, today: date) -> dict[str, str]:
+        """When each credential last served (RFC 3339), by its id; those without a use in 31 days are left out."""
+        rows = await self.rows(
+            account_id,
+            Dimension.CREDENTIAL,
+            Granularity.DAY,
+            first=(today - timedelta(days=LAST_USED_DAYS - 1)).isoformat(),
+            last=today.isoformat(),
+        )
+        last: dict[str, str] = {}
+        for row in rows:
+            credential_id = row.value.partition("@")[0]
+            last[credential_id] = max(last.get(credential_id, ""), row.last_at)
+        return last
 
 
 def _update(key: Key, counts: Counter[str], last_at: str) -> Update:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -70,7 +70,11 @@ def create_management_app(deps: ManagementDeps) -> FastAPI:
     access = Access(deps.registry)
     desk = CredentialDesk(deps.registry, deps.catalog, deps.sealer, deps.validation, deps.url_policy, deps.now)
     provider_keys = ProviderKeysDesk(deps.registry, desk)
-    app.include_router(byok.routes(access, desk, provider_keys, deps.catalog))
+
+    async def last_used(account_id: str) -> Mapping[str, str]:
+        return await deps.rollups.credentials_last_used(account_id, deps.now().astimezone(UTC).date())
+
+    app.include_router(byok.routes(access, desk, provider_keys, deps.catalog, last_used))
     app.include_router(gateway_keys.routes(access, deps.registry, deps.now, allow_foreign=deps.imported_gateway_keys))
     app.include_router(accounts.routes(access, deps.registry, deps.user_pool, deps.records, deps.now))
     app.include_router(usage.routes(access, deps.records, deps.rollups, deps.statements, deps.now))

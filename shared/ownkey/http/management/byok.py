@@ -2,49 +2,61 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from ownkey.catalog import Catalog
+from ownkey.domain.credentials import Credential
 from ownkey.http.management import bodies, views
 from ownkey.http.management.access import Access, Right
 from ownkey.http.management.answers import answer, answer_list
 from ownkey.http.management.credentials import CredentialDesk, Destination, Saved
 from ownkey.http.management.provider_keys import ProviderKeysDesk
 
+LastUsed = Callable[[str], Awaitable[Mapping[str, str]]]
+"""Account id → when each of its credentials last served, by credential id."""
 
-def routes(access: Access, desk: CredentialDesk, provider_keys: ProviderKeysDesk, catalog: Catalog) -> APIRouter:
+
+def routes(
+    access: Access, desk: CredentialDesk, provider_keys: ProviderKeysDesk, catalog: Catalog, last_used: LastUsed
+) -> APIRouter:
     """The endpoints."""
     router = APIRouter(prefix="/api")
 
-    def saved(each: Saved, status: int = 200) -> Response:
-        return answer({**views.credential(each.credential, catalog), "warnings": list(each.warnings)}, status)
+    async def shown(each: Credential) -> dict[str, Any]:
+        return views.credential(each, catalog, await last_used(each.account_id))
+
+    async def saved(each: Saved, status: int = 200) -> Response:
+        return answer({**await shown(each.credential), "warnings": list(each.warnings)}, status)
 
     @router.get("/byok")
     async def list_credentials(request: Request) -> Response:
         caller = await access.enter(request, Right.READ_CREDENTIALS)
-        return answer_list(views.credential(each, catalog) for each in await desk.credentials(caller.account_id))
+        credentials = await desk.credentials(caller.account_id)
+        used = await last_used(caller.account_id)
+        return answer_list(views.credential(each, catalog, used) for each in credentials)
 
     @router.post("/byok")
     async def create_credential(request: Request, body: bodies.CreateCredential) -> Response:
         caller = await access.enter(request, Right.CHANGE_CREDENTIALS)
         key = body.key.get_secret_value()
         created = await desk.create(caller.account_id, body.provider, key, base_url=body.base_url, given=body.given())
-        return saved(created, 201)
+        return await saved(created, 201)
 
     @router.get("/byok/{credential_id}")
     async def read_credential(request: Request, credential_id: str) -> Response:
         caller = await access.enter(request, Right.READ_CREDENTIALS)
-        return answer(views.credential(await desk.credential(caller.account_id, credential_id), catalog))
+        return answer(await shown(await desk.credential(caller.account_id, credential_id)))
 
     @router.patch("/byok/{credential_id}")
     async def update_credential(request: Request, credential_id: str, body: bodies.UpdateCredential) -> Response:
         caller = await access.enter(request, Right.CHANGE_CREDENTIALS)
         destination = Destination("base_url" in body.model_fields_set, body.base_url)
         pasted = body.key.get_secret_value() if "key" in body.model_fields_set else None
-        return saved(
+        return await saved(
             await desk.update(caller.account_id, credential_id, body.given(), destination=destination, pasted=pasted)
         )
 
@@ -57,13 +69,13 @@ def routes(access: Access, desk: CredentialDesk, provider_keys: ProviderKeysDesk
     @router.post("/byok/{credential_id}/rotate")
     async def rotate_credential(request: Request, credential_id: str, body: bodies.RotateCredential) -> Response:
         caller = await access.enter(request, Right.CHANGE_CREDENTIALS)
-        return saved(await desk.rotate(caller.account_id, credential_id, body.key.get_secret_value()))
+        return await saved(await desk.rotate(caller.account_id, credential_id, body.key.get_secret_value()))
 
     @router.post("/byok/{credential_id}/validate")
     async def validate_credential(request: Request, credential_id: str) -> Response:
         caller = await access.enter(request, Right.CHANGE_CREDENTIALS)
         credential, finding = await desk.validate(caller.account_id, credential_id)
-        return answer({**views.finding(finding), "credential": views.credential(credential, catalog)})
+        return answer({**views.finding(finding), "credential": await shown(credential)})
 
     @router.patch("/auth")
     async def set_provider_keys(

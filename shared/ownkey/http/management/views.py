@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -32,8 +33,8 @@ _COUNTERS = (
 _AMOUNTS = ("cost_byok", "cost_platform", "charge")
 
 
-def credential(each: Credential, catalog: Catalog) -> Json:
-    """A provider key: everything but the key."""
+def credential(each: Credential, catalog: Catalog, last_used: Mapping[str, str]) -> Json:
+    """A provider key: everything but the key. `last_used` is by credential id."""
     return {
         "id": each.id,
         "provider": each.provider_id,
@@ -55,6 +56,7 @@ def credential(each: Credential, catalog: Catalog) -> Json:
         "created_at": each.created_at,
         "updated_at": each.updated_at,
         "validated_at": each.validated_at,
+        "last_used_at": last_used.get(each.id),
     }
 
 
