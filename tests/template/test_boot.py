@@ -38,7 +38,8 @@ def free_port() -> int:
 def function_url(twin: Artefacts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """InferenceFunction under the emulator, as the managed runtime would start it: wrapper first, interpreter next."""
     interpreter = python313.find()
-    assert interpreter, "no Python 3.13 found: install one, or name it in OWNKEY_PYTHON313"
+    if not interpreter:
+        pytest.skip("no Python 3.13 on this machine to run Lambda's artefact: install one, or set OWNKEY_PYTHON313")
     (opt,), task = twin.layers, twin.functions["inference"]
     address, runtime_api = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
     command = [emulator(), "--runtime-interface-emulator-address", address, "--runtime-api-address", runtime_api]

@@ -87,7 +87,8 @@ print(*sorted({name.partition(".")[0] for name in sys.modules}))
 def imported_by(twin: Artefacts, function: str) -> set[str]:
     """Top-level modules in memory once the handler is imported, with nothing but the artefact on the path."""
     interpreter = python313.find()
-    assert interpreter, "no Python 3.13 found: install one, or name it in OWNKEY_PYTHON313"
+    if not interpreter:
+        pytest.skip("no Python 3.13 on this machine to run Lambda's artefact: install one, or set OWNKEY_PYTHON313")
     paths = [str(twin.functions[function]), str(twin.layers[0] / "python")]
     command = [interpreter, "-S", "-E", "-P", "-W", "error", "-c", IMPORT_HANDLER, *paths]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False)
