@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from local.simulator import Simulator
+from local.simulator import Simulator, start_simulator
 from ownkey.catalog import Catalog
 from ownkey.domain.accounts import PLATFORM_ACCOUNT, AccountHead
 from ownkey.domain.attempts import AttemptEnd, AttemptStart
@@ -38,7 +38,8 @@ MESSAGES = {
     "max_tokens": 200,
     "messages": [{"role": "user", "content": "Hello there"}],
 }
-QUICK = Limits(connect_s=1.0, first_token_s=0.5, whole_s=0.5, idle_s=0.5)
+PATIENT = Limits(connect_s=10.0, first_token_s=30.0, whole_s=30.0, idle_s=30.0)
+"""For a busy machine; tests of a timeout set their own."""
 
 
 def credential(provider: str, key: str | None = None, **values: Any) -> StoredCredential:
@@ -160,7 +161,7 @@ class World:
             catalog=self.catalog,
             ports=Ports(self.vault, self.attempts, self.holds, self.upstream),
             margin_percent=Decimal(5),
-            limits=QUICK,
+            limits=PATIENT,
         )
         self.app: FastAPI = create_inference_app(self._connect)
 
@@ -197,15 +198,17 @@ class World:
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
             return await client.request(method, path, content=content, headers=sent if headers is None else headers)
 
-    def stream(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> StreamClient:
+    def stream(self, path: str, body: Any, headers: Mapping[str, str] | None = None, **scope: Any) -> StreamClient:
         """A POST whose answer is read as it comes."""
-        return StreamClient(self, path, json.dumps(body).encode(), headers)
+        return StreamClient(self, path, json.dumps(body).encode(), headers, scope)
 
 
 class StreamClient:
     """A client on ASGI itself: sees each piece as it is sent, and can go away."""
 
-    def __init__(self, world: World, path: str, body: bytes, headers: Mapping[str, str] | None) -> None:
+    def __init__(
+        self, world: World, path: str, body: bytes, headers: Mapping[str, str] | None, extra: Mapping[str, Any]
+    ) -> None:
         sent = {"authorization": f"Bearer {world.registry.secret}"} | dict(headers or {})
         self.status: int | None = None
         self.headers: dict[str, str] = {}
@@ -222,7 +225,7 @@ class StreamClient:
             "query_string": b"",
             "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
         }
-        self.task = asyncio.create_task(world.app(scope, self._receive, self._send))
+        self.task = asyncio.create_task(world.app(scope | dict(extra), self._receive, self._send))
 
     async def _receive(self) -> dict[str, Any]:
         if self._body is not None:
@@ -243,7 +246,7 @@ class StreamClient:
         if not message.get("more_body"):
             self.pieces.put_nowait(None)
 
-    async def piece(self, timeout_s: float = 5) -> bytes | None:
+    async def piece(self, timeout_s: float = 30) -> bytes | None:
         """The next piece; None at the end."""
         async with asyncio.timeout(timeout_s):
             return await self.pieces.get()
@@ -263,5 +266,16 @@ class StreamClient:
 
     async def over(self) -> None:
         """Waits until the app has returned."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await self.task
+
+
+@asynccontextmanager
+async def world_with_simulator(**changes: Any) -> AsyncIterator[World]:
+    """A running world with a key for OpenAI and one for Anthropic; `changes` are of `InferenceDeps`."""
+    async with await start_simulator() as simulator:
+        world = World(simulator)
+        world.registry.own = [credential("openai"), credential("anthropic")]
+        world.configure(**changes)
+        async with world.running():
+            yield world

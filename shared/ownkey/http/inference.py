@@ -100,8 +100,9 @@ class _Endpoint:
         try:
             await self._served(call)
         except (ClientGone, OSError):
-            # Nobody is there to be told. The attempts, if any, have their records.
-            return
+            # Nobody is there to be told; an answer that was on its way still has its record.
+            for attempt in call.attempts[-1:]:
+                attempt.client_gone = True
         finally:
             if call.run is not None:
                 await call.run.finish()

@@ -39,9 +39,9 @@ MOST_TELLING: tuple[type[OwnkeyError], ...] = (
     ProviderStreamBroken,
     StoreUnavailable,
     VaultUnavailable,
-    InsufficientCredits,
     CredentialsExhausted,
     CredentialUndecryptable,
+    InsufficientCredits,
 )
 """Of failures of different kinds, the first kind here is answered."""
 

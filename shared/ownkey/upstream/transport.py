@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
+from io import BytesIO
 
 import aiohttp
 
@@ -17,6 +18,7 @@ from ownkey.upstream.policy import UrlPolicy
 _IDLE_POOL_S = 20.0
 _CONNECTIONS = 64
 _DNS_S = 30
+_LARGE_BYTES = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,11 @@ class UpstreamResponse:
         self.close()
 
 
+def _payload(body: bytes) -> bytes | BytesIO | None:
+    """aiohttp writes a file in pieces and sends its length, where it warns of large bytes."""
+    return BytesIO(body) if len(body) > _LARGE_BYTES else body or None
+
+
 class Upstream:
     """The guarded transport of one event loop. Its pool is renewed after a pause: a frozen function's are dead."""
 
@@ -127,7 +134,7 @@ class Upstream:
                 response = await http.request(
                     request.method,
                     request.url,
-                    data=request.body or None,
+                    data=_payload(request.body),
                     headers={"Accept-Encoding": "identity", **request.headers},
                     allow_redirects=False,
                     timeout=aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect_s),
