@@ -18,6 +18,7 @@ _PR_SET_PDEATHSIG = 1
 _CPUCLOCK_SCHED = 2
 _MB = 1024 * 1024
 _STOP_S = 20.0
+_STEP_S = 0.01
 
 CpuTimes = Mapping[int, float]
 """Seconds of CPU by process id."""
@@ -111,11 +112,12 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         process.terminate()
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(process.communicate(), _STOP_S)
-    for pid, started_at in everybody.items():
-        # The same id and start: the same process, not another one that got its id.
-        if started_at is not None and _started_at(pid) == started_at:
+    # The same id and start: the same process, not another one that got its id.
+    while left := [pid for pid, at in everybody.items() if at is not None and _started_at(pid) == at]:
+        for pid in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        await asyncio.sleep(_STEP_S)
     await process.wait()
 
 
