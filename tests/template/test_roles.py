@@ -148,7 +148,6 @@ WRITES = {f"dynamodb:{verb}Item" for verb in ("Put", "Update", "Delete")}
     "table, writers",
     [
         ("RegistryTable", {"keys"}),
-        ("HealthTable", set()),
         ("RecordsTable", {"inference", "keys", "billing", "upkeep"}),
         ("CreditsTable", {"inference", "billing", "upkeep"}),
         ("LedgerTable", {"billing"}),

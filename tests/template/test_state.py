@@ -8,7 +8,7 @@ import pytest
 
 from tests.template.translation import resources, translated
 
-TABLES = ("RegistryTable", "HealthTable", "RecordsTable", "CreditsTable", "LedgerTable", "RollupsTable")
+TABLES = ("RegistryTable", "RecordsTable", "CreditsTable", "LedgerTable", "RollupsTable")
 
 
 def table(name: str) -> dict[str, Any]:

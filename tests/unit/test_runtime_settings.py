@@ -20,7 +20,6 @@ INFERENCE = {
     "AWS_REGION": "eu-west-1",
     "POWERTOOLS_SERVICE_NAME": "inference",
     "REGISTRY_TABLE": "registry",
-    "HEALTH_TABLE": "health",
     "RECORDS_TABLE": "records",
     "CREDITS_TABLE": "credits",
     "VAULT_KEY_ID": "arn:aws:kms:eu-west-1:123456789012:key/1",

@@ -78,7 +78,6 @@ class InferenceSettings(ProviderReach):
     """`inference`: authenticates, plans, opens keys, calls providers, writes attempts and holds."""
 
     registry_table: str
-    health_table: str
     records_table: str
     credits_table: str
     vault_key_id: str
@@ -93,7 +92,6 @@ class KeysSettings(ProviderReach):
     """`keys`: the management API. It sends no key anywhere, but writes down where each may be sent."""
 
     registry_table: str
-    health_table: str
     records_table: str
     credits_table: str
     ledger_table: str
@@ -111,7 +109,6 @@ class KeysSettings(ProviderReach):
 class ValidationSettings(ProviderReach):
     """`validation`: opens a candidate key and asks its provider."""
 
-    health_table: str
     vault_key_id: str
 
 
