@@ -38,6 +38,8 @@ MESSAGES = {
     "max_tokens": 200,
     "messages": [{"role": "user", "content": "Hello there"}],
 }
+PROVIDERS_OWN = "https://saved.example/v1"
+"""A destination that `FakeRegistry` replaces by the provider's own, as the catalog of the test has it."""
 PATIENT = Limits(connect_s=10.0, first_token_s=30.0, whole_s=30.0, idle_s=30.0)
 """For a busy machine; tests of a timeout set their own."""
 
@@ -53,7 +55,7 @@ def credential(provider: str, key: str | None = None, **values: Any) -> StoredCr
         "alias": name,
         "mask": "…",
         "version": 1,
-        "destination": "https://saved.example/v1",
+        "destination": PROVIDERS_OWN,
         "created_at": AT,
         "updated_at": AT,
     }
@@ -71,6 +73,15 @@ class FakeRegistry:
         self.own: list[StoredCredential] = []
         self.platform: list[StoredCredential] = []
         self.error: OwnkeyError | None = None
+        self.catalog = Catalog.load()
+
+    def _saved(self, credentials: list[StoredCredential]) -> tuple[StoredCredential, ...]:
+        """The credentials as they were saved: for the provider's own address unless the test names another."""
+        return tuple(replace(each, credential=self._destined(each.credential)) for each in credentials)
+
+    def _destined(self, credential: Credential) -> Credential:
+        own = self.catalog.provider(credential.provider_id).base_url
+        return replace(credential, destination=own) if own and credential.destination == PROVIDERS_OWN else credential
 
     async def read_for_request(self, presented: PresentedKey) -> RequestView:
         if self.error:
@@ -80,8 +91,8 @@ class FakeRegistry:
         return RequestView(
             self.key,
             self.account,
-            Snapshot(ACCOUNT, 1, tuple(self.own)),
-            Snapshot(PLATFORM_ACCOUNT, 1, tuple(self.platform)),
+            Snapshot(ACCOUNT, 1, self._saved(self.own)),
+            Snapshot(PLATFORM_ACCOUNT, 1, self._saved(self.platform)),
         )
 
 
@@ -155,6 +166,7 @@ class World:
         self.simulator = simulator
         self.registry, self.vault, self.attempts, self.holds = FakeRegistry(), FakeVault(), FakeAttempts(), FakeHolds()
         self.catalog = Catalog.load({name: simulator.base_url(name) for name in providers})
+        self.registry.catalog = self.catalog
         self.upstream = Upstream(UrlPolicy([simulator.origin, "http://127.0.0.1:9"]))
         self.deps = InferenceDeps(
             registry=self.registry,

@@ -134,7 +134,6 @@ class TestCreate:
         assert (saved["status"], saved["custom_base_url"]) == ("disabled", True)
         (candidate,) = api.validation.candidates
         assert candidate.headers == {"organization": "org-1", "project": "proj-1"}
-        assert candidate.custom_base_url
         assert candidate.binding.destination == "https://proxy.example/openai/v1"
 
     async def test_a_new_credential_raises_the_accounts_version(self, api: Management) -> None:

@@ -79,7 +79,7 @@ class Bench:
     async def candidate(self, provider_id: str = "openai", base_url: str | None = None, **more: Any) -> Candidate:
         binding = Binding("acme", provider_id, "cred_1", 1, base_url or f"{self.origin}/v1")
         sealed = await Sealer(self.kms, KMS_KEY).seal(binding, {"key": Secret(KEY)}, now=NOW)
-        return Candidate(binding, sealed, custom_base_url=base_url is not None, **more)
+        return Candidate(binding, sealed, **more)
 
     async def finding(self, provider_id: str = "openai", base_url: str | None = None, **more: Any) -> Finding:
         return await self.validator.validate(await self.candidate(provider_id, base_url, **more))

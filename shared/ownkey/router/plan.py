@@ -71,9 +71,8 @@ class Candidate:
 
     @property
     def base_url(self) -> str:
-        """Where the key may go: the base URL saved with it, or its provider's own; nowhere else."""
-        credential, own = self.stored.credential, self.provider.base_url
-        return credential.destination if credential.custom_base_url or own is None else own
+        """Where the key may go: the base URL it was sealed for, whatever the catalog says by now."""
+        return self.stored.credential.destination
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@
 {"action": "validate", "candidate": {
     "binding": {"account_id", "provider_id", "credential_id", "version", "destination"},
     "sealed":  {"wrapped_key", "kms_key_id", "nonce", "ciphertext", "commitment", …}        bytes in base64
-    "custom_base_url": bool, "headers": {name: value}, "fields": {name: value}}}
+    "headers": {name: value}, "fields": {name: value}}}
 → {"verdict": "accepted", "reason": null, "status": 200}
 ```
 """
@@ -63,17 +63,13 @@ class Candidate:
 
     binding: Binding
     sealed: SealedSecret
-    custom_base_url: bool = False
-    """Whether `binding.destination` is the user's own; else the provider's base URL is the catalog's to say."""
     headers: Mapping[str, str] = field(default_factory=dict)
     fields: Mapping[str, str] = field(default_factory=dict)
 
     @staticmethod
     def of(credential: Credential, sealed: SealedSecret) -> Candidate:
         """A credential, stored or about to be."""
-        return Candidate(
-            credential.binding(), sealed, credential.custom_base_url, credential.headers, credential.fields
-        )
+        return Candidate(credential.binding(), sealed, credential.headers, credential.fields)
 
     def to_json(self) -> Json:
         """The event for the validation function."""
@@ -83,7 +79,6 @@ class Candidate:
         candidate = {
             "binding": asdict(self.binding),
             "sealed": sealed,
-            "custom_base_url": self.custom_base_url,
             "headers": dict(self.headers),
             "fields": dict(self.fields),
         }
@@ -106,7 +101,6 @@ class Candidate:
         return Candidate(
             Binding(**candidate["binding"]),
             SealedSecret(**sealed),
-            candidate["custom_base_url"],
             candidate["headers"],
             candidate["fields"],
         )

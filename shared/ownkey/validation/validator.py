@@ -49,8 +49,9 @@ class Validator:
             fields = await self._opener.open(candidate.binding, candidate.sealed)
         except CredentialUndecryptable as e:
             return Finding(Verdict.UNDECRYPTABLE, e.message)
-        base_url = candidate.binding.destination if candidate.custom_base_url else None
-        probe = key_probe(provider, base_url, fields, candidate.headers)
+        # A few providers prove keys at another address of theirs: only for a key that is sealed for their own.
+        own = candidate.binding.destination == provider.base_url
+        probe = key_probe(provider, None if own else candidate.binding.destination, fields, candidate.headers)
         try:
             async with asyncio.timeout(DEADLINE_S):
                 status, answer = await self._ask(provider, probe)
