@@ -5,11 +5,13 @@ Expected costs are worked out by hand from the vendors' prices a million tokens,
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+import openai
 import pytest
 
 from tests.e2e.stage import chunk
@@ -308,6 +310,20 @@ class TestHolds:
         refusal = CHAT.refused(account, model="gpt-4o", max_tokens=16_000)
         assert (refusal.status, refusal.code) == (402, "insufficient_credits")
         assert CHAT.ask(account, model="gpt-4o", max_tokens=100) == "You said: hello"
+
+    async def test_credits_never_go_below_zero_however_many_ask_at_once(self, world):
+        account = world.account(credits_usd="0.025")
+        # Each holds a thousand tokens of output at $10 a million and the margin: two fit, and use less.
+        asked = {"model": "gpt-4o", "max_tokens": 1000, "messages": said("[[sim: header_ms=400 output_tokens=900]] hi")}
+        async with account.async_openai() as client:
+            asking = (client.chat.completions.create(**asked) for _ in range(5))
+            answers = await asyncio.gather(*asking, return_exceptions=True)
+        refused = [each for each in answers if isinstance(each, openai.APIStatusError)]
+        assert [(each.status_code, each.code) for each in refused] == [(402, "insufficient_credits")] * 3
+        charge = sum(Decimal(each["charge_usd"]) for each in account.attempts())
+        left = Decimal("0.025") - charge
+        assert account.balance() == {"available_usd": left, "held_usd": 0, "total_usd": left}
+        assert left > 0
 
 
 def test_a_deposit_is_the_operators_and_arrives_through_billing(world: World):

@@ -190,6 +190,13 @@ class TestNoUsableAnswer:
         assert (attempt["outcome"], attempt["status"], attempt["usage_source"]) == ("failed", None, "none")
 
 
+@BOTH
+def test_a_compressed_answer_is_read(team, surface):
+    answer = surface.raw(team.account, "[[sim: gzip]] hello")
+    assert list(surface.pieces(answer.parse(), streamed=False)) == ["You said: hello"]
+    assert answer.parse().usage.to_dict()["is_byok"] is True
+
+
 class TestBrokenStreams:
     """The answer had begun: what came stays, then an error stands in the stream, which the SDKs raise."""
 

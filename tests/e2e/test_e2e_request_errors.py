@@ -105,6 +105,11 @@ class TestBodies:
         refusal = surface.refused(team, "x" * 11 * MEGABYTE)
         assert (refusal.status, refusal.code) == (413, "request_too_large")
 
+    def test_a_large_one_is_taken(self, world):
+        account = world.account(platform_allowed=False)
+        account.save_key("OpenAI")
+        assert CHAT.ask(account, "x" * 5 * MEGABYTE + "[[sim: chunks=2]]") == "w0 w1"
+
 
 class TestGatewayKeys:
     """Each wrong key has a code of its own; the SDKs raise `AuthenticationError`, and do not retry."""

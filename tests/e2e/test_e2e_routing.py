@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 
 import pytest
@@ -107,6 +108,18 @@ class TestFallback:
         assert served(answer) == ("byok", "second", "2", "true")
         assert "".join(surface.pieces(answer.parse(), streamed=True)) == "You said: hello"
 
+    def test_the_next_key_serves_when_a_provider_is_out_of_reach(self, world):
+        account, scene = world.cut_off_account(), world.scene(headers={"content-type": "application/json"})
+        reachable = account.save_key("openai-compatible", base_url=scene.base_url, alias="reachable", priority=1)
+        scene.send(
+            json.dumps({"id": "1", "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}}]})
+        )
+        scene.end()
+        answer = CHAT.raw(account, model="openai-compatible/any")
+        account.owner.ok("DELETE", f"/api/byok/{reachable.id}")
+        assert served(answer) == ("byok", "reachable", "2", "true")
+        assert answer.parse().choices[0].message.content == "hi"
+
     @BOTH
     @pytest.mark.parametrize("fail", ["400", "404", "413", "422"])
     def test_a_request_that_is_wrong_is_not_tried_again(self, world, surface, fail):
@@ -188,6 +201,29 @@ class TestScope:
         account.save_key("OpenAI", alias="scoped", priority=9, gateway_keys=[account.gateway_key_id])
         assert served(CHAT.raw(account))[1] == "scoped"
         assert served(CHAT.raw(other_key))[1] == "everybody"
+
+
+class TestModels:
+    """`GET /v1/models` tells by whose key each model is reached."""
+
+    def reached(self, account: Account) -> dict[str, tuple[bool, bool]]:
+        models = [model.to_dict() for model in account.openai().models.list()]
+        return {model["id"]: (model["byok"], model["platform"]) for model in models}
+
+    def test_by_the_platforms_where_there_is_no_other(self, account):
+        reached = self.reached(account)
+        assert reached[CHAT.model] == reached[MESSAGES.model] == (False, True)
+
+    def test_by_ones_own_as_soon_as_it_is_saved(self, account):
+        account.save_key("OpenAI")
+        reached = self.reached(account)
+        assert (reached[CHAT.model], reached[MESSAGES.model]) == ((True, True), (False, True))
+
+    def test_by_none_where_the_platforms_are_forbidden(self, world):
+        account = world.account(platform_allowed=False)
+        assert self.reached(account) == {}
+        account.save_key("Anthropic", allowed_models=[MESSAGES.model])
+        assert self.reached(account) == {MESSAGES.model: (True, False)}
 
 
 class TestNeverASilentCharge:
@@ -277,3 +313,12 @@ class TestNextRequest:
         CHAT.ask(account)
         account.owner.ok("DELETE", f"/api/gateway-keys/{account.gateway_key_id}")
         assert CHAT.refused(account).code == "gateway_key_revoked"
+
+
+def test_a_gateway_key_of_another_gateway_serves_once_it_is_taken_over(world, account):
+    foreign = f"sk-or-v1-{new_provider_key()}"
+    holder = Account(world, account.id, account.owner, foreign, "")
+    assert CHAT.refused(holder).code == "invalid_gateway_key"
+    account.save_key("OpenAI")
+    account.owner.ok("POST", "/api/gateway-keys", {"alias": "taken over", "key": foreign})
+    assert CHAT.ask(holder) == "You said: hello"

@@ -69,8 +69,9 @@ class World:
     up: Running
     stage: Stage
 
-    def __init__(self, log_directory: Path) -> None:
-        self._log_directory = log_directory
+    def __init__(self, log_directory: Path, **stack: Any) -> None:
+        """`stack`: further fields of `StackOptions`."""
+        self._stack = {"log_directory": log_directory, "schedules": False, **stack}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="stack", daemon=True)
         self._stop = asyncio.Event()
@@ -107,8 +108,7 @@ class World:
         self.stage = await Stage().start()
         origins = [self.stage.origin, self.stage.closed_origin]
         seed = _seed(f"{self.stage.closed_origin}/v1")
-        stack = {"allowed_origins": origins, "log_directory": self._log_directory, "schedules": False}
-        options = RunOptions(seed=seed, stack=stack)
+        options = RunOptions(seed=seed, stack={"allowed_origins": origins, **self._stack})
         try:
             async with running(options) as self.up:
                 ready.set_result(None)
