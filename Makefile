@@ -68,9 +68,9 @@ catalog: .venv/installed ## Rebuild the catalog of models and prices from its so
 	$(BIN)/python -m tools.catalog build
 
 lock: .venv/installed ## Resolve the requirements again (needs uv)
-	for f in layers/dependencies/requirements requirements/dev requirements/sam requirements/sdk-previous; do \
+	for f in layers/dependencies/requirements requirements/dev requirements/sam requirements/sdk-previous requirements/bench-litellm; do \
 		uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
 			$$f.in $$([ $$f = requirements/dev ] && echo -c layers/dependencies/requirements.txt) -o $$f.txt; done
 
 clean: ## Remove what was built or installed here
-	rm -rf .venv .venv-sam .venv-sdk-previous .aws-sam .local build
+	rm -rf .venv .venv-sam .venv-sdk-previous .venv-bench-litellm .aws-sam .local build
