@@ -322,3 +322,33 @@ def test_a_gateway_key_of_another_gateway_serves_once_it_is_taken_over(world, ac
     account.save_key("OpenAI")
     account.owner.ok("POST", "/api/gateway-keys", {"alias": "taken over", "key": foreign})
     assert CHAT.ask(holder) == "You said: hello"
+
+
+class TestTheVault:
+    def test_a_ciphertext_that_was_changed_opens_nothing_and_the_next_key_serves(self, world):
+        account = world.account(platform_allowed=False)
+        first = account.save_key("OpenAI", alias="changed", priority=0)
+        account.save_key("OpenAI", alias="sound", priority=1)
+        world.change_ciphertext(first)
+        answer = CHAT.raw(account)
+        assert served(answer) == ("byok", "sound", "2", "true")
+        assert world.calls(first.key) == []
+        assert account.attempt(answer.headers["x-ownkey-request-id"])["credential_alias"] == "sound"
+        (row,) = account.usage()
+        assert (row["requests"], row["attempts"]) == (1, 1)
+
+    @BOTH
+    def test_without_a_next_key_the_error_says_what_to_do(self, world, surface):
+        account = world.account(platform_allowed=False)
+        world.change_ciphertext(account.save_key(surface.provider))
+        refusal = surface.refused(account)
+        assert (refusal.status, refusal.code) == (500, "credential_undecryptable")
+        assert refusal.headers["x-should-retry"] == "false"
+        assert "rotate" in refusal.error["metadata"]["fix"]
+
+    def test_a_ciphertext_moved_to_another_credential_opens_nothing(self, world):
+        giver, taker = world.account(platform_allowed=False), world.account(platform_allowed=False)
+        given, taken = giver.save_key("OpenAI"), taker.save_key("OpenAI")
+        world.move_ciphertext(given, taken)
+        assert CHAT.refused(taker).code == "credential_undecryptable"
+        assert world.calls(given.key) == []

@@ -236,8 +236,25 @@ class World:
         table = self.up.stack.resources["RegistryTable"]
         at = {"pk": {"S": f"KEY#{digest_of(gateway_key)}"}, "sk": {"S": "KEY"}}
         item = self.dynamodb().get_item(TableName=table, Key=at)["Item"]
-        changed = item | {name: {"S": value} for name, value in attributes.items()}
-        self.dynamodb().put_item(TableName=table, Item=changed)
+        self._put("RegistryTable", item | {name: {"S": value} for name, value in attributes.items()})
+
+    def change_ciphertext(self, key: SavedKey) -> None:
+        """Turns one bit of a saved key's ciphertext over."""
+        item = self._sealed(key)
+        changed = item["ciphertext"]["B"][:-1] + bytes([item["ciphertext"]["B"][-1] ^ 1])
+        self._put("RegistryTable", item | {"ciphertext": {"B": changed}})
+
+    def move_ciphertext(self, giver: SavedKey, taker: SavedKey) -> None:
+        """Puts one saved key's whole sealed secret in the place of another's."""
+        item = self._sealed(taker)
+        self._put("RegistryTable", self._sealed(giver) | {"pk": item["pk"], "sk": item["sk"]})
+
+    def _sealed(self, key: SavedKey) -> Json:
+        items = self.items("RegistryTable")
+        return next(each for each in items if key.id in each["sk"]["S"] and "ciphertext" in each)
+
+    def _put(self, table: str, item: Json) -> None:
+        self.dynamodb().put_item(TableName=self.up.stack.resources[table], Item=item)
 
     def items(self, table: str) -> list[Json]:
         """Every item of a table, by the table's logical id, as DynamoDB's own JSON has it."""

@@ -22,6 +22,7 @@ from ownkey.domain.errors import (
     ProviderStreamBroken,
     ProviderTimeout,
     ProviderUnreachable,
+    StoreUnavailable,
     UnsafeBaseUrl,
 )
 from ownkey.domain.ledger import Hold
@@ -53,6 +54,9 @@ class Attempt:
         """The answer, where it came in one piece."""
         self.client_gone = False
         """Set from outside: nobody reads on. Read on all the same, for the real usage."""
+        self.numbered = False
+        """Whether something stands under its number. One that got nowhere leaves the number to the next: records are
+        counted as requests by their first."""
         self._job = job
         self._ports = ports
         self._limits = limits
@@ -102,6 +106,7 @@ class Attempt:
         fields = await self._ports.vault.open(self.candidate.credential.binding(), self.candidate.stored.sealed)
         encoded = self.candidate.translator.encode_request(self._call)
         await self._place_hold()
+        self.numbered = True
         self._recorder.write_intent()
         headers = encoded.headers | auth_headers(self.candidate.provider, fields)
         request = UpstreamRequest("POST", encoded.url, headers, encoded.body, self._timeouts())
@@ -152,9 +157,14 @@ class Attempt:
 
     async def _place_hold(self) -> None:
         start = self._recorder.start
-        if start.hold_nanousd:
-            hold = Hold(start.request.account_id, start.attempt_id, start.hold_nanousd, start.expires_at_s)
+        if not start.hold_nanousd:
+            return
+        hold = Hold(start.request.account_id, start.attempt_id, start.hold_nanousd, start.expires_at_s)
+        try:
             await self._ports.holds.place(hold)
+        except StoreUnavailable:
+            self.numbered = True  # the hold may stand all the same
+            raise
 
     async def _exchange(self, request: UpstreamRequest) -> None:
         """Sends and reads as far as the answer can still be another candidate's; every failure as one of our tree."""

@@ -36,7 +36,8 @@ class Run:
         left = self._candidates
         while left and len(failures) < self._limits.max_attempts:
             candidate, left = left[0], left[1:]
-            attempt = Attempt(self._job, candidate, len(failures), self._ports, self._limits)
+            number = sum(attempt.numbered for attempt in self.attempts)
+            attempt = Attempt(self._job, candidate, number, self._ports, self._limits)
             self.attempts.append(attempt)
             try:
                 await attempt.begin()
