@@ -119,6 +119,13 @@ async def test_the_providers_name_of_a_model_is_asked_for(world: World) -> None:
     assert world.attempts.records[0][0].request.requested_model == "openai/gpt-4o-mini"
 
 
+async def test_an_answer_that_the_provider_compressed(world: World) -> None:
+    body = CHAT | {"messages": [{"role": "user", "content": "[[sim: gzip]] Hello"}]}
+    response = await world.post("/v1/chat/completions", body)
+    assert response.json()["choices"][0]["message"]["content"] == "You said: Hello"
+    assert "content-encoding" not in response.headers
+
+
 # ── Usage and cost
 
 
@@ -227,6 +234,14 @@ async def test_events_are_passed_on_while_the_answer_is_still_being_made(world: 
         continue
     assert world.simulator.journal.entries()[0].ended_ms is None
     await client.rest()
+
+
+async def test_an_event_of_a_megabyte_and_two_thousand_small_ones(world: World) -> None:
+    for knobs, length in (("huge=1000000", 1_000_000), ("chunks=2000 at_once", 2_000)):
+        body = STREAM | {"messages": [{"role": "user", "content": f"[[sim: {knobs}]]"}]}
+        stream = events(await world.stream("/v1/chat/completions", body).rest())
+        assert stream[-1] == "[DONE]"
+        assert sum(len(event["choices"][0]["delta"].get("content", "")) for event in stream[:-1]) >= length
 
 
 async def test_connections_are_kept_over_requests(world: World) -> None:

@@ -51,6 +51,11 @@ def test_other_stream_options_stay() -> None:
     assert sent["stream_options"] == {"include_usage": True, "include_obfuscation": False}
 
 
+def test_options_of_the_wrong_kind_are_the_providers_to_refuse() -> None:
+    request = call(STREAM | {"stream_options": "usage"})
+    assert OPENAI.encode_request(request).body is request.body.raw
+
+
 def test_a_client_that_asks_itself_has_its_bytes_passed_on() -> None:
     request = call(ASKING)
     assert OPENAI.encode_request(request).body is request.body.raw

@@ -33,8 +33,9 @@ class OpenAiChat:
             if "stream_options" in call.body.values:
                 changes["stream_options"] = REMOVED
         elif call.streamed and not _asks_for_usage(call.body):
-            options = call.body.values.get("stream_options")
-            changes["stream_options"] = {**(options if isinstance(options, dict) else {}), "include_usage": True}
+            options = call.body.values.get("stream_options") or {}
+            if isinstance(options, dict):  # else the provider says what is wrong with it
+                changes["stream_options"] = {**options, "include_usage": True}
         return Encoded(
             f"{call.base_url}/chat/completions", request_headers(call, _FORWARDED_HEADERS), rewritten(call, changes)
         )
