@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ownkey.catalog import Catalog
-from ownkey.domain.usage import Usage
+from ownkey.domain.usage import Terms, Usage
 from ownkey.providers import Call, Document, StreamDecoder, Translator
 
 FIXTURES = Path(__file__).parent.parent / "contract" / "fixtures"
@@ -47,9 +47,9 @@ def call(
     )
 
 
-def annotate(usage: Usage, service_tier: str | None) -> Mapping[str, object]:
+def annotate(usage: Usage, terms: Terms) -> Mapping[str, object]:
     """Marks an annotated usage."""
-    return {"is_byok": True, "cost": usage.total_tokens, "tier": service_tier}
+    return {"is_byok": True, "cost": usage.total_tokens, "tier": terms.service_tier}
 
 
 @dataclass

@@ -9,7 +9,7 @@ import pytest
 
 from ownkey.domain.errors import ProviderInvalidResponse, ProviderOverloaded, ProviderStreamBroken
 from ownkey.domain.surfaces import Dialect, Surface
-from ownkey.domain.usage import Usage
+from ownkey.domain.usage import Terms, Usage
 from ownkey.providers import translator_of
 from tests.support.providers import MESSAGES, annotate, call, events, fixture, passed
 
@@ -95,7 +95,7 @@ def test_usage_is_the_first_events_with_the_lasts_over_it() -> None:
     assert reading.usage == Usage(
         input=12, cache_read=500, cache_write_5m=300, cache_write_1h=1700, reasoning=50, output=30
     )
-    assert (reading.service_tier, reading.finish_reason, reading.response_id) == ("standard", "tool_use", "msg_1")
+    assert (reading.terms.service_tier, reading.finish_reason, reading.response_id) == ("standard", "tool_use", "msg_1")
 
 
 def test_null_counts_of_the_last_event_leave_those_of_the_first() -> None:
@@ -156,3 +156,9 @@ def test_the_text_of_an_answer_is_all_that_was_generated() -> None:
         {"type": "tool_use", "id": "no", "input": {"city": "c"}},
     ]
     assert ANTHROPIC.text_of_answer({"content": content}) == 'ab{"city": "c"}'
+
+
+def test_the_terms_that_change_a_price_are_read() -> None:
+    usage = {"input_tokens": 1, "output_tokens": 1, "service_tier": "batch", "inference_geo": "us", "speed": "fast"}
+    body = json.dumps({"type": "message", "content": [], "usage": usage}).encode()
+    assert ANTHROPIC.decode_whole(body, annotate).reading.terms == Terms("batch", ("geo:us", "speed:fast"))

@@ -11,7 +11,7 @@ import pytest
 
 from ownkey.catalog import Catalog
 from ownkey.domain.credentials import CredentialSource
-from ownkey.domain.usage import Usage
+from ownkey.domain.usage import Terms, Usage
 from ownkey.providers import Document
 from ownkey.router.tariff import Bill, Tariff, annotation, worst_case
 
@@ -44,7 +44,19 @@ def test_what_has_no_price_costs_nothing_and_says_so() -> None:
 
 
 def test_a_service_tier_has_its_own_price() -> None:
-    assert tariff(BYOK).bill(Usage(input=1000), "priority").cost_nanousd == 4_250_000
+    assert tariff(BYOK).bill(Usage(input=1000), Terms("priority")).cost_nanousd == 4_250_000
+
+
+def test_a_condition_with_a_factor_is_paid() -> None:
+    claude = CATALOG.model("anthropic", "claude-haiku-5-5")
+    assert claude
+    assert claude.prices
+    assert claude.prices.uplifts["geo:us"] == Decimal("1.1")
+    priced = Tariff(BYOK, claude.prices, Decimal(5), datetime(2026, 11, 21, tzinfo=UTC))
+    plain = priced.bill(Usage(input=1000, output=10)).cost_nanousd
+    assert priced.bill(Usage(input=1000, output=10), Terms("standard", ("geo:us", "speed:standard"))).cost_nanousd == (
+        plain * 11 // 10
+    )
 
 
 def test_nothing_used_costs_nothing() -> None:

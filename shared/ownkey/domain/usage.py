@@ -76,4 +76,17 @@ class Usage:
         return Usage(**{name: int(count) for name, count in item.items()})
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Under which of the provider's terms a usage was served, as its answer says: they change the price."""
+
+    service_tier: str | None = None
+    """`default`, `batch`, `flex`, `priority`, …, in the provider's words."""
+    uplifts: tuple[str, ...] = ()
+    """Conditions with a factor on every rate, by their name in the price list: `geo:us`, `speed:fast`."""
+
+
+STANDARD_TERMS = Terms()
+"""What a provider's price list states without conditions."""
+
 USAGE_BUCKETS = tuple(f.name for f in fields(Usage))

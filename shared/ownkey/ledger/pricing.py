@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from ownkey.catalog import NANOUSD_PER_UNIT, RATE_BUCKETS, PriceList
 from ownkey.domain.money import NANOUSD_PER_USD, round_nanousd
-from ownkey.domain.usage import Usage
+from ownkey.domain.usage import STANDARD_TERMS, Terms, Usage
 
 _INPUT_BUCKETS = frozenset({"input", "cache_read", "cache_write_5m", "cache_write_1h", "audio_input", "image_input"})
 _WEB_SEARCH_FEE = "web_search_medium"
@@ -28,17 +28,17 @@ class Cost:
     price_version: str
 
 
-def price(usage: Usage, prices: PriceList, *, service_tier: str | None = None, at: datetime | None = None) -> Cost:
+def price(usage: Usage, prices: PriceList, *, terms: Terms = STANDARD_TERMS, at: datetime | None = None) -> Cost:
     """The cost of a usage by a price list.
 
     Args:
-        service_tier: As the provider's response names it.
+        terms: As the provider's answer says.
         at: When the provider was asked (aware); chooses off-peak rates.
 
     Raises:
         Unpriced: a bucket with tokens has no rate, or tools were called that have no fee.
     """
-    rates = prices.rates(input_tokens=usage.input_tokens, service_tier=service_tier, at=at)
+    rates = prices.rates(input_tokens=usage.input_tokens, service_tier=terms.service_tier, at=at, uplifts=terms.uplifts)
     exact = {True: Decimal(0), False: Decimal(0)}
     for bucket in RATE_BUCKETS:
         tokens = getattr(usage, bucket)

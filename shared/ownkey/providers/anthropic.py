@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ownkey.domain.errors import ProviderFailure, ProviderInvalidResponse
-from ownkey.domain.usage import Usage
+from ownkey.domain.usage import Terms, Usage
 from ownkey.providers.counts import count, member, string
 from ownkey.providers.document import REMOVED, Document
 from ownkey.providers.failures import decode_failure
@@ -47,7 +47,7 @@ class AnthropicMessages:
         _note_usage(reading, usage)
         if reading.usage is None:
             return Whole(body, reading, values)
-        annotated = {**usage, **annotate(reading.usage, reading.service_tier)}
+        annotated = {**usage, **annotate(reading.usage, reading.terms)}
         return Whole(document.edited({"usage": annotated}), reading, values)
 
     def decode_stream(self, call: Call, annotate: Annotate) -> StreamDecoder:
@@ -118,7 +118,7 @@ class _MessageEvents:
         _note_usage(reading, self._usage)
         if message or reading.usage is None:
             return event
-        annotated = {**usage, **self._annotate(reading.usage, reading.service_tier)}
+        annotated = {**usage, **self._annotate(reading.usage, reading.terms)}
         return with_data(event, document.edited({"usage": annotated}))
 
     def starts(self, values: Mapping[str, Any]) -> bool:
@@ -170,4 +170,6 @@ def _note_message(reading: Reading, message: Mapping[str, Any]) -> None:
 
 def _note_usage(reading: Reading, usage: Mapping[str, Any]) -> None:
     reading.usage = read_usage(usage)
-    reading.service_tier = string(usage.get("service_tier"))
+    named = {"geo": string(usage.get("inference_geo")), "speed": string(usage.get("speed"))}
+    uplifts = tuple(f"{name}:{value}" for name, value in named.items() if value)
+    reading.terms = Terms(string(usage.get("service_tier")), uplifts)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ownkey.domain.errors import ProviderFailure, ProviderInvalidResponse
-from ownkey.domain.usage import Usage
+from ownkey.domain.usage import Terms, Usage
 from ownkey.providers.counts import count, member, string
 from ownkey.providers.document import REMOVED, Document
 from ownkey.providers.failures import decode_failure
@@ -172,7 +172,8 @@ def _note(reading: Reading, values: Mapping[str, Any]) -> None:
     """What an answer or a chunk says of the whole; later ones override."""
     reading.response_id = string(values.get("id")) or reading.response_id
     reading.model = string(values.get("model")) or reading.model
-    reading.service_tier = string(values.get("service_tier")) or reading.service_tier
+    if tier := string(values.get("service_tier")):
+        reading.terms = Terms(tier)
     choices, usage = values.get("choices"), values.get("usage")
     for choice in choices if isinstance(choices, list) else ():
         if isinstance(choice, dict) and choice.get("finish_reason"):
@@ -186,4 +187,4 @@ def _annotation(reading: Reading, values: Mapping[str, Any], annotate: Annotate)
     usage = values.get("usage")
     if not isinstance(usage, dict) or reading.usage is None:
         return {}
-    return {"usage": {**usage, **annotate(reading.usage, reading.service_tier)}}
+    return {"usage": {**usage, **annotate(reading.usage, reading.terms)}}

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from ownkey.catalog import Provider
 from ownkey.domain.errors import ProviderFailure
-from ownkey.domain.usage import Usage
+from ownkey.domain.usage import STANDARD_TERMS, Terms, Usage
 from ownkey.providers.document import Document
 
 
@@ -53,14 +53,14 @@ class Reading:
 
     usage: Usage | None = None
     """None: the provider has not told."""
-    service_tier: str | None = None
+    terms: Terms = STANDARD_TERMS
     finish_reason: str | None = None
     response_id: str | None = None
     model: str | None = None
 
 
-Annotate = Callable[[Usage, str | None], Mapping[str, object]]
-"""Usage and service tier → the members to add to the answer's usage: cost, and whose key served."""
+Annotate = Callable[[Usage, Terms], Mapping[str, object]]
+"""Usage and the terms it was served under → the members to add to the answer's usage: cost, and whose key served."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from ownkey.domain.errors import (
     UnsafeBaseUrl,
 )
 from ownkey.domain.ledger import Hold
-from ownkey.domain.usage import Usage, UsageSource
+from ownkey.domain.usage import Terms, Usage, UsageSource
 from ownkey.providers import Call, Reading, StreamDecoder, Whole, auth_headers, tokens_of, upstream_request_id
 from ownkey.router.job import Job, Limits, Served
 from ownkey.router.plan import Candidate
@@ -79,7 +79,7 @@ class Attempt:
         self._decoder: StreamDecoder | None = None
         self._held = b""
         self._ttft_ms: int | None = None
-        self._billed: tuple[Usage, str | None, Bill] | None = None
+        self._billed: tuple[Usage, Terms, Bill] | None = None
 
     @property
     def id(self) -> str:
@@ -280,7 +280,7 @@ class Attempt:
         error_code: str | None = None,
     ) -> None:
         usage, reading = usage or Usage(), reading or Reading()
-        bill = self._bill(usage, reading.service_tier)
+        bill = self._bill(usage, reading.terms)
         self._recorder.write_end(
             AttemptEnd(
                 outcome=outcome,
@@ -299,13 +299,13 @@ class Attempt:
             )
         )
 
-    def _annotate(self, usage: Usage, service_tier: str | None) -> Mapping[str, object]:
-        return annotation(self._bill(usage, service_tier), self.candidate.source, self._job.cost_mode)
+    def _annotate(self, usage: Usage, terms: Terms) -> Mapping[str, object]:
+        return annotation(self._bill(usage, terms), self.candidate.source, self._job.cost_mode)
 
-    def _bill(self, usage: Usage, service_tier: str | None) -> Bill:
+    def _bill(self, usage: Usage, terms: Terms) -> Bill:
         """What the client was told is what is recorded: the same usage is billed once."""
-        if self._billed is None or self._billed[:2] != (usage, service_tier):
-            self._billed = (usage, service_tier, self._tariff.bill(usage, service_tier))
+        if self._billed is None or self._billed[:2] != (usage, terms):
+            self._billed = (usage, terms, self._tariff.bill(usage, terms))
         return self._billed[2]
 
     def _elapsed_ms(self) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 from ownkey.catalog import Model, PriceList
 from ownkey.domain.credentials import CredentialSource
 from ownkey.domain.money import usd_number, with_margin
-from ownkey.domain.usage import Usage
+from ownkey.domain.usage import STANDARD_TERMS, Terms, Usage
 from ownkey.ledger.pricing import Unpriced, price
 from ownkey.providers import Document
 
@@ -50,18 +50,18 @@ class Tariff:
         """The catalog's version; None without a price."""
         return self.prices.version if self.prices else None
 
-    def bill(self, usage: Usage, service_tier: str | None = None) -> Bill:
+    def bill(self, usage: Usage, terms: Terms = STANDARD_TERMS) -> Bill:
         """Cost and charge of a usage; nothing used costs nothing, whatever a request may cost."""
         if self.prices is None or usage == Usage():
             return Bill(priced=self.prices is not None)
         try:
-            cost = price(usage, self.prices, service_tier=service_tier, at=self.at).total_nanousd
+            cost = price(usage, self.prices, terms=terms, at=self.at).total_nanousd
         except Unpriced:
             if self.source is CredentialSource.BYOK:
                 return Bill()
             # The platform serves only models whose tokens have prices: what has none is a tool's fee.
             tokens = replace(usage, web_searches=0)
-            cost = price(tokens, self.prices, service_tier=service_tier, at=self.at).total_nanousd
+            cost = price(tokens, self.prices, terms=terms, at=self.at).total_nanousd
         charge = with_margin(cost, self.margin_percent) if self.source is CredentialSource.PLATFORM else 0
         return Bill(cost, charge, priced=True)
 
