@@ -96,7 +96,7 @@ async def test_the_provider_gets_the_key_and_nothing_of_the_clients_own(world: W
     }
     await world.post("/v1/messages?beta=true", MESSAGES, client)
     (entry,) = world.simulator.journal.entries()
-    assert (entry.auth, entry.key_last4) == ("x-api-key", KEYS["anthropic"][-4:])
+    assert (entry.auth, entry.key_last4) == ("bearer", KEYS["anthropic"][-4:])
     assert entry.headers["anthropic-version"] == "2026-10-21"
     assert entry.headers["anthropic-beta"] == "some-beta"
     assert entry.query == "beta=true"

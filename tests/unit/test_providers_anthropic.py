@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from ownkey.domain.errors import ProviderInvalidResponse, ProviderOverloaded, ProviderStreamBroken
+from ownkey.domain.secrets import Secret
 from ownkey.domain.surfaces import Dialect, Surface
 from ownkey.domain.usage import Terms, Usage
-from ownkey.providers import translator_of
+from ownkey.providers import auth_headers, translator_of
 from tests.support.providers import MESSAGES, annotate, call, events, fixture, passed
 
 ANTHROPIC = translator_of(Surface.MESSAGES, Dialect.ANTHROPIC)
@@ -162,3 +163,19 @@ def test_the_terms_that_change_a_price_are_read() -> None:
     usage = {"input_tokens": 1, "output_tokens": 1, "service_tier": "batch", "inference_geo": "us", "speed": "fast"}
     body = json.dumps({"type": "message", "content": [], "usage": usage}).encode()
     assert ANTHROPIC.decode_whole(body, annotate).reading.terms == Terms("batch", ("geo:us", "speed:fast"))
+
+
+@pytest.mark.parametrize(
+    ("version", "header"),
+    [
+        (None, "x-api-key"),
+        ("2023-06-01", "x-api-key"),
+        ("2026-10-21", "authorization"),
+        ("2027-01-01", "authorization"),
+    ],
+)
+def test_a_key_is_presented_as_the_vendors_sdk_of_that_version_does(version: str | None, header: str) -> None:
+    headers = {"anthropic-version": version} if version else {}
+    encoded = ANTHROPIC.encode_request(to_anthropic(MESSAGES, client_headers=headers))
+    (presented,) = auth_headers(encoded.auth, {"key": Secret("sk-ant-1")}).items()
+    assert presented == (header, "Bearer sk-ant-1" if header == "authorization" else "sk-ant-1")

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from ownkey.catalog import Auth
 from ownkey.domain.errors import ProviderFailure, ProviderInvalidResponse
 from ownkey.domain.usage import Terms, Usage
 from ownkey.providers.counts import count, member, string
@@ -21,6 +22,9 @@ from ownkey.providers.translator import Annotate, Call, Encoded, Reading, Stream
 MESSAGE_STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
 _FORWARDED_HEADERS = frozenset({"anthropic-version", "anthropic-beta"})
+_BEARER_SINCE = "2026-10-21"
+"""The version of the API from which on Anthropic's own SDKs present a key as a bearer token."""
+_BEARER = Auth("authorization", "Bearer {key}")
 _TEXT_NAMES = frozenset({"text", "thinking", "partial_json"})
 
 
@@ -33,7 +37,8 @@ class AnthropicMessages:
         """The client's body, without what is the gateway's."""
         changes: dict[str, Any] = {name: REMOVED for name in GATEWAY_FIELDS if name in call.body.values}
         url = f"{call.base_url}{self.path}" + ("?beta=true" if call.beta else "")
-        return Encoded(url, request_headers(call, _FORWARDED_HEADERS), rewritten(call, changes))
+        headers = request_headers(call, _FORWARDED_HEADERS)
+        return Encoded(url, headers, rewritten(call, changes), _auth(call.provider.auth, headers))
 
     def decode_whole(self, body: bytes, annotate: Annotate) -> Whole:
         """A `message`."""
@@ -160,6 +165,12 @@ def read_usage(usage: Mapping[str, Any]) -> Usage | None:
         output=output - thinking,
         web_searches=count(member(usage, "server_tool_use"), "web_search_requests"),
     )
+
+
+def _auth(stated: Auth, headers: Mapping[str, str]) -> Auth:
+    """As the vendor's SDK of the same version does; a compatible provider's row may state another way."""
+    newer = headers.get("anthropic-version", "") >= _BEARER_SINCE
+    return _BEARER if newer and stated.header.lower() == "x-api-key" else stated
 
 
 def _note_message(reading: Reading, message: Mapping[str, Any]) -> None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ownkey.catalog import Provider
+from ownkey.catalog import Auth, Provider
 from ownkey.domain.secrets import Secret
 
 KEY_FIELD = "key"
 """The field of a plain key's secret."""
 
 
-def auth_headers(provider: Provider, fields: Mapping[str, Secret]) -> dict[str, str]:
+def auth_headers(auth: Auth, fields: Mapping[str, Secret]) -> dict[str, str]:
     """The header with the key in it: the one place where a provider key becomes plain text."""
-    return {name.lower(): value for name, value in provider.auth.headers(fields[KEY_FIELD].reveal()).items()}
+    return {name.lower(): value for name, value in auth.headers(fields[KEY_FIELD].reveal()).items()}
 
 
 def credential_headers(provider: Provider, headers: Mapping[str, str]) -> dict[str, str]:

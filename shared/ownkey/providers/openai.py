@@ -36,9 +36,8 @@ class OpenAiChat:
             options = call.body.values.get("stream_options") or {}
             if isinstance(options, dict):  # else the provider says what is wrong with it
                 changes["stream_options"] = {**options, "include_usage": True}
-        return Encoded(
-            f"{call.base_url}/chat/completions", request_headers(call, _FORWARDED_HEADERS), rewritten(call, changes)
-        )
+        headers = request_headers(call, _FORWARDED_HEADERS)
+        return Encoded(f"{call.base_url}/chat/completions", headers, rewritten(call, changes), call.provider.auth)
 
     def decode_whole(self, body: bytes, annotate: Annotate) -> Whole:
         """A `chat.completion`."""

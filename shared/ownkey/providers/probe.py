@@ -54,7 +54,7 @@ def key_probe(
             **({"content-type": "application/json"} if body else {}),
             **{name.lower(): value for name, value in provider.headers.items()},
             **credential_headers(provider, headers),
-            **auth_headers(provider, fields),
+            **auth_headers(provider.auth, fields),
         },
         body,
     )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ownkey.catalog import Provider
+from ownkey.catalog import Auth, Provider
 from ownkey.domain.errors import ProviderFailure
 from ownkey.domain.usage import STANDARD_TERMS, Terms, Usage
 from ownkey.providers.document import Document
@@ -45,6 +45,8 @@ class Encoded:
     url: str
     headers: dict[str, str]
     body: bytes
+    auth: Auth
+    """How the key is to be presented."""
 
 
 @dataclass(slots=True)

@@ -108,7 +108,7 @@ class Attempt:
         await self._place_hold()
         self.numbered = True
         self._recorder.write_intent()
-        headers = encoded.headers | auth_headers(self.candidate.provider, fields)
+        headers = encoded.headers | auth_headers(encoded.auth, fields)
         request = UpstreamRequest("POST", encoded.url, headers, encoded.body, self._timeouts())
         try:
             await self._exchange(request)
