@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.world import Account, World
+from tests.e2e.accounts import Account
+from tests.e2e.world import World
 
 
 @pytest.fixture(scope="session")
@@ -22,12 +23,3 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def account(world: World) -> Account:
     """An account without provider keys and without credits."""
     return world.account()
-
-
-@pytest.fixture
-def byok(world: World) -> Account:
-    """An account with a key of its own at OpenAI and at Anthropic."""
-    account = world.account()
-    account.save_key("OpenAI")
-    account.save_key("Anthropic")
-    return account

@@ -18,22 +18,6 @@ WAIT_S = 20.0
 _END, _ABORT = object(), object()
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A request as the provider saw it. Header names are in lower case."""
-
-    method: str
-    path: str
-    query: str
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        """The body's JSON."""
-        return json.loads(self.body)
-
-
 @dataclass
 class Scene:
     """One base URL and what happens there. Every method may be called from any thread.
@@ -44,9 +28,9 @@ class Scene:
 
     base_url: str
     loop: asyncio.AbstractEventLoop
-    status: int = 200
     headers: dict[str, str] = field(default_factory=lambda: {"content-type": "text/event-stream; charset=utf-8"})
-    requests: Queue[Seen] = field(default_factory=Queue)
+    requests: Queue[Any] = field(default_factory=Queue)
+    """The JSON of each inference request."""
     gone: Queue[bool] = field(default_factory=Queue)
     """One item for each answer: whether the client was gone before its end."""
     _script: asyncio.Queue[Any] = field(default_factory=asyncio.Queue)
@@ -65,17 +49,16 @@ class Scene:
         """The connection breaks."""
         self._put(_ABORT)
 
-    def request(self) -> Seen:
-        """The next request; waits for it."""
+    def request(self) -> Any:
+        """The JSON of the next request; waits for it."""
         return self.requests.get(timeout=WAIT_S)
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Answers one request."""
         if request.path.endswith("/models"):
             return web.json_response({"object": "list", "data": []})
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        self.requests.put(Seen(request.method, request.path, request.query_string, headers, await request.read()))
-        response = web.StreamResponse(status=self.status, headers=self.headers)
+        self.requests.put(json.loads(await request.read()))
+        response = web.StreamResponse(headers=self.headers)
         try:
             await self._play(request, response)
         except (ConnectionError, asyncio.CancelledError):

@@ -10,7 +10,7 @@ import anthropic
 import openai
 import pytest
 
-from tests.e2e.world import CHAT_MODEL, MESSAGES_MODEL, Account, Json, said
+from tests.e2e.accounts import CHAT_MODEL, MESSAGES_MODEL, Account, Json, said
 
 
 @dataclass(frozen=True)

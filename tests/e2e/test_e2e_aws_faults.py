@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from local.aws.controls import Controls
+from tests.e2e.accounts import Account
 from tests.e2e.surfaces import BOTH, CHAT
-from tests.e2e.world import Account, World
+from tests.e2e.world import World
 
 Break = Callable[..., None]
 

@@ -14,9 +14,10 @@ from typing import Any
 import openai
 import pytest
 
+from tests.e2e.accounts import Account, said
 from tests.e2e.stage import chunk
 from tests.e2e.surfaces import BOTH, CHAT, MESSAGES, Surface
-from tests.e2e.world import Account, World, said
+from tests.e2e.world import World
 
 NANO = Decimal(10) ** 9
 
@@ -174,6 +175,17 @@ class TestWhatIsMissing:
         assert (attempt["price_version"], attempt["cost_usd"]) == (None, "0")
         assert attempt["usage"]["input_tokens"] > 0
         assert account.usage()[0]["unpriced_attempts"] == 1
+
+    def test_what_a_server_of_ones_own_used_is_kept(self, world, account):
+        scene = world.scene()
+        account.save_key("openai-compatible", base_url=scene.base_url)
+        scene.send(chunk("hi", finish="stop"))
+        scene.send(chunk(usage={"prompt_tokens": 21, "completion_tokens": 2, "total_tokens": 23}), b"data: [DONE]\n\n")
+        scene.end()
+        answer = CHAT.raw(account, model="openai-compatible/any", stream=True)
+        assert list(CHAT.pieces(answer.parse(), streamed=True)) == ["hi"]
+        attempt = account.attempt(answer.headers["x-ownkey-request-id"])
+        assert (attempt["usage"]["input_tokens"], attempt["usage"]["output_tokens"]) == (21, 2)
 
     def test_a_model_without_a_price_is_not_sold(self, world):
         account = world.account(credits_usd="5")
@@ -334,16 +346,3 @@ def test_a_deposit_is_the_operators_and_arrives_through_billing(world: World):
     assert account.balance()["available_usd"] == Decimal("12.345678901")
     (entry,) = account.entries()
     assert (entry["kind"], entry["amount_usd"]) == ("deposit", "12.345678901")
-
-
-def test_the_stage_may_be_billed_too(world, account):
-    """A provider of one's own has no price: its usage is kept all the same."""
-    scene = world.scene()
-    account.save_key("openai-compatible", base_url=scene.base_url)
-    scene.send(chunk("hi", finish="stop"))
-    scene.send(chunk(usage={"prompt_tokens": 21, "completion_tokens": 2, "total_tokens": 23}), b"data: [DONE]\n\n")
-    scene.end()
-    answer = CHAT.raw(account, model="openai-compatible/any", stream=True)
-    assert list(CHAT.pieces(answer.parse(), streamed=True)) == ["hi"]
-    attempt = account.attempt(answer.headers["x-ownkey-request-id"])
-    assert (attempt["usage"]["input_tokens"], attempt["usage"]["output_tokens"]) == (21, 2)

@@ -7,7 +7,8 @@ import json
 
 import pytest
 
-from tests.e2e.world import Account, World, new_provider_key
+from tests.e2e.accounts import Account, new_provider_key
+from tests.e2e.world import World
 
 
 def credentials(account: Account) -> list[dict]:

@@ -13,7 +13,8 @@ import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import BaseModel
 
-from tests.e2e.world import CHAT_MODEL, Account, SavedKey, World, said
+from tests.e2e.accounts import CHAT_MODEL, Account, SavedKey, said
+from tests.e2e.world import World
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(64)).decode()
 

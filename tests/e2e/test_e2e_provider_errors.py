@@ -12,9 +12,10 @@ from decimal import Decimal
 
 import pytest
 
+from tests.e2e.accounts import Account, SavedKey, new_provider_key, said
 from tests.e2e.stage import WAIT_S, chunk
 from tests.e2e.surfaces import BOTH, CHAT, MESSAGES, Refusal, Surface
-from tests.e2e.world import Account, SavedKey, World, new_provider_key, said
+from tests.e2e.world import World
 
 EXHAUSTED = "upstream_credentials_exhausted"
 

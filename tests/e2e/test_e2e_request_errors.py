@@ -13,8 +13,9 @@ import openai
 import pytest
 
 from ownkey.domain.gateway_keys import mint
+from tests.e2e.accounts import Account, new_provider_key
 from tests.e2e.surfaces import BOTH, CHAT, MESSAGES, Surface
-from tests.e2e.world import Account, World, new_provider_key
+from tests.e2e.world import World
 
 MEGABYTE = 1_000_000
 

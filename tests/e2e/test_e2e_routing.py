@@ -7,8 +7,9 @@ from decimal import Decimal
 
 import pytest
 
+from tests.e2e.accounts import Account, new_provider_key
 from tests.e2e.surfaces import BOTH, CHAT, MESSAGES
-from tests.e2e.world import PLATFORM_KEYS, Account, new_provider_key
+from tests.e2e.world import PLATFORM_KEYS
 
 FORBIDDEN = {"provider": {"allow_fallbacks": False}}
 """In a request's body: no key but the account's own."""

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 from collections.abc import Iterator
 
 import anthropic
 import openai
 import pytest
 
+from tests.e2e.accounts import CHAT_MODEL, MESSAGES_MODEL, Account, said
 from tests.e2e.stage import Scene, chunk
-from tests.e2e.world import CHAT_MODEL, MESSAGES_MODEL, Account, World, said
+from tests.e2e.world import World
 
 USAGE = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}
 MODEL = "openai-compatible/played"
@@ -171,7 +171,7 @@ def test_usage_that_nobody_asked_for_is_asked_of_the_provider_and_kept(account, 
     client = account.openai().chat.completions
     answer = client.with_raw_response.create(model=MODEL, messages=said("hi"), stream=True)
     assert [each.model_fields_set & {"usage"} for each in answer.parse()] == [set()]
-    assert json.loads(scene.request().body)["stream_options"] == {"include_usage": True}
+    assert scene.request()["stream_options"] == {"include_usage": True}
     attempt = account.attempt(answer.headers["x-ownkey-request-id"])
     assert (attempt["usage_source"], attempt["usage"]["input_tokens"], attempt["usage"]["output_tokens"]) == (
         "provider",

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.e2e.accounts import Account
 from tests.e2e.surfaces import BOTH, CHAT, MESSAGES
-from tests.e2e.world import Account, World
+from tests.e2e.world import World
 
 FUNCTION_S = 6.2
 """Of which five are kept free for the end."""

@@ -9,11 +9,9 @@ import asyncio
 import os
 import secrets
 import threading
-import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from dataclasses import dataclass
-from decimal import Decimal
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,13 +24,10 @@ from local.running import OPERATOR, Running, RunOptions, running
 from local.seed import Seed
 from local.simulator.behaviour import digest_of
 from local.simulator.journal import Entry
-from tests.e2e.stage import WAIT_S, Scene, Stage
+from tests.e2e.accounts import Account, Json, SavedKey, Session, new_provider_key
+from tests.e2e.stage import Scene, Stage
 
 T = TypeVar("T")
-Json = dict[str, Any]
-
-CHAT_MODEL = "gpt-4o-mini"
-MESSAGES_MODEL = "claude-haiku-4-5"
 
 PLATFORM_KEYS = {
     "OpenAI": "sk-sim-the-operators-own-openai-key-0001",
@@ -40,13 +35,7 @@ PLATFORM_KEYS = {
     "Groq": "gsk_sim-the-operators-own-groq-key-0001",
 }
 CUT_OFF = "cut-off"
-_KEY_FORMS = {"OpenAI": "sk-sim-{}", "Anthropic": "sk-ant-sim-{}"}
-"""By the form of a key the simulated provider knows it, as long as nobody registered otherwise."""
-
-
-def new_provider_key(provider: str = "OpenAI") -> str:
-    """A key that the simulated provider accepts, and that no other test uses."""
-    return _KEY_FORMS.get(provider, "sk-sim-{}").format(secrets.token_hex(20))
+_START_S, _STOP_S = 90.0, 60.0
 
 
 def _seed(unreachable: str) -> Seed:
@@ -72,10 +61,8 @@ class World:
     def __init__(self, log_directory: Path, **stack: Any) -> None:
         """`stack`: further fields of `StackOptions`."""
         self._stack = {"log_directory": log_directory, "schedules": False, **stack}
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="stack", daemon=True)
-        self._stop = asyncio.Event()
-        self._served: Future[None] | None = None
+        self._thread = threading.Thread(target=self._run_stack, name="stack", daemon=True)
+        self._ready: Future[None] = Future()
         self._http = httpx.Client(timeout=60, trust_env=False, verify=False)
         self._openai_http = openai.DefaultHttpxClient(trust_env=False, verify=False)
         self._anthropic_http = anthropic.DefaultHttpxClient(trust_env=False, verify=False)
@@ -84,11 +71,11 @@ class World:
         """Starts the stack; raises what keeps it from starting."""
         environment = dict(os.environ)
         self._thread.start()
-        ready: Future[None] = Future()
-        self._served = asyncio.run_coroutine_threadsafe(self._serve(ready), self._loop)
-        self._served.add_done_callback(lambda served: ready.done() or ready.set_exception(served.exception()))
         try:
-            ready.result(timeout=90)
+            self._ready.result(timeout=_START_S)
+        except BaseException:
+            self.stop()
+            raise
         finally:
             os.environ.clear()
             os.environ.update(environment)
@@ -97,22 +84,28 @@ class World:
         """Ends the stack and the thread."""
         for http in (self._http, self._openai_http, self._anthropic_http):
             http.close()
-        self._loop.call_soon_threadsafe(self._stop.set)
-        assert self._served is not None
-        self._served.result(timeout=60)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(timeout=10)
-        self._loop.close()
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._task.cancel)
+            self._thread.join(timeout=_STOP_S)
+        assert not self._thread.is_alive(), "the stack does not end"
 
-    async def _serve(self, ready: Future[None]) -> None:
+    def _run_stack(self) -> None:
+        with suppress(asyncio.CancelledError):
+            asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
         self.stage = await Stage().start()
         origins = [self.stage.origin, self.stage.closed_origin]
         seed = _seed(f"{self.stage.closed_origin}/v1")
-        options = RunOptions(seed=seed, stack={"allowed_origins": origins, **self._stack})
         try:
-            async with running(options) as self.up:
-                ready.set_result(None)
-                await self._stop.wait()
+            async with running(RunOptions(seed=seed, stack={"allowed_origins": origins, **self._stack})) as self.up:
+                self._ready.set_result(None)
+                await asyncio.Event().wait()
+        except Exception as error:
+            if self._ready.done():
+                raise
+            self._ready.set_exception(error)
         finally:
             await self.stage.close()
 
@@ -260,126 +253,3 @@ class World:
         """Every item of a table, by the table's logical id, as DynamoDB's own JSON has it."""
         pages = self.dynamodb().get_paginator("scan").paginate(TableName=self.up.stack.resources[table])
         return [item for page in pages for item in page["Items"]]
-
-
-@dataclass(frozen=True)
-class Session:
-    """A signed-in person, in one account."""
-
-    world: World
-    token: str
-    account_id: str
-
-    def call(self, method: str, path: str, body: Any = None, **options: Any) -> httpx.Response:
-        """One request to the management API."""
-        headers = {"authorization": f"Bearer {self.token}", "x-ownkey-account": self.account_id}
-        headers |= options.pop("headers", {})
-        content = {} if body is None else {"json": body}
-        return self.world.http(method, path, headers=headers, **content, **options)
-
-    def ok(self, method: str, path: str, body: Any = None, **options: Any) -> Json:
-        """The body of a request that succeeds."""
-        response = self.call(method, path, body, **options)
-        assert response.is_success, f"{method} {path}: {response.status_code} {response.text}"
-        return response.json()
-
-    def refused(self, method: str, path: str, body: Any = None, **options: Any) -> tuple[int, Json]:
-        """Status and error of a request that does not succeed."""
-        response = self.call(method, path, body, **options)
-        assert response.is_error, f"{method} {path}: {response.status_code} {response.text}"
-        return response.status_code, response.json()["error"]
-
-
-@dataclass(frozen=True)
-class Account:
-    """An account, its owner's session, and one gateway key of it."""
-
-    world: World
-    id: str
-    owner: Session
-    gateway_key: str
-    gateway_key_id: str
-
-    def save_key(self, provider: str = "OpenAI", key: str | None = None, **settings: Any) -> SavedKey:
-        """Saves a provider key; without `key` a fresh one that the simulated provider accepts."""
-        key = key or new_provider_key(provider)
-        body = {"provider": provider, "key": key, **settings}
-        return SavedKey(key, self.owner.ok("POST", "/api/byok", body))
-
-    def openai(self, **options: Any) -> openai.OpenAI:
-        """The OpenAI SDK with this account's gateway key."""
-        return self.world.openai(self.gateway_key, **options)
-
-    def anthropic(self, **options: Any) -> anthropic.Anthropic:
-        """The Anthropic SDK with this account's gateway key."""
-        return self.world.anthropic(self.gateway_key, **options)
-
-    def async_openai(self, **options: Any) -> openai.AsyncOpenAI:
-        """The asynchronous OpenAI SDK with this account's gateway key."""
-        return self.world.async_openai(self.gateway_key, **options)
-
-    def async_anthropic(self, **options: Any) -> anthropic.AsyncAnthropic:
-        """The asynchronous Anthropic SDK with this account's gateway key."""
-        return self.world.async_anthropic(self.gateway_key, **options)
-
-    def post(self, path: str, body: Any = None, **options: Any) -> httpx.Response:
-        """An inference request without any SDK: `body` as JSON, or `content` as bytes."""
-        headers = {"authorization": f"Bearer {self.gateway_key}"} | options.pop("headers", {})
-        content = {} if body is None else {"json": body}
-        return self.world.http("POST", path, headers=headers, **content, **options)
-
-    def attempts(self, request_id: str | None = None) -> list[Json]:
-        """The attempts of a request in the order tried (of all requests, the oldest first), once all are billed.
-
-        The function may still be at it though its client has gone.
-        """
-        give_up = time.monotonic() + WAIT_S
-        while time.monotonic() < give_up:
-            self.world.drain()
-            rows = self.owner.ok("GET", "/api/activity", params={"limit": 100})["data"]
-            wanted = [row for row in reversed(rows) if request_id in (None, row["request_id"])]
-            if all(row["billed_at"] for row in wanted):
-                return wanted
-            time.sleep(0.02)
-        raise AssertionError(f"an attempt is still not billed after {WAIT_S:.0f} s")
-
-    def attempt(self, request_id: str) -> Json:
-        """The only attempt of a request."""
-        (row,) = self.attempts(request_id)
-        return row
-
-    def balance(self) -> Mapping[str, Decimal]:
-        """Credits in dollars: `available_usd`, `held_usd`, `total_usd`."""
-        self.world.drain()
-        return {name: Decimal(amount) for name, amount in self.owner.ok("GET", "/api/balance").items()}
-
-    def entries(self) -> list[Json]:
-        """The ledger's entries."""
-        self.world.drain()
-        return self.owner.ok("GET", "/api/ledger", params={"limit": 100})["data"]
-
-    def usage(self, dimension: str = "total") -> list[Json]:
-        """Today's aggregates."""
-        self.world.drain()
-        return self.owner.ok("GET", "/api/usage", params={"dimension": dimension})["data"]
-
-
-@dataclass(frozen=True)
-class SavedKey:
-    """A provider key in the clear, and what the API said when it was saved."""
-
-    key: str
-    saved: Json
-
-    @property
-    def id(self) -> str:
-        """The credential's id."""
-        return self.saved["id"]
-
-
-def said(text: str) -> list[dict[str, str]]:
-    """A conversation of one message."""
-    return [{"role": "user", "content": text}]
-
-
-__all__ = ["WAIT_S", "Account", "Json", "SavedKey", "Session", "World", "new_provider_key", "said"]
