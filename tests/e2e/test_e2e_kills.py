@@ -146,6 +146,7 @@ async def test_the_schedule_runs_under_the_roles_of_the_template(tmp_path: Path)
 
 
 @pytest.mark.proof
+@pytest.mark.timeout(3600)
 async def test_a_hundred_kills_of_inference(record_property, tmp_path: Path) -> None:
     """SIGKILL of the inference function mid-stream: every answer recorded and billed once."""
     cut, attempts = await kill_inference(rounds=100, seed=11, logs=tmp_path)
@@ -156,6 +157,7 @@ async def test_a_hundred_kills_of_inference(record_property, tmp_path: Path) -> 
 
 
 @pytest.mark.proof
+@pytest.mark.timeout(3600)
 async def test_a_hundred_kills_of_billing(record_property, tmp_path: Path) -> None:
     """SIGKILL of the stream function under traffic: aggregates, ledger and balance equal the re-sum of the records."""
     killed, attempts = await kill_billing(kills=100, seed=12, logs=tmp_path)

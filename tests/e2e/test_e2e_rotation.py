@@ -110,6 +110,7 @@ async def test_rotation_and_removal_hold_on_the_next_request_in_eight_warm_envir
 
 
 @pytest.mark.proof
+@pytest.mark.timeout(3600)
 async def test_a_thousand_rotations(record_property, tmp_path: Path) -> None:
     """Rotation and removal hold on the next request in 8 warm environments, 1,000 changes of 1,000."""
     requests, wrong = await next_requests(rounds=1_000, logs=tmp_path)

@@ -347,3 +347,9 @@ async def test_a_model_that_is_not_reached(world: World) -> None:
     assert response.status_code == 404
     assert response.json()["error"]["code"] == "model_not_found"
     assert json.dumps("llama-of-mars")[1:-1] in response.text
+
+
+async def test_a_model_is_found_by_its_vendors_name_too(world: World) -> None:
+    world.registry.own = [credential("openai")]
+    assert (await world.get("/v1/models/openai/gpt-4o-mini")).json()["id"] == "gpt-4o-mini"
+    assert (await world.get("/v1/models/groq/gpt-4o-mini")).status_code == 404

@@ -304,3 +304,19 @@ def test_an_estimate_reaches_beyond_what_was_kept(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("ownkey.providers.passthrough._KEPT_BYTES", 5_000)
     some_of_it = passed(OPENAI, call(STREAM), words).decoder.estimated_output_tokens()
     assert some_of_it == pytest.approx(all_of_it, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
+        {"prompt_tokens": -5, "completion_tokens": 3},
+        {"prompt_tokens": "12", "completion_tokens": 3},
+        {"prompt_tokens": 12, "completion_tokens": True},
+        {"prompt_tokens": 10**15, "completion_tokens": 3},
+        {"total_tokens": 9},
+    ],
+)
+def test_usage_that_cannot_be_leaned_on_is_none_so_that_the_answer_is_estimated(usage: dict[str, Any]) -> None:
+    body = json.dumps({"id": "x", "choices": [], "usage": usage}).encode()
+    assert OPENAI.decode_whole(body, annotate).reading.usage is None

@@ -108,10 +108,13 @@ class Gateway:
         """One model that the gateway key can reach, by the id that the list has."""
         listed = reachable(await self._view(call.exchange), self._deps.catalog, _today())
         call.exchange.model = wanted = call.exchange.path_params["id"]
-        if wanted not in listed:
+        # `vendor/model`, as requests may name it: the vendor must be among those that serve it.
+        ref = self._deps.catalog.resolve(wanted)
+        found = listed.get(wanted) or listed.get(ref.model_id)
+        if found is None or (found.id != wanted and ref.provider_id not in {name for name, _ in found.routes}):
             raise ModelNotFound(f"This gateway key reaches no model {wanted!r}.", param="model")
         openai = call.exchange.dialect is Dialect.OPENAI
-        await _answer(call.exchange, (as_openai if openai else as_anthropic)(listed[wanted]))
+        await _answer(call.exchange, (as_openai if openai else as_anthropic)(found))
 
     async def _view(self, exchange: Exchange) -> RequestView:
         presented = presented_key(exchange.headers, allow_foreign=self._deps.imported_gateway_keys)

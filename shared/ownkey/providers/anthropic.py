@@ -12,7 +12,7 @@ from typing import Any
 from ownkey.catalog import Auth
 from ownkey.domain.errors import ProviderFailure, ProviderInvalidResponse
 from ownkey.domain.usage import Terms, Usage
-from ownkey.providers.counts import count, member, string
+from ownkey.providers.counts import count, member, string, tells
 from ownkey.providers.document import REMOVED, Document
 from ownkey.providers.failures import decode_failure
 from ownkey.providers.passthrough import GATEWAY_FIELDS, Scanner, parsed_answer, request_headers, rewritten, texts_in
@@ -145,9 +145,9 @@ class _MessageEvents:
 
 def read_usage(usage: Mapping[str, Any]) -> Usage | None:
     """Anthropic's arithmetic: what was read from and written to the cache comes on top of `input_tokens`; thinking is
-    part of `output_tokens`. None: it reports no tokens at all.
+    part of `output_tokens`. None: it tells nothing that can be leaned on.
     """
-    if not ("input_tokens" in usage or "output_tokens" in usage):
+    if not tells(usage, "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"):
         return None
     lifetimes = member(usage, "cache_creation")
     for_an_hour = count(lifetimes, "ephemeral_1h_input_tokens")

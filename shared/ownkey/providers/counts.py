@@ -11,8 +11,22 @@ _NOTHING: Mapping[str, Any] = {}
 
 def count(values: Mapping[str, Any], name: str) -> int:
     """A number of tokens or calls; 0 where there is none, or none that can be one."""
-    value = values.get(name)
-    return int(value) if isinstance(value, int | float) and 0 <= value <= _MAX_COUNT else 0
+    value = values.get(name, 0)
+    return int(value) if _is_count(value) else 0
+
+
+def tells(values: Mapping[str, Any], *names: str) -> bool:
+    """Whether these counts can be leaned on: at least one is above 0, and none is something that is no count.
+
+    A provider that reports zeros, or words, for an answer that has come reports nothing: its tokens are then estimated,
+    not free.
+    """
+    given = [values[name] for name in names if values.get(name) is not None]
+    return all(map(_is_count, given)) and any(given)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _MAX_COUNT
 
 
 def member(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ownkey.domain.errors import ProviderFailure, ProviderInvalidResponse
 from ownkey.domain.usage import Terms, Usage
-from ownkey.providers.counts import count, member, string
+from ownkey.providers.counts import count, member, string, tells
 from ownkey.providers.document import REMOVED, Document
 from ownkey.providers.failures import decode_failure
 from ownkey.providers.passthrough import GATEWAY_FIELDS, Scanner, parsed_answer, request_headers, rewritten, texts_in
@@ -124,9 +124,9 @@ class _Chunks:
 
 def read_usage(usage: Mapping[str, Any]) -> Usage | None:
     """OpenAI's arithmetic: cached, written, audio and image tokens are part of the prompt's, reasoning of the
-    completion's. Whatever a provider reports, the buckets add up to its totals. None: it reports no tokens at all.
+    completion's. Whatever a provider reports, the buckets add up to its totals. None: it tells nothing.
     """
-    if not ("prompt_tokens" in usage or "completion_tokens" in usage):
+    if not tells(usage, "prompt_tokens", "completion_tokens"):
         return None
     prompt, completion = count(usage, "prompt_tokens"), count(usage, "completion_tokens")
     into = member(usage, "prompt_tokens_details")

@@ -144,6 +144,7 @@ class Attempt:
         finally:
             late.cancel()
         if decoder.failure:
+            decoder.failure.details.setdefault("provider", self.candidate.provider.display_name)
             raise decoder.failure
 
     async def finish(self) -> None:
