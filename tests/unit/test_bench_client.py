@@ -15,6 +15,8 @@ from local.simulator import fast
 STREAM_HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: text/event-stream\r\n\r\n"
 EVENT = b'10\r\ndata: {"a": 1}\n\n\r\n'
 END = b"0\r\n\r\n"
+# Until a server on Python 3.11 has seen that its client is gone: it does not wait for that by itself.
+HANG_UP_S = 0.02
 
 
 @asynccontextmanager
@@ -32,6 +34,7 @@ async def server(pieces: Sequence[bytes]) -> AsyncIterator[Endpoint]:
     listening = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with listening:
         yield Endpoint("127.0.0.1", listening.sockets[0].getsockname()[1], "/", {})
+        await asyncio.sleep(HANG_UP_S)
 
 
 async def ask_the_fast_upstream(*asks: Ask) -> list[Answer]:
@@ -40,7 +43,9 @@ async def ask_the_fast_upstream(*asks: Ask) -> list[Answer]:
         port = upstream.sockets[0].getsockname()[1]
         endpoint = Endpoint.of(f"http://127.0.0.1:{port}/v1/chat/completions", {})
         async with await Connection.open(endpoint) as connection:
-            return [await connection.send(endpoint.request(ask.body())) for ask in asks]
+            answers = [await connection.send(endpoint.request(ask.body())) for ask in asks]
+        await asyncio.sleep(HANG_UP_S)
+        return answers
 
 
 async def answer_of(*pieces: bytes) -> Answer:
