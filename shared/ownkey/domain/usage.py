@@ -41,9 +41,6 @@ class Usage:
     web_searches: int = 0
     """Calls, not tokens."""
 
-    def __add__(self, other: Usage) -> Usage:
-        return Usage(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(Usage)})
-
     @property
     def input_tokens(self) -> int:
         """All tokens that went in."""

@@ -1,9 +1,9 @@
 """The stream function's work: each ended attempt and each deposit counted exactly once.
 
-The stream delivers at least once, in any cut, and may deliver again years of retries later. So the mark that a record
-was counted (`billed_at`) is set in the same transaction as everything it moves: aggregates, balance, hold, entry. A
-batch of an account is one transaction; the records in it that turn out to be counted already are dropped and the rest
-is tried again.
+The stream delivers at least once, in any cut, and failed batches may be replayed by hand much later. So the mark that
+a record was counted (`billed_at`) is set in the same transaction as everything it moves: aggregates, balance, hold,
+entry. A batch of an account is one transaction, or a few where it is large; the records in it that turn out to be
+counted already are dropped and the rest is tried again.
 """
 
 from __future__ import annotations
