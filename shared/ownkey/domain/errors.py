@@ -8,10 +8,14 @@ OwnkeyError
 │   ├── SurfaceNotSupported         400  surface_not_supported
 │   ├── UnsafeBaseUrl               400  unsafe_base_url
 │   ├── InvalidCredentialFormat     400  invalid_credential_format
+│   ├── KmsKeyUnusable              400  kms_key_unusable           (an account's own KMS key)
 │   ├── MethodNotAllowed            405  method_not_allowed
 │   ├── Conflict                    409  conflict
+│   │   └── IdempotencyInFlight     409  idempotency_in_flight
+│   ├── PreconditionFailed          412  precondition_failed
 │   ├── RequestTooLarge             413  request_too_large
-│   └── CredentialRejected          422  credential_rejected        (the provider's verdict on a key to be saved)
+│   ├── CredentialRejected          422  credential_rejected        (the provider's verdict on a key to be saved)
+│   └── IdempotencyMismatch         422  idempotency_mismatch
 ├── Unauthenticated                 401
 │   ├── MissingGatewayKey           401  missing_gateway_key
 │   ├── InvalidGatewayKey           401  invalid_gateway_key
@@ -20,6 +24,10 @@ OwnkeyError
 │   └── InvalidSession              401  invalid_session
 ├── InsufficientCredits             402  insufficient_credits
 ├── Forbidden                       403  forbidden
+│   ├── AddressNotAllowed           403  address_not_allowed        (a gateway key's IP allow-list)
+│   ├── OriginNotAllowed            403  origin_not_allowed         (a gateway key's allowed origins)
+│   ├── SurfaceNotAllowed           403  surface_not_allowed        (a gateway key's scope)
+│   └── ModelNotAllowed             403  model_not_allowed          (a gateway key's scope)
 ├── NotFound                        404  not_found
 │   ├── ModelNotFound               404  model_not_found
 │   ├── NoByokKey                   404  no_byok_key
@@ -31,6 +39,8 @@ OwnkeyError
 └── ProviderFailure                      the provider's side
     ├── ProviderRefused             4xx  provider_refused or the provider's own code, its status passed on
     ├── CredentialsExhausted        502  upstream_credentials_exhausted
+    ├── CredentialsCooling          429  upstream_credentials_cooling
+    ├── ProviderCooling             503  provider_cooling           (its breaker is open: nothing was sent)
     ├── ProviderRateLimited         429  upstream_rate_limited
     ├── ProviderError               502  provider_error
     ├── ProviderOverloaded          503  provider_overloaded        (529 on the Anthropic surface)
@@ -122,6 +132,14 @@ class InvalidCredentialFormat(BadRequest):
     default_fix = "Paste the key exactly as the provider shows it."
 
 
+class KmsKeyUnusable(BadRequest):
+    code = "kms_key_unusable"
+    default_fix = (
+        "Enable the KMS key, let Ownkey's functions use it in its key policy, and have the operator list its ARN in "
+        "the stack's parameter AccountKmsKeyArns."
+    )
+
+
 class MethodNotAllowed(BadRequest):
     status, code = 405, "method_not_allowed"
 
@@ -129,6 +147,16 @@ class MethodNotAllowed(BadRequest):
 class Conflict(BadRequest):
     status, code = 409, "conflict"
     default_fix = "Read the resource again and repeat the change on what it says now."
+
+
+class IdempotencyInFlight(Conflict):
+    code = "idempotency_in_flight"
+    default_fix = "Wait for the first request with this Idempotency-Key to be answered, then repeat this one."
+
+
+class PreconditionFailed(BadRequest):
+    status, code = 412, "precondition_failed"
+    default_fix = "Read the resource again, and send the ETag of what it says now in If-Match."
 
 
 class RequestTooLarge(BadRequest):
@@ -142,6 +170,11 @@ class CredentialRejected(BadRequest):
     status, code = 422, "credential_rejected"
     side = Side.PROVIDER
     default_fix = "Check the key in the provider's console and paste it again; nothing was stored."
+
+
+class IdempotencyMismatch(BadRequest):
+    status, code = 422, "idempotency_mismatch"
+    default_fix = "Use a new Idempotency-Key for a new request."
 
 
 class Unauthenticated(OwnkeyError):
@@ -183,6 +216,26 @@ class InsufficientCredits(OwnkeyError):
 class Forbidden(OwnkeyError):
     status, code, retryable = 403, "forbidden", False
     default_fix = "Ask an owner or admin of the account."
+
+
+class AddressNotAllowed(Forbidden):
+    code = "address_not_allowed"
+    default_fix = "Call from an address on the gateway key's allow-list, or have the list changed."
+
+
+class OriginNotAllowed(Forbidden):
+    code = "origin_not_allowed"
+    default_fix = "Call from a page of the gateway key's allowed origins, or have the list changed."
+
+
+class SurfaceNotAllowed(Forbidden):
+    code = "surface_not_allowed"
+    default_fix = "Use a gateway key whose scope has this endpoint, or have this one's scope changed."
+
+
+class ModelNotAllowed(Forbidden):
+    code = "model_not_allowed"
+    default_fix = "GET /v1/models lists what this gateway key reaches."
 
 
 class NotFound(OwnkeyError):
@@ -253,6 +306,20 @@ class ProviderRefused(ProviderFailure):
 class CredentialsExhausted(ProviderFailure):
     code, retryable = "upstream_credentials_exhausted", False
     default_fix = "Rotate the named credentials in the vault: the provider refused each of them."
+
+
+class CredentialsCooling(ProviderFailure):
+    """Every credential that could serve is waiting for its rate limit to pass: nothing was sent."""
+
+    status, code = 429, "upstream_credentials_cooling"
+    default_fix = "Wait as `Retry-After` says, or add another key for this provider."
+
+
+class ProviderCooling(ProviderFailure):
+    """The provider failed repeatedly: requests wait until a probe finds it well. Nothing was sent."""
+
+    status, code = 503, "provider_cooling"
+    default_fix = "Wait as `Retry-After` says, or allow a fallback to another provider."
 
 
 class ProviderRateLimited(ProviderFailure):
