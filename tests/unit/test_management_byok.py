@@ -465,7 +465,7 @@ class TestValidate:
         saved = await api.save()
         await api.ok("POST", f"/api/byok/{saved['id']}/validate")
         stored = await api.registry.credential("acme", saved["id"])
-        assert api.validation.candidates[-1] == Candidate.of(stored.credential, stored.sealed)
+        assert api.validation.candidates[-1] == Candidate.of(stored.credential, stored.sealed, stored=True)
 
 
 class TestPlatform:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 PLATFORM_ACCOUNT = "platform"
@@ -35,6 +36,10 @@ class AccountHead:
     disabled: bool = False
     platform_allowed: bool = True
     """False: requests of this account never fall back to platform credentials."""
+    pools: Mapping[str, str] = field(default_factory=dict)
+    """Provider id → `PoolStrategy` of the account's credentials for it; absent: `fallback`."""
+    kms_key_arn: str | None = None
+    """The KMS key of the account's own, which its credentials are wrapped under. None: the deployment's."""
 
 
 @dataclass(frozen=True, slots=True)

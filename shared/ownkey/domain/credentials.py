@@ -7,7 +7,7 @@ of its own, readable only together with the identity it was sealed for (`Binding
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 SEAL_SCHEMA = "1"
@@ -52,6 +52,17 @@ class Binding:
         return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
 
 
+class PoolStrategy(StrEnum):
+    """In which order one provider's credentials are used, where nothing else decides (docs/contracts/routing.md)."""
+
+    FALLBACK = "fallback"
+    """The oldest first; the others only where it fails."""
+    ROUND_ROBIN = "round_robin"
+    WEIGHTED = "weighted"
+    """In turns, by weight."""
+    RANDOM = "random"
+
+
 @dataclass(frozen=True, slots=True)
 class SealedSecret:
     """One version of a credential's secret, encrypted. All bytes; nothing here is secret without KMS.
@@ -61,7 +72,7 @@ class SealedSecret:
 
     version: int
     wrapped_key: bytes
-    """The data key, wrapped by KMS under `kms_key_id` and the binding's encryption context."""
+    """The data key, wrapped by KMS under `kms_key_id` and the binding's encryption context. Empty: shredded."""
     kms_key_id: str
     nonce: bytes
     """96 random bits."""
@@ -69,6 +80,17 @@ class SealedSecret:
     commitment: bytes
     """HKDF output that commits to the data key (GCM alone does not)."""
     created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class PreviousVersion:
+    """The version before the current one, kept through a dual-key rotation until it is retired."""
+
+    version: int
+    mask: str
+    created_at: str
+    share_percent: int = 0
+    """Of the credential's requests, how many still go out on it first. At 0 it serves where the new one fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +123,35 @@ class Credential:
     disabled: bool = False
     always_use: bool = False
     """Never fall back to a platform credential for this provider."""
+    form: str = "key"
+    """Of the provider's forms in the catalog, the one it was given in."""
+    keyless: bool = False
+    """True: it stores no secret; the function's own identity is exchanged for a short-lived token."""
     fields: Mapping[str, str] = field(default_factory=dict)
-    """Public parts of a structured secret (region, deployment, project id)."""
+    """Public parts of a structured secret (region, deployment, project id), by the form's names."""
+    previous: PreviousVersion | None = None
+    expires_at: str | None = None
+    """When the provider's key ends, as its owner noted it: for reminders. The provider decides."""
+    secret_created_at: str | None = None
+    """Of the current version; None: as old as the credential."""
 
     def binding(self) -> Binding:
         """What the current version is sealed for."""
         return Binding(self.account_id, self.provider_id, self.id, self.version, self.destination)
+
+    def versions(self) -> tuple[int, ...]:
+        """Every version that has a secret, the current one first."""
+        return (self.version,) if self.previous is None else (self.version, self.previous.version)
+
+    def as_previous(self) -> Credential:
+        """The credential as its previous version knew it: what that version's secret is bound to.
+
+        Raises:
+            ValueError: there is no previous version.
+        """
+        if self.previous is None:
+            raise ValueError(f"{self.id} has no previous version")
+        return replace(self, version=self.previous.version, mask=self.previous.mask)
 
     def serves_key(self, gateway_key_id: str) -> bool:
         """Whether requests of this gateway key may use the credential."""
@@ -119,7 +164,15 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class StoredCredential:
-    """A credential with the sealed secret of its current version: one element of an account's snapshot."""
+    """A credential with the sealed secret of one of its versions: one element of an account's snapshot."""
 
     credential: Credential
-    sealed: SealedSecret
+    """Its `version` is the secret's: of a previous one, as `Credential.as_previous` has it."""
+    sealed: SealedSecret | None
+    """None: keyless, there is no secret to store."""
+
+    @property
+    def is_previous(self) -> bool:
+        """Whether it is the version before the current one, kept through a dual-key rotation."""
+        previous = self.credential.previous
+        return previous is not None and previous.version == self.credential.version

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ownkey.domain.accounts import AccountHead, Member, Role
-from ownkey.domain.credentials import Credential, SealedSecret
+from ownkey.domain.credentials import Credential, PreviousVersion, SealedSecret
 from ownkey.domain.gateway_keys import GatewayKey
 from ownkey.store.dynamodb import Item
 
@@ -44,9 +44,7 @@ def to_gateway_key(item: Item) -> GatewayKey:
 def from_credential(credential: Credential) -> Item:
     """The public part of a credential."""
     return {
-        name: list(value) if isinstance(value, tuple) else dict(value) if name in _MAPPINGS else value
-        for name in Credential.__slots__
-        if (value := getattr(credential, name)) is not None
+        name: _plain(name, value) for name in Credential.__slots__ if (value := getattr(credential, name)) is not None
     }
 
 
@@ -56,6 +54,8 @@ def to_credential(item: Item) -> Credential:
     for name in _TUPLES:
         if name in values:
             values[name] = tuple(values[name])
+    if "previous" in values:
+        values["previous"] = PreviousVersion(**values["previous"])
     return Credential(**values)
 
 
@@ -71,6 +71,14 @@ def to_sealed(item: Item) -> SealedSecret:
 
 _TUPLES = ("allowed_models", "gateway_keys")
 _MAPPINGS = ("headers", "fields")
+
+
+def _plain(name: str, value: Any) -> Any:
+    if isinstance(value, PreviousVersion):
+        return asdict(value)
+    if isinstance(value, tuple):
+        return list(value)
+    return dict(value) if name in _MAPPINGS else value
 
 
 def _without_key(item: Item) -> dict[str, Any]:

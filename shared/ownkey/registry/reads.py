@@ -102,10 +102,10 @@ class RequestReader(RegistryTable):
 
 
 def join_credentials(rows: list[Item]) -> tuple[StoredCredential, ...]:
-    """Credentials with the sealed secret of their current version.
+    """Credentials with the sealed secret of their current version, and of the previous one where that is kept.
 
     One whose secret is missing is left out: the rows were read while it was being rotated or removed, and the version
-    that says so is already on its way to the next request.
+    that says so is already on its way to the next request. A keyless one has none to miss.
     """
     public: list[Credential] = []
     sealed: dict[tuple[str, int], Item] = {}
@@ -115,10 +115,15 @@ def join_credentials(rows: list[Item]) -> tuple[StoredCredential, ...]:
             sealed[credential_id, int(version)] = row
         else:
             public.append(items.to_credential(row))
-    return tuple(
-        StoredCredential(credential, items.to_sealed(sealed[credential.id, credential.version]))
+    versions = [
+        version
         for credential in public
-        if (credential.id, credential.version) in sealed
+        for version in ([credential] if credential.previous is None else [credential, credential.as_previous()])
+    ]
+    return tuple(
+        StoredCredential(each, None if each.keyless else items.to_sealed(sealed[each.id, each.version]))
+        for each in versions
+        if each.keyless or (each.id, each.version) in sealed
     )
 
 

@@ -103,7 +103,8 @@ class Attempt:
         Raises:
             OwnkeyError: there is no answer from this candidate.
         """
-        fields = await self._ports.vault.open(self.candidate.credential.binding(), self.candidate.stored.sealed)
+        credential, sealed = self.candidate.credential, self.candidate.stored.sealed
+        fields = {} if sealed is None else await self._ports.vault.open(credential.binding(), sealed)
         encoded = self.candidate.translator.encode_request(self._call)
         await self._place_hold()
         self.numbered = True

@@ -55,10 +55,39 @@ def accounts_of_user(user_id: str) -> str:
     return f"USER#{user_id}"
 
 
+REWRAP_PARTITION = "REWRAP"
+"""Registry: jobs that bring secrets under another KMS key (sort key: the job's id)."""
+
+
+def idempotency(account_id: str) -> str:
+    """Partition of an account's idempotency records (sort key: a digest of user, route and key)."""
+    return f"IDEM#{account_id}"
+
+
+def invitations(account_id: str) -> str:
+    """Partition of an account's open invitations (sort key: the invitation's id)."""
+    return f"INVITES#{account_id}"
+
+
+def invitations_to(email_digest: str) -> str:
+    """Partition of the invitations to one e-mail address, by its SHA-256 (sort key: the invitation's id)."""
+    return f"INVITED#{email_digest}"
+
+
 # Health
 def health(account_id: str) -> str:
     """Partition of an account's health item (sort key `HEALTH`)."""
     return f"HEALTH#{account_id}"
+
+
+USED = "USED"
+"""Sort key of an account's item that says when its gateway keys were last used."""
+
+
+# Audit
+def audit(account_id: str) -> str:
+    """Partition of an account's audit log (sort key: the entry's time-ordered id)."""
+    return f"AUDIT#{account_id}"
 
 
 # Records

@@ -4,7 +4,7 @@
 {"action": "validate", "candidate": {
     "binding": {"account_id", "provider_id", "credential_id", "version", "destination"},
     "sealed":  {"wrapped_key", "kms_key_id", "nonce", "ciphertext", "commitment", …}        bytes in base64
-    "headers": {name: value}, "fields": {name: value}}}
+    "headers": {name: value}, "fields": {name: value}, "form": "key", "stored": false}}
 → {"verdict": "accepted", "reason": null, "status": 200}
 ```
 """
@@ -62,25 +62,30 @@ class Candidate:
     """A sealed key, and what a probe of its provider needs besides."""
 
     binding: Binding
-    sealed: SealedSecret
+    sealed: SealedSecret | None
+    """None: keyless."""
     headers: Mapping[str, str] = field(default_factory=dict)
     fields: Mapping[str, str] = field(default_factory=dict)
+    form: str = "key"
+    stored: bool = False
+    """Whether it serves already: then the finding is kept as its health."""
 
     @staticmethod
-    def of(credential: Credential, sealed: SealedSecret) -> Candidate:
+    def of(credential: Credential, sealed: SealedSecret | None, *, stored: bool = False) -> Candidate:
         """A credential, stored or about to be."""
-        return Candidate(credential.binding(), sealed, credential.headers, credential.fields)
+        return Candidate(
+            credential.binding(), sealed, credential.headers, credential.fields, credential.form, stored=stored
+        )
 
     def to_json(self) -> Json:
         """The event for the validation function."""
-        sealed = asdict(self.sealed)
-        for name in _BYTES:
-            sealed[name] = base64.b64encode(sealed[name]).decode()
         candidate = {
             "binding": asdict(self.binding),
-            "sealed": sealed,
+            "sealed": None if self.sealed is None else _to_json(self.sealed),
             "headers": dict(self.headers),
             "fields": dict(self.fields),
+            "form": self.form,
+            "stored": self.stored,
         }
         return {"action": ACTION, "candidate": candidate}
 
@@ -95,12 +100,26 @@ class Candidate:
         if event.get("action") != ACTION:
             raise ValueError("the event names no action of this function")
         candidate = event["candidate"]
-        sealed = dict(candidate["sealed"])
-        for name in _BYTES:
-            sealed[name] = base64.b64decode(sealed[name], validate=True)
+        sealed = candidate["sealed"]
         return Candidate(
             Binding(**candidate["binding"]),
-            SealedSecret(**sealed),
+            None if sealed is None else _from_json(sealed),
             candidate["headers"],
             candidate["fields"],
+            candidate["form"],
+            candidate["stored"],
         )
+
+
+def _to_json(sealed: SealedSecret) -> Json:
+    fields = asdict(sealed)
+    for name in _BYTES:
+        fields[name] = base64.b64encode(fields[name]).decode()
+    return fields
+
+
+def _from_json(sealed: Mapping[str, Any]) -> SealedSecret:
+    fields = dict(sealed)
+    for name in _BYTES:
+        fields[name] = base64.b64decode(fields[name], validate=True)
+    return SealedSecret(**fields)

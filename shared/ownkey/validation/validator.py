@@ -46,7 +46,8 @@ class Validator:
         """
         provider = self._catalog.provider(candidate.binding.provider_id)
         try:
-            fields = await self._opener.open(candidate.binding, candidate.sealed)
+            sealed = candidate.sealed
+            fields = {} if sealed is None else await self._opener.open(candidate.binding, sealed)
         except CredentialUndecryptable as e:
             return Finding(Verdict.UNDECRYPTABLE, e.message)
         # A few providers prove keys at another address of theirs: only for a key that is sealed for their own.

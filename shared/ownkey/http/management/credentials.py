@@ -159,7 +159,7 @@ class CredentialDesk:
             NotFound: the account has none of this id.
         """
         stored = await self._registry.credential(account_id, credential_id)
-        finding = await self._validation.validate(Candidate.of(stored.credential, stored.sealed))
+        finding = await self._validation.validate(Candidate.of(stored.credential, stored.sealed, stored=True))
         if finding.verdict is not Verdict.ACCEPTED:
             return stored.credential, finding
         at = self.timestamp()

@@ -1,0 +1,39 @@
+"""Request bodies: what a client may send, checked before anything else happens. pydantic lives here and nowhere below.
+
+Unknown fields are refused: a misspelt `gateway_key` must not silently make a key account-wide. Provider keys arrive as
+`SecretStr` and leave as `Secret`.
+
+============== ======================================
+`common`       types of fields, the strictness of all
+`credentials`  `/api/byok`, `/api/auth`
+`gateway_keys` `/api/gateway-keys`
+`accounts`     `/api/accounts`
+============== ======================================
+"""
+
+from ownkey.http.management.bodies.accounts import AddMember, CreateAccount, Deposit, UpdateAccount
+from ownkey.http.management.bodies.common import MAX_KEY_CHARS, Body
+from ownkey.http.management.bodies.credentials import (
+    CreateCredential,
+    CredentialSettings,
+    ProviderKeys,
+    RotateCredential,
+    UpdateCredential,
+)
+from ownkey.http.management.bodies.gateway_keys import CreateGatewayKey, UpdateGatewayKey
+
+__all__ = [
+    "MAX_KEY_CHARS",
+    "AddMember",
+    "Body",
+    "CreateAccount",
+    "CreateCredential",
+    "CreateGatewayKey",
+    "CredentialSettings",
+    "Deposit",
+    "ProviderKeys",
+    "RotateCredential",
+    "UpdateAccount",
+    "UpdateCredential",
+    "UpdateGatewayKey",
+]

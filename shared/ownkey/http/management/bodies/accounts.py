@@ -1,0 +1,66 @@
+"""Bodies of `/api/accounts`."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, StringConstraints
+
+from ownkey.domain.accounts import ACCOUNT_ID_PATTERN
+from ownkey.domain.money import parse_usd
+from ownkey.http.management.bodies.common import ABSENT, Body, Name, printable
+
+_EMAIL = re.compile(r"^[^@\s]{1,64}@[^@\s.]+(?:\.[^@\s.]+)+$")
+_MAX_DEPOSIT_NANOUSD = 10**9 * 10**7
+
+
+def _email(text: str) -> str:
+    if not text.isascii() or not text.isprintable() or not _EMAIL.match(text):
+        raise ValueError("must be an e-mail address")
+    return text.lower()
+
+
+def _amount(text: str) -> str:
+    try:
+        nanousd = parse_usd(text)
+    except ValueError:
+        # `from None`: the cause quotes what was sent.
+        raise ValueError('must be a decimal amount of dollars, such as "10.00"') from None
+    if not 0 < nanousd <= _MAX_DEPOSIT_NANOUSD:
+        raise ValueError("must be more than zero and at most 10000000")
+    return text
+
+
+RoleName = Literal["owner", "admin", "member", "billing"]
+Email = Annotated[str, StringConstraints(max_length=254, strip_whitespace=True), AfterValidator(_email)]
+
+
+class CreateAccount(Body):
+    """`POST /api/accounts`, by the operator."""
+
+    name: Name
+    id: Annotated[str, StringConstraints(pattern=ACCOUNT_ID_PATTERN)] | None = None
+    owner_email: Email | None = None
+    """Absent: the operator who creates it."""
+
+
+class UpdateAccount(Body):
+    """`PATCH /api/accounts/{id}`."""
+
+    name: Name = ABSENT
+    platform_allowed: bool = ABSENT
+
+
+class AddMember(Body):
+    """`POST /api/accounts/{id}/members`."""
+
+    email: Email
+    role: RoleName
+
+
+class Deposit(Body):
+    """`POST /api/accounts/{id}/deposits`, by the operator. Dollars as a decimal string."""
+
+    amount_usd: Annotated[str, StringConstraints(max_length=24), AfterValidator(_amount)]
+    note: Annotated[str, StringConstraints(max_length=200), AfterValidator(printable)] | None = None

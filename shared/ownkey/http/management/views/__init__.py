@@ -1,0 +1,20 @@
+"""What responses show. Each view is written out field by field: what is not named here never leaves."""
+
+from ownkey.http.management.views.accounts import account, member
+from ownkey.http.management.views.credentials import credential, finding, provider_keys
+from ownkey.http.management.views.gateway_keys import gateway_key
+from ownkey.http.management.views.money import attempt, balance, entry, rollup, usage
+
+__all__ = [
+    "account",
+    "attempt",
+    "balance",
+    "credential",
+    "entry",
+    "finding",
+    "gateway_key",
+    "member",
+    "provider_keys",
+    "rollup",
+    "usage",
+]
