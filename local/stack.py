@@ -44,7 +44,13 @@ _ROOT = Path(__file__).resolve().parent.parent
 _AWS_START_S = 30.0
 _STEP_S = 0.01
 # What the template asks for and a laptop has no better answer to; given parameters come first.
-_LOCAL_PARAMETERS = {"OperatorEmail": "operator@example.com", "ImportedGatewayKeys": "true"}
+_LOCAL_PARAMETERS = {
+    "OperatorEmail": "operator@example.com",
+    "ImportedGatewayKeys": "true",
+    "AccountKmsKeyArns": "arn:aws:kms:*:*:key/*",
+    "KeylessCredentials": "true",
+    "BedrockRoleArns": "arn:aws:iam::*:role/ownkey-bedrock-*",
+}
 
 
 @dataclass(frozen=True, slots=True)

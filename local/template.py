@@ -39,7 +39,7 @@ class Template:
     """
 
     directory: Path
-    parameters: Mapping[str, str]
+    parameters: Mapping[str, Any]
     mappings: Mapping[str, Any]
     conditions: Mapping[str, bool]
     resources: Mapping[str, Json]
@@ -80,14 +80,15 @@ def load_template(
         "AWS::URLSuffix": "amazonaws.com",
     }
     translated = _translate(source, values, region)
-    scope = _ConditionScope(values, translated.get("Mappings", {}), translated.get("Conditions", {}))
+    referred = values | _lists(source, values)
+    scope = _ConditionScope(referred, translated.get("Mappings", {}), translated.get("Conditions", {}))
     conditions = {name: scope.condition(name) for name in scope.definitions}
     resources = {
         logical_id: resource
         for logical_id, resource in translated["Resources"].items()
         if conditions.get(resource.get("Condition", ""), True)
     }
-    return Template(path.resolve().parent, values, scope.mappings, conditions, resources)
+    return Template(path.resolve().parent, referred, scope.mappings, conditions, resources)
 
 
 def _translate(source: Json, parameters: Mapping[str, str], region: str) -> Json:
@@ -112,11 +113,18 @@ def _parameter_values(source: Json, given: Mapping[str, str]) -> dict[str, str]:
     return values
 
 
+def _lists(source: Json, values: Mapping[str, str]) -> dict[str, list[str]]:
+    """The parameters that are lists: what a `Ref` to one of them stands for."""
+    declared = source.get("Parameters", {}).items()
+    names = [name for name, rule in declared if rule.get("Type") == "CommaDelimitedList"]
+    return {name: [part.strip() for part in values[name].split(",")] for name in names}
+
+
 @dataclass(frozen=True, slots=True)
 class _ConditionScope:
     """What conditions may refer to: parameters, mappings and one another."""
 
-    parameters: Mapping[str, str]
+    parameters: Mapping[str, Any]
     mappings: Mapping[str, Any]
     definitions: Mapping[str, Any]
     known: dict[str, bool] = field(default_factory=dict)

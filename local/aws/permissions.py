@@ -36,6 +36,7 @@ class Permissions:
         self._by_service: dict[str, Callable[[Call], Iterable[Access]]] = {
             "dynamodb": self._of_dynamodb,
             "dynamodbstreams": self._of_streams,
+            "events": self._of_events,
             "kms": self._of_kms,
             "s3": self._of_s3,
         }
@@ -94,6 +95,16 @@ class Permissions:
         elif call.operation == "ListStreams" and "TableName" in call.params:
             arn = _table_arn(call, call.params["TableName"]) + "/stream/*"
         yield Access(f"dynamodb:{call.operation}", arn or "*", _OWN_ACCOUNT)
+
+    # -------------------------------------------------------------- EventBridge
+    def _of_events(self, call: Call) -> Iterable[Access]:
+        if call.operation != "PutEvents":
+            yield from self._of_any(call)
+            return
+        for entry in call.params.get("Entries", ()):
+            bus = str(entry.get("EventBusName", "default")).rpartition("/")[2]
+            arn = f"arn:aws:events:{call.region}:{ACCOUNT_ID}:event-bus/{bus}"
+            yield Access("events:PutEvents", arn, _OWN_ACCOUNT | {"events:source": (str(entry.get("Source")),)})
 
     # -------------------------------------------------------------- KMS
     def _of_kms(self, call: Call) -> Iterator[Access]:

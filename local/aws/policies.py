@@ -165,6 +165,7 @@ _OPERATORS: dict[str, tuple[Callable[[str, str], bool], bool]] = {
 CONDITION_KEYS = (
     "dynamodb:LeadingKeys",
     "dynamodb:EnclosingOperation",
+    "events:source",
     "kms:EncryptionContextKeys",
     "s3:ResourceAccount",
     "aws:ResourceAccount",

@@ -26,6 +26,8 @@ class Tables:
     credits: str
     ledger: str
     rollups: str
+    health: str
+    audit: str
     kms_key_id: str
 
 
@@ -46,7 +48,7 @@ def create_tables(endpoint: str, aws: AwsClient) -> Tables:
     """Creates the tables under names of their own."""
     dynamodb, run = boto("dynamodb", endpoint), uuid.uuid4().hex[:8]
     names = {}
-    for name in ("registry", "records", "credits", "ledger", "rollups"):
+    for name in ("registry", "records", "credits", "ledger", "rollups", "health", "audit"):
         names[name] = f"{name}-{run}"
         stream = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"} if name == "records" else None
         dynamodb.create_table(

@@ -19,7 +19,9 @@ RIE = "lib/python*/site-packages/samcli/local/rapid/aws-lambda-rie-{machine}"
 BUILD_LIMIT_S = 90
 HERE = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
 
-ENVIRONMENT = {f"{name}_TABLE": name for name in ("REGISTRY", "RECORDS", "CREDITS", "LEDGER", "ROLLUPS")} | {
+ENVIRONMENT = {
+    f"{name}_TABLE": name for name in ("REGISTRY", "RECORDS", "CREDITS", "LEDGER", "ROLLUPS", "HEALTH", "AUDIT")
+} | {
     "AWS_REGION": "us-east-1",
     "POWERTOOLS_SERVICE_NAME": "ownkey",
     "VAULT_KEY_ID": "arn:aws:kms:us-east-1:123456789012:key/none",

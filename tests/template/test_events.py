@@ -142,8 +142,7 @@ def test_a_removed_record_does_not_pass_the_filter() -> None:
     assert not passes_the_filter(record)
 
 
-def test_the_upkeep_example_is_a_scheduled_event_of_its_rule() -> None:
-    event = load(EVENTS / "upkeep" / "every-minute.json")
-    assert (event["source"], event["detail-type"]) == ("aws.events", "Scheduled Event")
-    ((rule, _),) = resources("AWS::Events::Rule").items()
-    assert event["resources"][0].endswith(rule)
+def test_the_upkeep_examples_are_what_its_schedules_send() -> None:
+    targets = [target for rule in resources("AWS::Events::Rule").values() for target in rule["Targets"]]
+    sent = {json.loads(target["Input"])["task"]: json.loads(target["Input"]) for target in targets}
+    assert {path.stem: load(path) for path in (EVENTS / "upkeep").iterdir()} == sent

@@ -107,7 +107,7 @@ def test_a_changed_parameter_publishes_a_new_version() -> None:
     used = refs(function("inference")) & settable
     if "WithSnapStart" in json.dumps(function("inference")):
         used |= refs(translated()["Conditions"]["WithSnapStart"])
-    assert used == {"SnapStart", "MarginPercent", "LogLevel", "ImportedGatewayKeys"}
+    assert used == {"SnapStart", "MarginPercent", "LogLevel", "ImportedGatewayKeys", "KeylessCredentials"}
     assert used <= refs(version["Description"])
 
 
@@ -155,12 +155,14 @@ def test_billing_sees_what_waits_to_be_billed_and_not_its_own_marks() -> None:
 # ---------------------------------------------------------------- upkeep's schedule
 
 
-def test_upkeep_runs_every_minute_and_a_failed_run_is_not_repeated() -> None:
-    (rule,) = resources("AWS::Events::Rule").values()
-    (target,) = rule["Targets"]
-    assert rule["ScheduleExpression"] == "rate(1 minute)"
-    assert target["Arn"] == {"Fn::GetAtt": ["UpkeepFunction", "Arn"]}
-    assert target["RetryPolicy"]["MaximumRetryAttempts"] == 0
+def test_upkeep_runs_on_schedules_and_a_failed_run_is_not_repeated() -> None:
+    schedules = {}
+    for rule in resources("AWS::Events::Rule").values():
+        (target,) = rule["Targets"]
+        schedules[json.loads(target["Input"])["task"]] = rule["ScheduleExpression"]
+        assert target["Arn"] == {"Fn::GetAtt": ["UpkeepFunction", "Arn"]}
+        assert target["RetryPolicy"]["MaximumRetryAttempts"] == 0
+    assert schedules == {"sweep": "rate(1 minute)", "revalidate": "rate(15 minutes)", "remind": "rate(1 day)"}
     (invocations,) = resources("AWS::Lambda::EventInvokeConfig").values()
     assert invocations["MaximumRetryAttempts"] == 0
 
@@ -172,11 +174,11 @@ def test_the_deploy_page_names_every_parameter_with_its_default_and_every_output
     page = (ROOT / "docs" / "deploy.md").read_text()
     cells = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| (–|(?:`\w+`(?:, )?)+) \|", page, re.MULTILINE)
     documented = {
-        name: default.strip("`")
+        name: default.strip("`").replace("–", "")
         for names, defaults in cells
         for name, default in zip(re.findall(r"\w+", names), defaults.split(", "), strict=True)
     }
     parameters = translated()["Parameters"].items()
-    assert documented == {name: str(each.get("Default", "–")) for name, each in parameters}
+    assert documented == {name: str(each.get("Default", "")) for name, each in parameters}
     for output in translated()["Outputs"]:
         assert f"`{output}`" in page

@@ -54,6 +54,12 @@ def resource_name(value: object) -> str:
             return str(name)
         case {"Fn::GetAtt": [name, attribute]}:
             return f"{name}.{attribute}"
+        case {"Ref": name}:
+            return str(name)
+        case "*":
+            return "*"
+        case {"Fn::Sub": str(text)} if ":event-bus/" in text:
+            return text.rpartition(":")[2]
         case {"Fn::Sub": str(text)}:
             return re.sub(r"^\$\{(\w+)\.Arn\}", r"\1", text)
     raise AssertionError(f"a resource named in no known way: {value}")
@@ -62,7 +68,29 @@ def resource_name(value: object) -> str:
 def statements_of(function: str) -> list[dict[str, Any]]:
     role = resources("AWS::IAM::Role")[f"{function.capitalize()}Role"]
     (policy,) = role["Policies"]
-    return policy["PolicyDocument"]["Statement"]
+    return [unconditional(each) for each in policy["PolicyDocument"]["Statement"]]
+
+
+ONLY_WHERE = {
+    "OpenAccountCredentials": "WithAccountKmsKeys",
+    "SealAccountCredentials": "WithAccountKmsKeys",
+    "RewrapAccountCredentials": "WithAccountKmsKeys",
+    "ProveIdentity": "WithKeyless",
+    "AssumeBedrockRoles": "WithBedrockRoles",
+}
+"""Statements that a parameter brings, and the condition that says so."""
+
+
+def unconditional(statement: dict[str, Any]) -> dict[str, Any]:
+    """The statement itself, of one that stands under a condition; the condition is the one it ought to be."""
+    wanted = ONLY_WHERE.get(statement.get("Sid", ""))
+    if "Fn::If" not in statement:
+        assert wanted is None, f"{statement.get('Sid')} is granted whatever the parameters say"
+        return statement
+    condition, granted, otherwise = statement["Fn::If"]
+    assert otherwise == {"Ref": "AWS::NoValue"}
+    assert condition == ONLY_WHERE[granted["Sid"]]
+    return granted
 
 
 def condition_name(condition: dict[str, Any]) -> str:
@@ -120,6 +148,7 @@ def test_a_resource_with_a_wildcard_is_below_one_of_ours_and_named_here() -> Non
     assert wild == {
         ("RecordsTable/stream/*", "dynamodb:ListStreams"),  # knows no single stream
         ("FailedBatchesBucket/*", "s3:PutObject"),  # objects of that bucket
+        ("*", "sts:GetWebIdentityToken"),  # about the caller itself
     }
 
 
@@ -138,7 +167,8 @@ def test_the_function_that_people_reach_can_seal_and_not_open() -> None:
 
 
 def test_no_use_of_the_vault_key_goes_without_the_whole_binding() -> None:
-    assert {each.condition for each in in_template() if each.resource == "VaultKey"} == {"whole binding"}
+    kms_keys = ("VaultKey", "AccountKmsKeyArns")
+    assert {each.condition for each in in_template() if each.resource in kms_keys} == {"whole binding"}
 
 
 WRITES = {f"dynamodb:{verb}Item" for verb in ("Put", "Update", "Delete")}
@@ -147,19 +177,22 @@ WRITES = {f"dynamodb:{verb}Item" for verb in ("Put", "Update", "Delete")}
 @pytest.mark.parametrize(
     "table, writers",
     [
-        ("RegistryTable", {"keys"}),
+        ("RegistryTable", {"keys", "upkeep"}),
         ("RecordsTable", {"inference", "keys", "billing", "upkeep"}),
         ("CreditsTable", {"inference", "billing", "upkeep"}),
         ("LedgerTable", {"billing"}),
         ("RollupsTable", {"billing"}),
+        ("HealthTable", {"inference", "validation"}),
+        ("AuditTable", {"inference", "keys", "validation", "upkeep"}),
     ],
 )
 def test_who_writes_a_table(table: str, writers: set[str]) -> None:
     assert {each.function for each in in_template() if each.resource == table and each.actions & WRITES} == writers
 
 
-def test_the_ledger_is_append_only() -> None:
-    actions = {action for each in in_template() if each.resource == "LedgerTable" for action in each.actions}
+@pytest.mark.parametrize("table", ["LedgerTable", "AuditTable"])
+def test_ledger_and_audit_log_are_append_only(table: str) -> None:
+    actions = {action for each in in_template() if each.resource == table for action in each.actions}
     assert actions & WRITES == {"dynamodb:PutItem"}
 
 

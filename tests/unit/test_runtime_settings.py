@@ -22,6 +22,8 @@ INFERENCE = {
     "REGISTRY_TABLE": "registry",
     "RECORDS_TABLE": "records",
     "CREDITS_TABLE": "credits",
+    "HEALTH_TABLE": "health",
+    "AUDIT_TABLE": "audit",
     "VAULT_KEY_ID": "arn:aws:kms:eu-west-1:123456789012:key/1",
 }
 

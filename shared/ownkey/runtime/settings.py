@@ -80,11 +80,15 @@ class InferenceSettings(ProviderReach):
     registry_table: str
     records_table: str
     credits_table: str
+    health_table: str
+    audit_table: str
     vault_key_id: str
     margin_percent: Decimal = Decimal(5)
     """Added to the provider's price on platform traffic."""
     imported_gateway_keys: bool = False
     """Whether gateway keys of a foreign format are looked up."""
+    keyless_credentials: bool = False
+    """Whether the function's own identity may be exchanged for a provider's token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +100,8 @@ class KeysSettings(ProviderReach):
     credits_table: str
     ledger_table: str
     rollups_table: str
+    health_table: str
+    audit_table: str
     vault_key_id: str
     validation_function: str
     user_pool_id: str
@@ -103,13 +109,18 @@ class KeysSettings(ProviderReach):
     session_issuer: str
     jwks_url: str
     imported_gateway_keys: bool = False
+    keyless_credentials: bool = False
+    """Whether credentials without a secret may be saved."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValidationSettings(ProviderReach):
-    """`validation`: opens a candidate key and asks its provider."""
+    """`validation`: opens a candidate key, asks its provider, and notes the finding."""
 
+    health_table: str
+    audit_table: str
     vault_key_id: str
+    keyless_credentials: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,11 +135,15 @@ class BillingSettings(Settings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpkeepSettings(Settings):
-    """`upkeep`: ends what dead functions left behind."""
+    """`upkeep`: ends what dead functions left behind, re-wraps, has credentials validated again."""
 
     registry_table: str
     records_table: str
     credits_table: str
+    health_table: str
+    audit_table: str
+    vault_key_id: str
+    validation_function: str
 
 
 def _flag(text: str) -> bool:
