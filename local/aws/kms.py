@@ -73,10 +73,13 @@ class Kms:
 
 # ------------------------------------------------------------------ keys
 def _found(backend: KmsBackend, identifier: str) -> Key | None:
-    _, _, name = identifier.rpartition(":")
+    owner, _, name = identifier.rpartition(":")
     if name.startswith("alias/"):
-        return next((key for key in backend.keys.values() if name in key.aliases), None)
-    return backend.keys.get(name.removeprefix("key/"))
+        found = next((key for key in backend.keys.values() if name in key.aliases), None)
+    else:
+        found = backend.keys.get(name.removeprefix("key/"))
+    # An ARN of another account or region is another key, whatever its id.
+    return found if found is None or owner in ("", found.arn.rpartition(":")[0]) else None
 
 
 def _key(backend: KmsBackend, identifier: Any) -> Key:
@@ -89,11 +92,13 @@ def _key(backend: KmsBackend, identifier: Any) -> Key:
 
 
 def _usable(key: Key) -> Key:
-    """The key, where its state allows its use.
+    """The key, where its kind and its state allow its use.
 
     Raises:
-        AwsError: DisabledException, KMSInvalidStateException.
+        AwsError: InvalidKeyUsageException, DisabledException, KMSInvalidStateException.
     """
+    if key.key_spec != "SYMMETRIC_DEFAULT":
+        raise AwsError("InvalidKeyUsageException", f"{key.arn} is no symmetric key for encryption.")
     if key.key_state == "PendingDeletion":
         raise AwsError("KMSInvalidStateException", f"{key.arn} is pending deletion.")
     if not key.enabled:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.local.aws_clients import Aws, code
+from tests.local.aws_clients import Aws, code, refusal
 
 CONTEXT = {"account": "acc_1", "credential": "cred_1"}
 
@@ -83,3 +83,56 @@ def test_a_scheduled_deletion_can_be_cancelled_and_leaves_the_key_disabled(aws: 
 def test_a_data_key_has_one_size(size: dict[str, object], aws: Aws, key_id: str) -> None:
     status, answer = aws.raw("kms", "GenerateDataKey", {"KeyId": key_id, **size})
     assert (status, answer["__type"]) == (400, "ValidationException")
+
+
+def test_reencryption_needs_a_usable_key_at_both_ends(aws: Aws) -> None:
+    source, destination = (str(aws.kms.create_key()["KeyMetadata"]["Arn"]) for _ in range(2))
+    blob = aws.kms.encrypt(KeyId=source, Plaintext=b"secret", EncryptionContext=CONTEXT)["CiphertextBlob"]
+    again = {
+        "CiphertextBlob": blob,
+        "SourceKeyId": source,
+        "DestinationKeyId": destination,
+        "SourceEncryptionContext": CONTEXT,
+        "DestinationEncryptionContext": CONTEXT,
+    }
+    for key in (source, destination):
+        aws.kms.disable_key(KeyId=key)
+        answer = refusal(aws.kms.re_encrypt, **again)
+        assert answer["Error"]["Code"] == "DisabledException"
+        assert key in answer["Error"]["Message"]
+        aws.kms.schedule_key_deletion(KeyId=key)
+        assert code(aws.kms.re_encrypt, **again) == "KMSInvalidStateException"
+        aws.kms.cancel_key_deletion(KeyId=key)
+        aws.kms.enable_key(KeyId=key)
+        assert aws.kms.re_encrypt(**again)["KeyId"] == destination
+    assert code(aws.kms.re_encrypt, **again | {"SourceKeyId": destination}) == "IncorrectKeyException"
+    assert code(aws.kms.re_encrypt, **again | {"DestinationKeyId": "alias/nobody"}) == "NotFoundException"
+
+
+def test_reencryption_within_a_key_makes_another_ciphertext_of_the_same(aws: Aws, key_id: str) -> None:
+    blob = aws.kms.encrypt(KeyId=key_id, Plaintext=b"secret")["CiphertextBlob"]
+    again = aws.kms.re_encrypt(CiphertextBlob=blob, DestinationKeyId=key_id)["CiphertextBlob"]
+    assert again != blob
+    assert aws.kms.decrypt(CiphertextBlob=again)["Plaintext"] == b"secret"
+
+
+def test_an_arn_of_another_account_or_region_is_another_key(aws: Aws, key_id: str) -> None:
+    for arn in (key_id.replace("us-east-1", "eu-west-1"), key_id.replace("123456789012", "999999999999")):
+        assert code(aws.kms.generate_data_key, KeyId=arn, KeySpec="AES_256") == "NotFoundException"
+    assert code(Aws(aws.endpoint_url, region="eu-west-1").kms.describe_key, KeyId=key_id) == "NotFoundException"
+
+
+def test_an_asymmetric_key_wraps_no_data_keys(aws: Aws, key_id: str) -> None:
+    pair = aws.kms.create_key(KeySpec="RSA_2048", KeyUsage="ENCRYPT_DECRYPT")["KeyMetadata"]["Arn"]
+    blob = aws.kms.encrypt(KeyId=key_id, Plaintext=b"x")["CiphertextBlob"]
+    assert code(aws.kms.generate_data_key, KeyId=pair, KeySpec="AES_256") == "InvalidKeyUsageException"
+    assert code(aws.kms.re_encrypt, CiphertextBlob=blob, DestinationKeyId=pair) == "InvalidKeyUsageException"
+
+
+def test_a_disabled_key_opens_again_once_enabled(aws: Aws) -> None:
+    key_id = aws.kms.create_key()["KeyMetadata"]["Arn"]
+    blob = aws.kms.generate_data_key(KeyId=key_id, KeySpec="AES_256", EncryptionContext=CONTEXT)["CiphertextBlob"]
+    aws.kms.disable_key(KeyId=key_id)
+    assert code(aws.kms.decrypt, CiphertextBlob=blob, EncryptionContext=CONTEXT) == "DisabledException"
+    aws.kms.enable_key(KeyId=key_id)
+    assert len(aws.kms.decrypt(CiphertextBlob=blob, EncryptionContext=CONTEXT)["Plaintext"]) == 32

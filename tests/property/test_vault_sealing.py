@@ -9,14 +9,14 @@ from dataclasses import asdict, replace
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ownkey.domain.credentials import Binding, SealedSecret
 from ownkey.domain.errors import CredentialUndecryptable
 from ownkey.domain.secrets import Secret
-from ownkey.vault import Opener, Sealer
-from tests.support.kms import KMS_KEY, FakeKms
+from ownkey.vault import Opener, Rewrapper, Sealer
+from tests.support.kms import KMS_KEY, OWN_KMS_KEY, FakeKms
 
 NOW = "2026-11-21T08:00:00Z"
 names = st.text(min_size=1, max_size=24)
@@ -34,9 +34,9 @@ SEALED_BYTES = ("wrapped_key", "nonce", "ciphertext", "commitment")
 examples = settings(max_examples=100, deadline=None)
 
 
-def sealed_with(kms: FakeKms, binding: Binding, plain: dict[str, str]) -> SealedSecret:
+def sealed_with(kms: FakeKms, binding: Binding, plain: dict[str, str], kms_key_id: str | None = None) -> SealedSecret:
     secrets = {name: Secret(value) for name, value in plain.items()}
-    return asyncio.run(Sealer(kms, KMS_KEY).seal(binding, secrets, now=NOW))
+    return asyncio.run(Sealer(kms, KMS_KEY).seal(binding, secrets, now=NOW, kms_key_id=kms_key_id))
 
 
 def opener_of(kms: FakeKms) -> Opener:
@@ -109,6 +109,34 @@ def test_any_changed_byte_is_refused(data: st.DataObject, binding: Binding, fiel
         opened(kms, binding, sealed, opener)
     with pytest.raises(CredentialUndecryptable):
         opened(kms, binding, replace(sealed, **{field: altered}), opener)
+
+
+@examples
+@given(bindings, bindings, st.sets(st.sampled_from((*SEALED_BYTES, "kms_key_id")), min_size=1), st.booleans())
+def test_parts_of_another_secret_are_refused(one: Binding, other: Binding, parts: set[str], warm: bool) -> None:
+    """Of whatever identity, alone or together, also by an opener that has both data keys in its cache."""
+    kms = FakeKms()
+    own, foreign = sealed_with(kms, one, {"key": "sk-own"}), sealed_with(kms, other, {"key": "sk-f"}, OWN_KMS_KEY)
+    assume(one != other or len(parts) <= len(SEALED_BYTES))
+    opener = opener_of(kms)
+    if warm:
+        opened(kms, one, own, opener)
+        opened(kms, other, foreign, opener)
+    mixed = replace(own, **{part: getattr(foreign, part) for part in parts})
+    with pytest.raises(CredentialUndecryptable):
+        opened(kms, one, mixed, opener)
+
+
+@examples
+@given(bindings, fields, st.lists(st.sampled_from((KMS_KEY, OWN_KMS_KEY)), min_size=1, max_size=4))
+def test_a_secret_opens_wherever_it_was_rewrapped_to(binding: Binding, plain: dict[str, str], keys: list[str]) -> None:
+    kms = FakeKms()
+    sealed = first = sealed_with(kms, binding, plain)
+    for key in keys:
+        sealed = asyncio.run(Rewrapper(kms).rewrap(binding, sealed, key))
+    assert opened(kms, binding, sealed) == opened(kms, binding, first) == plain
+    assert replace(sealed, wrapped_key=first.wrapped_key, kms_key_id=first.kms_key_id) == first
+    assert sealed.kms_key_id == keys[-1]
 
 
 @examples

@@ -12,7 +12,7 @@ from ownkey.domain.credentials import Binding, SealedSecret
 from ownkey.domain.errors import CredentialUndecryptable, VaultUnavailable
 from ownkey.domain.secrets import Secret
 from ownkey.store.kms import Kms
-from ownkey.vault import Opener, Sealer
+from ownkey.vault import Opener, Sealer, UnwrapOutcome, envelope
 from ownkey.vault.opener import CACHE_S, CACHED_KEYS
 from tests.support.aws import Tables, boto
 from tests.support.kms import KMS_KEY, FakeKms
@@ -143,6 +143,106 @@ async def test_a_swapped_data_key_meets_the_commitment() -> None:
         await Opener(kms, on_open=ignore).open(BINDING, replace(one, wrapped_key=other.wrapped_key))
 
 
+# ------------------------------------------------------------------ shredded
+async def test_a_shredded_secret_is_refused_without_kms_though_its_data_key_is_cached() -> None:
+    kms = FakeKms()
+    sealed, opener = await seal(kms), Opener(kms, on_open=ignore)
+    await opener.open(BINDING, sealed)
+    for _ in range(2):
+        with pytest.raises(CredentialUndecryptable, match="was shredded"):
+            await opener.open(BINDING, replace(sealed, wrapped_key=b""))
+    assert kms.opened == 1
+
+
+async def test_the_cache_would_not_open_a_shredded_secret_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wrapping is part of what the cache goes by: without the check KMS is asked, and has nothing to open."""
+    kms = FakeKms()
+    sealed, opener = await seal(kms), Opener(kms, on_open=ignore)
+    await opener.open(BINDING, sealed)
+    monkeypatch.setattr(envelope, "check_openable", lambda *_: None)
+    with pytest.raises(CredentialUndecryptable, match="KMS"):
+        await opener.open(BINDING, replace(sealed, wrapped_key=b""))
+    assert kms.opened == 2
+
+
+# ------------------------------------------------------------------ told of unwraps
+class Told:
+    """What the audit log would write down."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[tuple[str, int, str]] = []
+
+    def __call__(self, binding: Binding, outcome: UnwrapOutcome) -> None:
+        self.outcomes.append((binding.credential_id, binding.version, outcome))
+
+
+async def test_each_unwrap_is_told_once_and_a_warm_open_is_none() -> None:
+    kms, told, clock = FakeKms(), Told(), Clock()
+    sealed, opener = await seal(kms), Opener(kms, on_open=ignore, on_unwrap=told, monotonic=clock)
+    for _ in range(3):
+        await opener.open(BINDING, sealed)
+    assert told.outcomes == [("cred_1", 1, "opened")]
+    clock.now_s += CACHE_S
+    await opener.open(BINDING, sealed)
+    assert told.outcomes == [("cred_1", 1, "opened")] * 2 == [("cred_1", 1, "opened")] * kms.opened
+
+
+async def test_those_who_share_an_unwrap_tell_of_one() -> None:
+    kms, told = SlowKms(), Told()
+    sealed, opener = await seal(kms), Opener(kms, on_open=ignore, on_unwrap=told)
+    asking = [asyncio.create_task(opener.open(BINDING, sealed)) for _ in range(10)]
+    await asyncio.sleep(0)
+    for task in asking[:9]:
+        task.cancel()
+    kms.go.set()
+    await asking[9]
+    assert told.outcomes == [("cred_1", 1, "opened")]
+
+
+async def test_a_refused_unwrap_is_told_as_such() -> None:
+    """By KMS, or by the commitment of what KMS did open."""
+    kms, told = FakeKms(), Told()
+    sealed, other = await seal(kms), await seal(kms)
+    opener = Opener(kms, on_open=ignore, on_unwrap=told)
+    moved = replace(BINDING, account_id="other")
+    for binding, secret in ((moved, sealed), (BINDING, replace(sealed, wrapped_key=other.wrapped_key))):
+        with pytest.raises(CredentialUndecryptable):
+            await opener.open(binding, secret)
+    assert told.outcomes == [("cred_1", 1, "refused")] * 2
+
+
+async def test_what_never_reached_kms_or_was_not_answered_is_no_unwrap() -> None:
+    kms, told = SlowKms(), Told()
+    sealed, opener = await seal(kms), Opener(kms, on_open=ignore, on_unwrap=told)
+    for secret in (replace(sealed, wrapped_key=b""), replace(sealed, version=2)):
+        with pytest.raises(CredentialUndecryptable):
+            await opener.open(BINDING, secret)
+    kms.go.set()
+    kms.failure = VaultUnavailable("KMS did not answer.")
+    with pytest.raises(VaultUnavailable):
+        await opener.open(BINDING, sealed)
+    assert told.outcomes == []
+
+
+@pytest.mark.parametrize("binding", [BINDING, replace(BINDING, account_id="other")], ids=["opened", "refused"])
+async def test_a_listener_that_fails_stops_no_request(binding: Binding, caplog: pytest.LogCaptureFixture) -> None:
+    kms = FakeKms()
+    sealed = await seal(kms)
+
+    def fail(_: Binding, outcome: UnwrapOutcome) -> None:
+        raise RuntimeError(f"no place to write {outcome}")
+
+    opener = Opener(kms, on_open=ignore, on_unwrap=fail)
+    if binding == BINDING:
+        assert (await opener.open(binding, sealed))["key"].reveal() == KEY
+    else:
+        with pytest.raises(CredentialUndecryptable, match="KMS"):
+            await opener.open(binding, sealed)
+    assert "an unwrap could not be told" in caplog.text
+    assert KEY not in caplog.text
+
+
+# ------------------------------------------------------------------ what shows, and to whom
 async def test_nothing_secret_is_in_the_vaults_representations() -> None:
     kms = FakeKms()
     sealed, opener = await seal(kms), Opener(kms, on_open=ignore)
@@ -166,18 +266,23 @@ async def test_every_opened_secret_is_told_to_the_scrubber() -> None:
         told.clear()
 
 
+# ------------------------------------------------------------------ KMS itself
 async def test_against_aws_kms(tables: Tables) -> None:
     """The same through signed calls: KMS itself refuses another context."""
     kms = Kms(tables.aws)
     sealed = await Sealer(kms, tables.kms_key_id).seal(BINDING, {"key": Secret(KEY)}, now=NOW)
     assert sealed.kms_key_id == tables.kms_key_id
     assert (await Opener(kms, on_open=ignore).open(BINDING, sealed))["key"].reveal() == KEY
-    for changed in (
-        replace(BINDING, account_id="other"),
-        replace(BINDING, destination="https://evil.example"),
+    for changes in (
+        {"account_id": "other"},
+        {"provider_id": "anthropic"},
+        {"credential_id": "cred_2"},
+        {"version": 2},
+        {"destination": "https://evil.example"},
     ):
+        changed, fitted = replace(BINDING, **changes), replace(sealed, version=changes.get("version", 1))
         with pytest.raises(CredentialUndecryptable, match="KMS"):
-            await Opener(kms, on_open=ignore).open(changed, sealed)
+            await Opener(kms, on_open=ignore).open(changed, fitted)
 
 
 async def test_what_kms_no_longer_opens_is_an_undecryptable_credential(tables: Tables) -> None:
@@ -185,7 +290,7 @@ async def test_what_kms_no_longer_opens_is_an_undecryptable_credential(tables: T
     kms = Kms(tables.aws)
     sealed = await Sealer(kms, tables.kms_key_id).seal(BINDING, {"key": Secret(KEY)}, now=NOW)
     other_key = boto("kms", tables.endpoint).create_key()["KeyMetadata"]["Arn"]
-    for change in ({"wrapped_key": b""}, {"wrapped_key": sealed.wrapped_key[:-1]}, {"kms_key_id": other_key}):
+    for change in ({"wrapped_key": b"x"}, {"wrapped_key": sealed.wrapped_key[:-1]}, {"kms_key_id": other_key}):
         with pytest.raises(CredentialUndecryptable, match="KMS"):
             await Opener(kms, on_open=ignore).open(BINDING, replace(sealed, **change))
     boto("kms", tables.endpoint).disable_key(KeyId=tables.kms_key_id)
@@ -193,3 +298,21 @@ async def test_what_kms_no_longer_opens_is_an_undecryptable_credential(tables: T
         await Opener(kms, on_open=ignore).open(BINDING, sealed)
     with pytest.raises(VaultUnavailable, match="Disabled"):
         await Sealer(kms, tables.kms_key_id).seal(BINDING, {"key": Secret(KEY)}, now=NOW)
+
+
+async def test_a_disabled_kms_key_is_noticed_within_the_caches_time(tables: Tables) -> None:
+    """A warm function opens on for 300 s; then the error says what to do, and enabling the key is enough."""
+    kms, clock, keys = Kms(tables.aws), Clock(), boto("kms", tables.endpoint)
+    sealed = await Sealer(kms, tables.kms_key_id).seal(BINDING, {"key": Secret(KEY)}, now=NOW)
+    opener = Opener(kms, on_open=ignore, monotonic=clock)
+    await opener.open(BINDING, sealed)
+    keys.disable_key(KeyId=tables.kms_key_id)
+    clock.now_s += CACHE_S - 1
+    assert (await opener.open(BINDING, sealed))["key"].reveal() == KEY
+    clock.now_s += 1
+    for _ in range(2):
+        with pytest.raises(CredentialUndecryptable, match="DisabledException") as refused:
+            await opener.open(BINDING, sealed)
+        assert "Enable the KMS key" in refused.value.fix
+    keys.enable_key(KeyId=tables.kms_key_id)
+    assert (await opener.open(BINDING, sealed))["key"].reveal() == KEY

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from ownkey.domain.credentials import SEAL_SCHEMA, Binding
+from ownkey.domain.credentials import SEAL_SCHEMA, Binding, SealedSecret
 from ownkey.domain.errors import CredentialUndecryptable
 from ownkey.domain.secrets import Secret
 
@@ -46,13 +46,46 @@ def derive(data_key: bytes) -> DerivedKeys:
     return DerivedKeys(_expand(data_key, _ENCRYPTION), _expand(data_key, _COMMITMENT))
 
 
+def seal_bytes(key: bytes, nonce: bytes, associated_data: bytes, plaintext: bytes) -> bytes:
+    """AES-GCM: the ciphertext and its 16-byte tag. Every secret goes through here, and Wycheproof's vectors do."""
+    return AESGCM(key).encrypt(nonce, plaintext, associated_data)
+
+
+def open_bytes(key: bytes, nonce: bytes, associated_data: bytes, ciphertext: bytes) -> bytes:
+    """The inverse of `seal_bytes`.
+
+    Raises:
+        CredentialUndecryptable: any bit of nonce, ciphertext, tag or associated data differs from what was sealed, or
+            the nonce has a length that GCM does not take here (8 to 128 bytes).
+    """
+    try:
+        return AESGCM(key).decrypt(nonce, ciphertext, associated_data)
+    except (InvalidTag, ValueError) as e:
+        raise CredentialUndecryptable("The stored secret was altered, or sealed for another credential.") from e
+
+
 def encrypt(keys: DerivedKeys, binding: Binding, fields: Mapping[str, Secret]) -> tuple[bytes, bytes]:
     """A fresh nonce and the ciphertext of the fields, bound to the identity."""
     nonce = os.urandom(NONCE_BYTES)
     plaintext = json.dumps(
         {name: value.reveal() for name, value in fields.items()}, sort_keys=True, separators=(",", ":")
     ).encode()
-    return nonce, AESGCM(keys.encryption).encrypt(nonce, plaintext, binding.associated_data())
+    return nonce, seal_bytes(keys.encryption, nonce, binding.associated_data(), plaintext)
+
+
+def check_openable(binding: Binding, sealed: SealedSecret) -> None:
+    """What can be told without KMS.
+
+    Raises:
+        CredentialUndecryptable: the secret is of another version, or its data key's wrapping is deleted.
+    """
+    if sealed.version != binding.version:
+        raise CredentialUndecryptable("The stored secret is of another version than its credential.")
+    if not sealed.wrapped_key:
+        raise CredentialUndecryptable(
+            "The stored secret was shredded: its data key is deleted.",
+            fix="Paste the provider key again (POST /api/byok/{id}/rotate): nothing brings the shredded one back.",
+        )
 
 
 def check_commitment(keys: DerivedKeys, commitment: bytes) -> None:
@@ -71,11 +104,7 @@ def decrypt(encryption_key: bytes, binding: Binding, nonce: bytes, ciphertext: b
     Raises:
         CredentialUndecryptable: any bit of nonce, ciphertext or binding differs from what was sealed.
     """
-    try:
-        plaintext = AESGCM(encryption_key).decrypt(nonce, ciphertext, binding.associated_data())
-    except (InvalidTag, ValueError) as e:
-        # ValueError: a nonce of a length that GCM does not take.
-        raise CredentialUndecryptable("The stored secret was altered, or sealed for another credential.") from e
+    plaintext = open_bytes(encryption_key, nonce, binding.associated_data(), ciphertext)
     return {name: Secret(value) for name, value in json.loads(plaintext).items()}
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Literal
 
 from ownkey.domain.credentials import Binding, SealedSecret
 from ownkey.domain.errors import CredentialUndecryptable
@@ -20,7 +22,11 @@ CACHE_S = 300.0
 """How long a data key is kept: also how long a disabled KMS key goes unnoticed by a warm function."""
 CACHED_KEYS = 512
 
+UnwrapOutcome = Literal["opened", "refused"]
+"""Of asking KMS for a data key: `refused` also where it gave one to which the secret does not belong."""
+
 _CacheKey = tuple[str, int, bytes]
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,8 @@ class Opener:
 
     Args:
         on_open: Told of every secret that is opened, so that it can be kept out of logs and answers.
+        on_unwrap: Told of every call to KMS that was answered, for the audit log: once, however many requests share
+            it, and in the context of the first of them. It learns no key, and an error of its own stops no request.
     """
 
     def __init__(
@@ -44,10 +52,12 @@ class Opener:
         kms: Kms,
         *,
         on_open: Callable[[Secret], None] = register,
+        on_unwrap: Callable[[Binding, UnwrapOutcome], None] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._kms = kms
         self._on_open = on_open
+        self._on_unwrap = on_unwrap
         self._monotonic = monotonic
         self._cached: OrderedDict[_CacheKey, _CachedKey] = OrderedDict()
         self._unwrapping: dict[_CacheKey, asyncio.Task[bytes]] = {}
@@ -56,12 +66,11 @@ class Opener:
         """The secret's fields.
 
         Raises:
-            CredentialUndecryptable: sealed for another identity, altered, or its KMS key is gone, disabled or
-                forbidden.
+            CredentialUndecryptable: sealed for another identity, altered, shredded, or its KMS key is gone, disabled
+                or forbidden.
             VaultUnavailable: KMS does not answer.
         """
-        if sealed.version != binding.version:
-            raise CredentialUndecryptable("The stored secret is of another version than its credential.")
+        envelope.check_openable(binding, sealed)
         at = _cache_key(binding, sealed)
         cached = self._cached.get(at)
         if cached is not None and cached.expires_at_s > self._monotonic():
@@ -84,14 +93,27 @@ class Opener:
         return await asyncio.shield(task)
 
     async def _unwrap(self, at: _CacheKey, binding: Binding, sealed: SealedSecret) -> bytes:
-        data_key = await self._kms.decrypt(sealed.kms_key_id, sealed.wrapped_key, binding.encryption_context())
-        keys = envelope.derive(data_key)
-        envelope.check_commitment(keys, sealed.commitment)
+        try:
+            data_key = await self._kms.decrypt(sealed.kms_key_id, sealed.wrapped_key, binding.encryption_context())
+            keys = envelope.derive(data_key)
+            envelope.check_commitment(keys, sealed.commitment)
+        except CredentialUndecryptable:
+            self._tell(binding, "refused")
+            raise
+        self._tell(binding, "opened")
         self._cached[at] = _CachedKey(keys.encryption, self._monotonic() + CACHE_S)
         self._cached.move_to_end(at)
         while len(self._cached) > CACHED_KEYS:
             self._cached.popitem(last=False)
         return keys.encryption
+
+    def _tell(self, binding: Binding, outcome: UnwrapOutcome) -> None:
+        if self._on_unwrap is None:
+            return
+        try:
+            self._on_unwrap(binding, outcome)
+        except Exception:  # noqa: BLE001 - whatever the listener raises, the request goes on
+            _log.exception("an unwrap could not be told", extra={"credential": binding.credential_id})
 
     def _unwrapped(self, at: _CacheKey, task: asyncio.Task[bytes]) -> None:
         del self._unwrapping[at]

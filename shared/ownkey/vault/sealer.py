@@ -17,13 +17,22 @@ class Sealer:
         self._kms = kms
         self._kms_key_id = kms_key_id
 
-    async def seal(self, binding: Binding, fields: Mapping[str, Secret], *, now: str) -> SealedSecret:
+    async def seal(
+        self, binding: Binding, fields: Mapping[str, Secret], *, now: str, kms_key_id: str | None = None
+    ) -> SealedSecret:
         """One version of a secret, encrypted for exactly this binding (a plain key is `{"key": …}`).
 
+        Args:
+            kms_key_id: ARN of the account's own KMS key; None: the stack's.
+
         Raises:
-            VaultUnavailable: KMS refuses or does not answer.
+            KmsKeyUnusable: KMS refuses the account's own key.
+            VaultUnavailable: KMS refuses the stack's key, or does not answer.
         """
-        data_key = await self._kms.generate_data_key(self._kms_key_id, binding.encryption_context())
+        wrapping_key = kms_key_id or self._kms_key_id
+        data_key = await self._kms.generate_data_key(
+            wrapping_key, binding.encryption_context(), own=wrapping_key != self._kms_key_id
+        )
         keys = envelope.derive(data_key.plaintext)
         nonce, ciphertext = envelope.encrypt(keys, binding, fields)
         return SealedSecret(
