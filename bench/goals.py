@@ -65,6 +65,7 @@ GOALS = (
     Goal("CPU of a whole answer, as a share of LiteLLM's", "×", 1 / 6, _share_of_peer(Measure.CPU_MS)),
     Goal("Added to a whole answer, p50, beyond the registry's round trip", "ms", 3, own_added(Measure.P50_MS)),
     Goal("Added to the first token, p50, beyond the registry's round trip", "ms", 3, own_added(Measure.FIRST_EVENT_MS)),
+    Goal("CPU of the vault for a warm request", "µs", 50, _of(Measure.VAULT_OPEN_US)),
     Goal("CPU of a streamed chunk, paced, passed through", "µs", 80, _of(Measure.CPU_CHUNK_US)),
     Goal("CPU of a streamed chunk, paced, translated between dialects", "µs", 150, None),
     Goal("2,000 chunks at once, passed through", "ms", 50, relayed_at_once),

@@ -11,7 +11,8 @@ from bench.client import Answer, BadAnswer, Connection, Endpoint
 from bench.figures import Figures, Measure
 from bench.processes import cpu_times, cpu_used_s, resident_mb
 from bench.spread import quantile
-from bench.targets import BILLING, EMULATION, GATEWAY, Target
+from bench.targets import BILLING, EMULATION, GATEWAY, OWNKEY, Target
+from bench.vault import warm_open_us
 from bench.workload import AT_ONCE, CONCURRENCY, FIRST_TOKEN, PAUSE_S, WHOLE, Ask, Sizes, paced
 
 Say = Callable[[str], None]
@@ -57,6 +58,7 @@ class Bench:
             ("warm-up", self._warm_up),
             ("whole answers, one at a time", self._whole),
             ("the registry's round trip", self._registry),
+            ("the vault's warm open", self._vault),
             ("first tokens", self._first_tokens),
             ("2,000 chunks at once", self._at_once),
             ("paced streams", self._paced),
@@ -101,6 +103,13 @@ class Bench:
             if any(answer.status != 200 for answer in answers):
                 raise BadAnswer(f"the registry's read was refused: {answers[0].body[:300]!r}")
             self.figures.add(Measure.REGISTRY_MS, target.id, quantile([answer.end_ms for answer in answers], 0.5))
+
+    async def _vault(self) -> None:
+        """In this process: no other figure is fine enough to show it."""
+        for target in self._in_rounds(self._sizes.rounds):
+            if target.id == OWNKEY:
+                for measure, value in (await warm_open_us()).items():
+                    self.figures.add(measure, target.id, value)
 
     async def _first_tokens(self) -> None:
         for target in self._in_rounds(self._sizes.rounds):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from bench import vault
 from bench.figures import Figures, Measure
 from bench.goals import GOALS, own_added
 from bench.machine import Machine, revision
@@ -90,6 +91,7 @@ _ASIDE = (
     ("CPU of the processes that stand for AWS, for a request, ms; not the product", Measure.CPU_EMULATION_MS, OWNKEY),
     ("The same for a paced chunk, µs", Measure.CPU_CHUNK_EMULATION_US, OWNKEY),
     ("The registry's round trip alone, ms", Measure.REGISTRY_MS, OWNKEY),
+    *((title, measure, OWNKEY) for measure, title in vault.TITLES.items()),
 )
 
 
@@ -185,6 +187,10 @@ def _method(run: Run) -> Iterable[str]:
     yield (
         "- **CPU** is user and system time of the gateway's own processes, the work after the answer included. For "
         "Ownkey these are the inference function's environments, which is what AWS bills."
+    )
+    yield (
+        "- **The vault's** is CPU of one thread in the bench's own process, with the data key cached; its parts are "
+        "measured each by itself."
     )
     yield (
         "- **Ownkey** does all of its work: authentication against strongly consistent reads, vault, plan, attempt "

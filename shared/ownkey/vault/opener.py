@@ -25,7 +25,7 @@ CACHED_KEYS = 512
 UnwrapOutcome = Literal["opened", "refused"]
 """Of asking KMS for a data key: `refused` also where it gave one to which the secret does not belong."""
 
-_CacheKey = tuple[str, int, bytes]
+CacheKey = tuple[str, int, bytes]
 _log = logging.getLogger(__name__)
 
 
@@ -59,8 +59,8 @@ class Opener:
         self._on_open = on_open
         self._on_unwrap = on_unwrap
         self._monotonic = monotonic
-        self._cached: OrderedDict[_CacheKey, _CachedKey] = OrderedDict()
-        self._unwrapping: dict[_CacheKey, asyncio.Task[bytes]] = {}
+        self._cached: OrderedDict[CacheKey, _CachedKey] = OrderedDict()
+        self._unwrapping: dict[CacheKey, asyncio.Task[bytes]] = {}
 
     async def open(self, binding: Binding, sealed: SealedSecret) -> Mapping[str, Secret]:
         """The secret's fields.
@@ -71,7 +71,7 @@ class Opener:
             VaultUnavailable: KMS does not answer.
         """
         envelope.check_openable(binding, sealed)
-        at = _cache_key(binding, sealed)
+        at = cache_key(binding, sealed)
         cached = self._cached.get(at)
         if cached is not None and cached.expires_at_s > self._monotonic():
             self._cached.move_to_end(at)
@@ -83,7 +83,7 @@ class Opener:
             self._on_open(secret)
         return fields
 
-    async def _unwrap_once(self, at: _CacheKey, binding: Binding, sealed: SealedSecret) -> bytes:
+    async def _unwrap_once(self, at: CacheKey, binding: Binding, sealed: SealedSecret) -> bytes:
         """Requests that meet an unknown key at the same time share one call to KMS, whoever of them gives up."""
         task = self._unwrapping.get(at)
         if task is None:
@@ -92,7 +92,7 @@ class Opener:
             task.add_done_callback(lambda done: self._unwrapped(at, done))
         return await asyncio.shield(task)
 
-    async def _unwrap(self, at: _CacheKey, binding: Binding, sealed: SealedSecret) -> bytes:
+    async def _unwrap(self, at: CacheKey, binding: Binding, sealed: SealedSecret) -> bytes:
         try:
             data_key = await self._kms.decrypt(sealed.kms_key_id, sealed.wrapped_key, binding.encryption_context())
             keys = envelope.derive(data_key)
@@ -115,14 +115,15 @@ class Opener:
         except Exception:  # noqa: BLE001 - whatever the listener raises, the request goes on
             _log.exception("an unwrap could not be told", extra={"credential": binding.credential_id})
 
-    def _unwrapped(self, at: _CacheKey, task: asyncio.Task[bytes]) -> None:
+    def _unwrapped(self, at: CacheKey, task: asyncio.Task[bytes]) -> None:
         del self._unwrapping[at]
         if not task.cancelled():
             # Marks the error as seen where every request that waited for it has gone.
             task.exception()
 
 
-def _cache_key(binding: Binding, sealed: SealedSecret) -> _CacheKey:
+def cache_key(binding: Binding, sealed: SealedSecret) -> CacheKey:
+    """What a cached data key is found by: the credential, its version, and a digest of all that was sealed."""
     digest = sha256(binding.associated_data())
     for part in (sealed.kms_key_id.encode(), sealed.wrapped_key, sealed.nonce, sealed.commitment, sealed.ciphertext):
         digest.update(len(part).to_bytes(4, "big"))
