@@ -23,7 +23,7 @@ from ownkey.vault.opener import cache_key
 
 TITLES = {
     Measure.VAULT_OPEN_US: "CPU of the vault for a warm request, µs",
-    Measure.VAULT_DIGEST_US: "Of it: finding the cached data key (SHA-256 over the identity and all that is stored), µs",
+    Measure.VAULT_DIGEST_US: "Of it: finding the cached data key (SHA-256 of identity and all that is stored), µs",
     Measure.VAULT_DECRYPT_US: "Of it: AES-256-GCM, and reading the fields, µs",
     Measure.VAULT_SCRUB_US: "Of it: keeping the key known to the scrubber, µs",
 }
