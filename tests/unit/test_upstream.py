@@ -107,7 +107,7 @@ def test_base_urls_that_a_key_is_never_sent_to(url: str) -> None:
     assert refused.value.status == 400
 
 
-@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8"])
+@pytest.mark.parametrize("address", ["8.8.8.8", "100.128.0.1", "172.32.0.1", "2606:4700::1111", "2a00:1450:4001::1"])
 def test_public_addresses(address: str) -> None:
     assert is_public(address)
 
@@ -131,6 +131,8 @@ def test_public_addresses(address: str) -> None:
         "fe80::1%eth0",
         "fd00:ec2::254",
         "::ffff:10.0.0.1",
+        "::ffff:8.8.8.8",
+        "2606:4700::1111%eth0",
         "2001:db8::1",
         "x",
     ],

@@ -15,9 +15,16 @@ from urllib.parse import SplitResult, urlsplit
 from ownkey.domain.errors import UnsafeBaseUrl
 from ownkey.upstream.addresses import is_public
 
-_HOST = re.compile(r"^(?=.{1,253}$)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])$")
-_PATH = re.compile(r"^(?:/[A-Za-z0-9._~!$&'()*+,;=:@-]+)*$")
-_PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".intranet", ".lan", ".home", ".corp", ".arpa")
+# A last label that begins with a letter: `2130706433` and `0x7f.1` are addresses to the resolver.
+_HOST = re.compile(r"(?=.{1,253}$)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])")
+_PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:-]+)*")
+_QUERY = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*")
+# Names that public DNS does not have: whoever answers them is on the inside. RFC 6761 and 6762, IANA's special-use
+# names, ICANN's .internal, and what private networks are called by habit.
+_PRIVATE_SUFFIXES = (
+    *(".alt", ".arpa", ".corp", ".home", ".internal", ".intranet", ".invalid", ".lan", ".local", ".localdomain"),
+    *(".localhost", ".onion", ".private", ".svc", ".test"),
+)
 _MAX_CHARS = 2_000
 
 
@@ -28,6 +35,17 @@ class UrlPolicy:
         self.allowed_origins = frozenset(origin.rstrip("/").lower() for origin in allowed_origins)
         self.check = lru_cache(maxsize=1_024)(self._check)
 
+    def request_url(self, url: str) -> str:
+        """The URL of a request, put together anew from what was checked: the transport reads exactly this.
+
+        Raises:
+            UnsafeBaseUrl: as `check`; or the query has characters that none needs.
+        """
+        base, mark, query = url.partition("?")
+        if not _QUERY.fullmatch(query):
+            raise UnsafeBaseUrl("The URL's query has characters that are not allowed in one.")
+        return self.check(base) + ("/" if base.endswith("/") else "") + mark + query
+
     def _check(self, url: str) -> str:
         """The canonical base URL: lower-case host, no default port, no trailing slash.
 
@@ -36,25 +54,25 @@ class UrlPolicy:
         """
         parts = _split(url)
         origin = f"{parts.scheme}://{parts.netloc.lower()}"
-        path = parts.path.rstrip("/")
-        if not _PATH.match(path) or any(segment in (".", "..") for segment in path.split("/")):
+        path = parts.path.removesuffix("/")
+        if not _PATH.fullmatch(path) or any(segment in (".", "..") for segment in path.split("/")):
             raise UnsafeBaseUrl("The base URL's path has characters or segments that are not allowed.")
         if origin in self.allowed_origins:
             return origin + path
         if parts.scheme != "https":
             raise UnsafeBaseUrl("The base URL is not https.")
-        host = _public_host(parts)
-        return f"https://{host}{path}"
+        return f"https://{_public_host(parts)}{path}"
 
 
 def _split(url: str) -> SplitResult:
+    # Before any parser sees it: parsers differ in what they drop (tabs), turn around (backslashes) or decode.
     if len(url) > _MAX_CHARS or not url.isascii() or not url.isprintable() or any(c in url for c in " \\%?#@"):
         raise UnsafeBaseUrl("The base URL has characters that are not allowed in one.")
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018 - raises on a port that is none
-    except ValueError as e:
-        raise UnsafeBaseUrl("The base URL cannot be read.") from e
+    except ValueError:
+        raise UnsafeBaseUrl("The base URL cannot be read.") from None
     if not parts.scheme or not parts.hostname:
         raise UnsafeBaseUrl("The base URL has no scheme or no host.")
     return parts
@@ -62,13 +80,13 @@ def _split(url: str) -> SplitResult:
 
 def _public_host(parts: SplitResult) -> str:
     host = (parts.hostname or "").lower()
-    if parts.port not in (None, 443) or parts.netloc.endswith(":"):
-        raise UnsafeBaseUrl("The base URL names a port other than 443.")
+    stated = f"[{host}]" if ":" in host else host
+    if parts.netloc.lower() not in (stated, f"{stated}:443"):
+        raise UnsafeBaseUrl("The base URL names a port other than 443, or more than a host.")
     try:
         address = ip_address(host)
     except ValueError:
-        # A last label that begins with a letter: `2130706433` and `0x7f.1` are addresses to the resolver.
-        if not _HOST.match(host) or host.endswith(_PRIVATE_SUFFIXES):
+        if not _HOST.fullmatch(host) or host.endswith(_PRIVATE_SUFFIXES):
             raise UnsafeBaseUrl("The base URL's host is not a public host name.") from None
         return host
     if not is_public(str(address)):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 
 import aiohttp
+from yarl import URL
 
 from ownkey.domain.errors import UnsafeBaseUrl
 from ownkey.upstream.addresses import AddressGuard, AddressRefused, CheckingResolver
@@ -162,14 +163,16 @@ class Upstream:
             UnsafeBaseUrl: the URL is not one a key may be sent to.
             UpstreamUnreachable, UpstreamTimeout: no answer.
         """
-        self._policy.check(request.url.partition("?")[0])
+        url = self._policy.request_url(request.url)
+        if any(name.lower() == "host" for name in request.headers):
+            raise UnsafeBaseUrl("The request names another host than its URL.")
         http = await self._session()
         timeouts = request.timeouts
         try:
             async with asyncio.timeout(timeouts.first_byte_s):
                 response = await http.request(
                     request.method,
-                    request.url,
+                    URL(url, encoded=True),
                     data=_payload(request.body),
                     headers={"Accept-Encoding": "identity", **request.headers},
                     allow_redirects=False,
