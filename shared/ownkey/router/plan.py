@@ -17,6 +17,7 @@ from functools import lru_cache
 
 from ownkey.catalog import Catalog, Kind, Model, Provider
 from ownkey.domain.credentials import Credential, CredentialSource, StoredCredential
+from ownkey.domain.scopes import admits_model
 from ownkey.domain.surfaces import Surface
 from ownkey.providers import Translator, translator_of
 from ownkey.router.preferences import ANY_PROVIDER, Preferences
@@ -29,6 +30,8 @@ class Reason(StrEnum):
 
     DISABLED = "it is disabled"
     OTHER_GATEWAY_KEY = "it is for other gateway keys"
+    PROVIDER_OUT_OF_SCOPE = "its provider is not in the gateway key's scope"
+    MODEL_OUT_OF_SCOPE = "the model, at its provider, is not in the gateway key's scope"
     MODEL_NOT_ALLOWED = "it is not allowed for this model"
     NOT_WANTED = "the request leaves its provider out"
     ACCOUNT_FORBIDS_PLATFORM = "the account forbids platform credentials"
@@ -49,6 +52,28 @@ class Ask:
     platform_allowed: bool = True
     """Whether the account allows platform credentials."""
     preferences: Preferences = ANY_PROVIDER
+    allowed_providers: frozenset[str] | None = None
+    """The gateway key's scope: ids. None: all."""
+    allowed_models: tuple[str, ...] | None = None
+    """The gateway key's scope: patterns as `domain.scopes` has them. None: all."""
+
+    def provider_in_scope(self, provider: Provider) -> bool:
+        """Whether the gateway key may use the provider."""
+        return self.allowed_providers is None or provider.id in self.allowed_providers
+
+    def model_in_scope(self, provider: Provider, model_id: str) -> bool:
+        """Whether the gateway key may use what is asked for at the provider, which names it `model_id`.
+
+        By any of its names: as the request has it, as the provider has it, and `provider/model`.
+        """
+        if self.allowed_models is None:
+            return True
+        return admits_model(self.allowed_models, {self.model, *model_names(provider, model_id)})
+
+
+def model_names(provider: Provider, model_id: str) -> tuple[str, ...]:
+    """What a provider's model is called: its id, and the id behind each of the provider's names."""
+    return (model_id, *(f"{name}/{model_id}" for name in provider.names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +120,8 @@ class Plan:
     """Those that list the model, by preference."""
     candidates: tuple[Candidate, ...]
     dropped: tuple[Dropped, ...]
+    in_scope: bool = True
+    """Whether the gateway key's scope reaches the model at any of the providers that list it."""
 
 
 class Planner:
@@ -135,7 +162,8 @@ class Planner:
             )
             usable.append((rank, Candidate(provider, model_id, model, stored, source, translator)))
         usable.sort(key=lambda each: each[0])
-        return Plan(ask, listing.providers, tuple(candidate for _, candidate in usable), tuple(dropped))
+        candidates = tuple(candidate for _, candidate in usable)
+        return Plan(ask, listing.providers, candidates, tuple(dropped), bool(candidates) or listing.in_scope(ask))
 
     def _considered(
         self, ask: Ask, listing: _Listing, own: Iterable[StoredCredential], platform: Iterable[StoredCredential]
@@ -172,6 +200,13 @@ class _Listing:
     def rank(self, provider_id: str) -> int:
         """The provider's place in the catalog's preference; those that do not list the model stand last."""
         return self._ranks.get(provider_id, len(self._ranks))
+
+    def in_scope(self, ask: Ask) -> bool:
+        """Whether the gateway key may use the model at any of the providers; where nobody lists it, its bare name."""
+        if not self._model_ids:
+            return ask.allowed_models is None or admits_model(ask.allowed_models, (ask.model,))
+        listed = zip(self.providers, self._model_ids.values(), strict=True)
+        return any(ask.provider_in_scope(each) and ask.model_in_scope(each, model_id) for each, model_id in listed)
 
     def model_at(self, provider: Provider, credential: Credential, model: str) -> str | None:
         """The model's id at the credential's provider; None where it has nothing to do with the model.
@@ -213,6 +248,10 @@ class _Wanted:
 def _why_not(ask: Ask, wanted: _Wanted, credential: Credential, provider: Provider, model_id: str) -> Reason | None:
     if not credential.serves_key(ask.gateway_key_id):
         return Reason.OTHER_GATEWAY_KEY
+    if not ask.provider_in_scope(provider):
+        return Reason.PROVIDER_OUT_OF_SCOPE
+    if not ask.model_in_scope(provider, model_id):
+        return Reason.MODEL_OUT_OF_SCOPE
     if credential.disabled:
         return Reason.DISABLED
     if not (credential.serves_model(model_id) or credential.serves_model(ask.model)):

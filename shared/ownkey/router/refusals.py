@@ -6,10 +6,17 @@ from collections.abc import Iterable, Mapping
 
 from ownkey.catalog import Provider
 from ownkey.domain.credentials import CredentialSource
-from ownkey.domain.errors import ModelNotFound, NoByokKey, NoCredential, OwnkeyError, SurfaceNotSupported
+from ownkey.domain.errors import (
+    ModelNotAllowed,
+    ModelNotFound,
+    NoByokKey,
+    NoCredential,
+    OwnkeyError,
+    SurfaceNotSupported,
+)
 from ownkey.domain.surfaces import Surface
 from ownkey.providers import translator_of
-from ownkey.router.plan import Plan, Reason
+from ownkey.router.plan import Ask, Plan, Reason
 
 ENDPOINTS: Mapping[Surface, str] = {
     Surface.CHAT: "POST /v1/chat/completions",
@@ -24,11 +31,14 @@ _FORBIDDING: Mapping[Reason, str] = {
     Reason.ACCOUNT_FORBIDS_PLATFORM: "the account forbids a fallback to the platform",
     Reason.CREDENTIAL_FORBIDS_PLATFORM: "an own credential of this provider forbids a fallback to the platform",
 }
+_OUT_OF_SCOPE = {Reason.PROVIDER_OUT_OF_SCOPE, Reason.MODEL_OUT_OF_SCOPE}
 
 
 def refusal_of(plan: Plan) -> OwnkeyError:
     """Why nobody can serve `plan.ask`."""
     ask, reasons = plan.ask, {dropped.reason for dropped in plan.dropped}
+    if reasons <= _OUT_OF_SCOPE and (reasons or not plan.in_scope):
+        return _not_allowed(ask)
     if not plan.providers and not plan.dropped:
         return ModelNotFound(f"No provider is known to serve the model {ask.model!r}.", param="model")
     providers = [dropped.provider for dropped in plan.dropped if dropped.reason is Reason.OTHER_SURFACE]
@@ -53,6 +63,21 @@ def refusal_of(plan: Plan) -> OwnkeyError:
         f"{why or 'the platform has none for it either'}.",
         param="model",
         details=details,
+    )
+
+
+def _not_allowed(ask: Ask) -> ModelNotAllowed:
+    """The gateway key's scope is all that stands in the way."""
+    scope = {
+        name: list(values)[:_MAX_NAMED]
+        for name, values in (("models", ask.allowed_models), ("providers", sorted(ask.allowed_providers or ()) or None))
+        if values is not None
+    }
+    said = " and ".join(f"the {name} {', '.join(values)}" for name, values in scope.items())
+    return ModelNotAllowed(
+        f"The scope of this gateway key does not reach the model {ask.model!r}: it has {said}.",
+        param="model",
+        details={"scope": scope},
     )
 
 
