@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import secrets
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 
@@ -37,8 +37,23 @@ class PresentedKey:
 
 
 @dataclass(frozen=True, slots=True)
+class PreviousSecret:
+    """The secret before the current one, which a rotation lets count until `retires_at`."""
+
+    digest: str
+    mask: str
+    retires_at: str
+    created_at: str | None = None
+    """As `GatewayKey.secret_created_at`."""
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayKey:
-    """A gateway key as stored: everything but the key."""
+    """A gateway key as stored: everything but the key.
+
+    Through a rotation's overlap there are two items of one id, alike but for the secret and when it ends: what is said
+    of the key holds for both secrets.
+    """
 
     id: str
     account_id: str
@@ -51,10 +66,72 @@ class GatewayKey:
     revoked_at: str | None = None
     usage_cost_mode: str = "charge"
     """`charge`: `usage.cost` is what is charged here (0 on BYOK); `provider`: the provider's cost."""
+    updated_at: str | None = None
+    """None: never changed."""
+    models: tuple[str, ...] | None = None
+    """Patterns of the models it may use. This and the rest of its scope: None is all, never empty (`domain.scopes`)."""
+    providers: tuple[str, ...] | None = None
+    """Ids in the catalog."""
+    surfaces: tuple[str, ...] | None = None
+    """Values of `Surface`."""
+    addresses: tuple[str, ...] | None = None
+    """Networks that it may be used from."""
+    origins: tuple[str, ...] | None = None
+    """Web pages that it may be used from. None: a browser may send it, but no page may read the answer."""
+    secret_created_at: str | None = None
+    """Of this secret; None: as old as the key."""
+    previous: PreviousSecret | None = None
+    """The secret before this one, whether or not its time is over by now."""
+    retires_at: str | None = None
+    """Of a previous secret: when it ends, though the key goes on. None: this is the current one."""
+
+    @property
+    def changed_at(self) -> str:
+        """When it was made or last changed: what a change was decided on."""
+        return self.updated_at or self.created_at
+
+    @property
+    def ends_at(self) -> str | None:
+        """When this secret ends: with the key, or before it where it is a previous one. None: never."""
+        return min(
+            (each for each in (self.expires_at, self.retires_at) if each), key=datetime.fromisoformat, default=None
+        )
 
     def expired(self, now: datetime) -> bool:
         """Whether `expires_at` (RFC 3339, None: never) has come."""
-        return self.expires_at is not None and datetime.fromisoformat(self.expires_at) <= now.astimezone(UTC)
+        return _past(self.expires_at, now)
+
+    def retired(self, now: datetime) -> bool:
+        """Whether this is a secret that a rotation replaced, and whose overlap is over."""
+        return _past(self.retires_at, now)
+
+    def overlapping(self, now: datetime) -> PreviousSecret | None:
+        """The secret before this one, as long as it still counts."""
+        ended = self.previous is None or _past(self.previous.retires_at, now)
+        return None if ended or self.revoked_at or self.expired(now) else self.previous
+
+    def as_previous(self) -> GatewayKey:
+        """The item of the previous secret: the same key, as that secret presents it.
+
+        Raises:
+            ValueError: there is no previous secret.
+        """
+        if self.previous is None:
+            raise ValueError(f"{self.id} has no previous secret")
+        secret = self.previous
+        return replace(
+            self,
+            digest=secret.digest,
+            mask=secret.mask,
+            secret_created_at=secret.created_at,
+            retires_at=secret.retires_at,
+            previous=None,
+        )
+
+    def rotated(self, *, digest: str, mask: str, at: str, overlap_ends_at: str) -> GatewayKey:
+        """The key with a new secret, and its present one as the previous."""
+        previous = PreviousSecret(self.digest, self.mask, overlap_ends_at, self.secret_created_at)
+        return replace(self, digest=digest, mask=mask, updated_at=at, secret_created_at=at, previous=previous)
 
 
 def mint(account_id: str) -> Secret:
@@ -80,6 +157,10 @@ def present(key: str, *, allow_foreign: bool = False) -> PresentedKey | None:
 def digest_of(key: str) -> str:
     """The full digest under which a key is stored: never a prefix (CVE-2026-35030 keyed on one)."""
     return sha256(key.encode()).hexdigest()
+
+
+def _past(time: str | None, now: datetime) -> bool:
+    return time is not None and datetime.fromisoformat(time) <= now.astimezone(UTC)
 
 
 def _checksum(text: str) -> str:

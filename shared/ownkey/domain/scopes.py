@@ -1,7 +1,7 @@
 """What a gateway key may be used for, and from where: patterns of models, networks, browser origins. Pure text.
 
-Each part of a scope is a tuple that is never empty, or None: everything. What people write is brought into one canonical
-form when it is saved, so that what is compared at each request is compared as it stands.
+Each part of a scope is a tuple that is never empty, or None: everything. What people write is brought into one
+canonical form when it is saved, so that a request is compared with it as it stands.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def network(text: str) -> str:
 
 
 def admits_address(networks: tuple[str, ...], address: str | None) -> bool:
-    """Whether the address stands in one of the networks, which are as `network` gives them. Never without an address."""
+    """Whether the address stands in one of the networks, which are as `network` gives them. None never does."""
     caller = _address(address)
     return caller is not None and any(caller in each for each in _networks(networks))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ownkey.domain.accounts import AccountHead, Member, Role
 from ownkey.domain.credentials import Credential, PreviousVersion, SealedSecret
-from ownkey.domain.gateway_keys import GatewayKey
+from ownkey.domain.gateway_keys import GatewayKey, PreviousSecret
 from ownkey.store.dynamodb import Item
 
 
@@ -38,7 +38,12 @@ def from_gateway_key(key: GatewayKey) -> Item:
 
 def to_gateway_key(item: Item) -> GatewayKey:
     """The inverse of `from_gateway_key`."""
-    return GatewayKey(**_without_key(item))
+    values: dict[str, Any] = _without_key(item)
+    for name in _SCOPES & values.keys():
+        values[name] = tuple(values[name])
+    if "previous" in values:
+        values["previous"] = PreviousSecret(**values["previous"])
+    return GatewayKey(**values)
 
 
 def from_credential(credential: Credential) -> Item:
@@ -70,6 +75,7 @@ def to_sealed(item: Item) -> SealedSecret:
 
 
 _TUPLES = ("allowed_models", "gateway_keys")
+_SCOPES = frozenset({"models", "providers", "surfaces", "addresses", "origins"})
 _MAPPINGS = ("headers", "fields")
 
 

@@ -133,6 +133,12 @@ def _usable(item: Item | None) -> GatewayKey:
     key = items.to_gateway_key(item)
     if key.revoked_at is not None:
         raise GatewayKeyRevoked(f"The gateway key {key.alias!r} was revoked.")
-    if key.expired(datetime.now(UTC)):
+    now = datetime.now(UTC)
+    if key.expired(now):
         raise GatewayKeyExpired(f"The gateway key {key.alias!r} expired at {key.expires_at}.")
+    if key.retired(now):
+        raise GatewayKeyExpired(
+            f"The gateway key {key.alias!r} was rotated; the secret before ended at {key.retires_at}.",
+            fix="Present the secret that the rotation showed, or rotate the gateway key again.",
+        )
     return key

@@ -80,8 +80,9 @@ def health(account_id: str) -> str:
     return f"HEALTH#{account_id}"
 
 
-USED = "USED"
-"""Sort key of an account's item that says when its gateway keys were last used."""
+def used(digest: str) -> str:
+    """Sort key of the item that says when a gateway key's secret was last used, by the secret's full digest."""
+    return f"USED#{digest}"
 
 
 # Audit
