@@ -14,6 +14,7 @@ from ownkey.ledger.records import Records
 from ownkey.ledger.rollups import Rollups
 from ownkey.ledger.statements import Statements
 from ownkey.registry import Registry
+from ownkey.registry.audit import AuditTrail
 from ownkey.runtime import logs
 from ownkey.runtime.guard import guarded
 from ownkey.runtime.settings import KeysSettings
@@ -41,6 +42,7 @@ app = create_management_app(
         records=Records(db, settings.records_table),
         rollups=Rollups(db, settings.rollups_table),
         statements=Statements(db, settings.credits_table, settings.ledger_table),
+        audit=AuditTrail(db, settings.audit_table),
         url_policy=UrlPolicy(settings.ownkey_allowed_origins),
         imported_gateway_keys=settings.imported_gateway_keys,
     )

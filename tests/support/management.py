@@ -19,6 +19,7 @@ from ownkey.ledger.records import Records
 from ownkey.ledger.rollups import Rollups
 from ownkey.ledger.statements import Statements
 from ownkey.registry import Registry
+from ownkey.registry.audit import AuditTrail
 from ownkey.upstream import UrlPolicy
 from ownkey.validation import Candidate, Finding, Verdict
 from ownkey.vault import Opener, Sealer
@@ -157,6 +158,7 @@ async def management(tables: Tables, **changes: Any) -> AsyncIterator[Management
         "records": records,
         "rollups": Rollups(tables.db, tables.rollups),
         "statements": Statements(tables.db, tables.credits, tables.ledger),
+        "audit": AuditTrail(tables.db, tables.audit),
         "url_policy": UrlPolicy(),
         "now": lambda: clock[-1] if clock else datetime.now(UTC),
         **changes,

@@ -19,20 +19,26 @@ CREDENTIAL = "cred"
 GATEWAY_KEY = "gk"
 ACCOUNT = "acc"
 DEPOSIT = "dep"
+INVITATION = "inv"
+AUDIT = "aud"
 
 
 def new_id(prefix: str, at_ms: int | None = None) -> str:
     """A fresh id such as `req_01jd4w…`; ids with one prefix sort by `at_ms` (default: now)."""
     at_ms = time.time_ns() // 1_000_000 if at_ms is None else at_ms
-    number = (at_ms << 80) | int.from_bytes(os.urandom(10), "big")
-    chars = [_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5)]
+    return made_id(prefix, at_ms, int.from_bytes(os.urandom(10), "big"))
+
+
+def made_id(prefix: str, at_ms: int, number: int) -> str:
+    """The id of this time and these 80 bits: for what must get the same id whenever it is made."""
+    whole = (at_ms << 80) | number
+    chars = [_ALPHABET[(whole >> shift) & 31] for shift in range(125, -1, -5)]
     return f"{prefix}_{''.join(chars)}"
 
 
 def first_id(prefix: str, at_ms: int) -> str:
     """The lowest id that can be made at `at_ms`: a bound for ranges, never an id of anything."""
-    chars = [_ALPHABET[(at_ms << 80 >> shift) & 31] for shift in range(125, -1, -5)]
-    return f"{prefix}_{''.join(chars)}"
+    return made_id(prefix, at_ms, 0)
 
 
 def id_time_ms(identifier: str) -> int:

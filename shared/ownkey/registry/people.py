@@ -7,12 +7,12 @@ from dataclasses import replace
 from ownkey.domain.accounts import AccountHead, Member, Role
 from ownkey.domain.errors import Conflict, NotFound
 from ownkey.registry import items
-from ownkey.registry.table import RegistryTable
+from ownkey.registry.idempotency import RequestNotes
 from ownkey.store import keys
 from ownkey.store.dynamodb import Check, ConditionFailed, Delete, Put, Update
 
 
-class People(RegistryTable):
+class People(RequestNotes):
     """Reads and writes of accounts and members for management."""
 
     async def create_account(self, account_id: str, name: str, *, now: str) -> AccountHead:

@@ -14,8 +14,10 @@ from enum import StrEnum
 from starlette.requests import Request
 
 from ownkey.domain.accounts import PLATFORM_ACCOUNT, Role
+from ownkey.domain.audit import ActorKind
 from ownkey.domain.errors import Forbidden, InvalidParameter, NotFound
 from ownkey.domain.gateway_keys import GatewayKey
+from ownkey.http.management.auditing import Auditor, note
 from ownkey.http.sessions import Session
 from ownkey.registry import Registry
 
@@ -36,6 +38,7 @@ class Right(StrEnum):
     CHANGE_GATEWAY_KEYS = "change and revoke any gateway key"
     READ_MONEY = "read balance, ledger and usage"
     READ_ACTIVITY = "read single requests"
+    READ_AUDIT = "read the audit log"
 
 
 _ALL = frozenset(Right)
@@ -52,7 +55,7 @@ OPERATOR_GRANTS = frozenset(
     {Right.READ_ACCOUNT, Right.CHANGE_ACCOUNT, Right.READ_MEMBERS, Right.CHANGE_MEMBERS, Right.READ_MONEY}
 )
 """In accounts the operator is no member of: enough to run them, nothing of their keys and requests."""
-PLATFORM_GRANTS = frozenset({Right.READ_ACCOUNT, Right.READ_CREDENTIALS, Right.CHANGE_CREDENTIALS})
+PLATFORM_GRANTS = frozenset({Right.READ_ACCOUNT, Right.READ_CREDENTIALS, Right.CHANGE_CREDENTIALS, Right.READ_AUDIT})
 """The operator in the platform's own account, which has credentials and nothing else."""
 
 
@@ -75,20 +78,27 @@ class Caller:
 
 
 class Access:
-    """Lets callers in."""
+    """Lets callers in. On a request that changes something, that is written to the account's audit log first."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, auditor: Auditor) -> None:
         self._registry = registry
+        self._auditor = auditor
 
-    def operator(self, request: Request) -> Session:
-        """The operator.
+    async def operator(self, request: Request, account_id: str | None = None) -> Session:
+        """The operator, about an account or (None) about the deployment, whose log is `platform`'s.
 
         Raises:
-            Forbidden: somebody else.
+            Forbidden: somebody else; NotFound: there is no such account.
         """
         session = session_of(request)
         if not session.operator:
+            if account_id is not None and await self._registry.role(session.user_id, account_id) is not None:
+                await self._auditor.begin(request, account_id, ActorKind.USER, session.user_id)
             raise Forbidden("Only an operator of the deployment may do this.", fix="Ask the operator.")
+        if account_id is not None:
+            await self._registry.account(account_id)
+        request.state.account_id = account_id or PLATFORM_ACCOUNT
+        await self._auditor.begin(request, account_id or PLATFORM_ACCOUNT, ActorKind.OPERATOR, session.user_id)
         return session
 
     async def enter(self, request: Request, right: Right, account_id: str | None = None) -> Caller:
@@ -99,9 +109,7 @@ class Access:
         """
         session = session_of(request)
         account_id = account_id or named_account(request) or await self._only_account(session)
-        caller = await self._member(request, session, account_id)
-        _require(caller, right)
-        return caller
+        return await self._admit(request, await self._member(session, account_id), right)
 
     async def enter_with_gateway_key(self, request: Request, right: Right, key_id: str) -> tuple[Caller, GatewayKey]:
         """The caller in the account of this gateway key, which need not be named: clients of one key name no account.
@@ -113,21 +121,30 @@ class Access:
         named = named_account(request)
         accounts = [named] if named else [account for account, _ in await self._registry.accounts_of(session.user_id)]
         for account_id in accounts:
-            caller = await self._member(request, session, account_id)
+            caller = await self._member(session, account_id)
             with suppress(NotFound):
                 key = await self._registry.gateway_key(account_id, key_id)
-                _require(caller, right)
+                await self._admit(request, caller, right)
+                note(request, gateway_key_id=key.id)
                 return caller, key
         raise NotFound("There is no such gateway key.", fix="Use an id from GET /api/gateway-keys.", param="keyId")
 
-    async def _member(self, request: Request, session: Session, account_id: str) -> Caller:
+    async def _admit(self, request: Request, caller: Caller, right: Right) -> Caller:
+        """Whoever is in the account is logged before the right is looked at: a refusal is worth knowing too."""
+        request.state.account_id = caller.account_id
+        kind = ActorKind.USER if caller.role else ActorKind.OPERATOR
+        await self._auditor.begin(request, caller.account_id, kind, caller.user_id)
+        if not caller.may(right):
+            raise Forbidden(f"The role {caller.role or 'operator'} may not {right.value} here.")
+        return caller
+
+    async def _member(self, session: Session, account_id: str) -> Caller:
         platform = account_id == PLATFORM_ACCOUNT
         role = None if platform else await self._registry.role(session.user_id, account_id)
         if role is None and not session.operator:
             raise NotFound("There is no such account.")
         if role is None and not platform:
             await self._registry.account(account_id)
-        request.state.account_id = account_id
         return Caller(session, account_id, role)
 
     async def _only_account(self, session: Session) -> str:
@@ -162,11 +179,6 @@ def named_account(request: Request) -> str | None:
     if header and query and header != query:
         raise InvalidParameter("Header and query name different accounts.", param="account")
     return header or query or None
-
-
-def _require(caller: Caller, right: Right) -> None:
-    if not caller.may(right):
-        raise Forbidden(f"The role {caller.role or 'operator'} may not {right.value} here.")
 
 
 def _grants(session: Session, account_id: str, role: Role | None) -> frozenset[Right]:

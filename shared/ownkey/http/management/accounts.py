@@ -36,7 +36,7 @@ def routes(
 
     @router.post("")
     async def create_account(request: Request, body: bodies.CreateAccount) -> Response:
-        session = access.operator(request)
+        session = await access.operator(request)
         account_id = body.id or ids.new_id(ids.ACCOUNT)
         if account_id == PLATFORM_ACCOUNT:
             raise Conflict("This id is the deployment's own.", fix="Choose another.")
@@ -88,11 +88,10 @@ def routes(
 
     @router.post("/{account_id}/deposits")
     async def deposit(request: Request, account_id: str, body: bodies.Deposit) -> Response:
-        session = access.operator(request)
-        head = await registry.account(account_id)
+        session = await access.operator(request, account_id)
         amount_nanousd = parse_usd(body.amount_usd)
         wanted = Deposit(
-            head.id, ids.new_id(ids.DEPOSIT), amount_nanousd, session.user_id, rfc3339(now()), body.note or ""
+            account_id, ids.new_id(ids.DEPOSIT), amount_nanousd, session.user_id, rfc3339(now()), body.note or ""
         )
         await records.request_deposit(wanted)
         # Accepted, not done: the billing function alone moves money, and does so within seconds.

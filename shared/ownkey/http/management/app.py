@@ -16,8 +16,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ownkey.catalog import Catalog
 from ownkey.domain import ids
-from ownkey.http.management import accounts, byok, errors, gateway_keys, usage
+from ownkey.http.management import accounts, audit_log, byok, errors, gateway_keys, usage
 from ownkey.http.management.access import Access
+from ownkey.http.management.auditing import Auditor
 from ownkey.http.management.credentials import CredentialDesk
 from ownkey.http.management.provider_keys import ProviderKeysDesk
 from ownkey.http.management.proving import ValidationPort
@@ -27,6 +28,7 @@ from ownkey.ledger.records import Records
 from ownkey.ledger.rollups import Rollups
 from ownkey.ledger.statements import Statements
 from ownkey.registry import Registry
+from ownkey.registry.audit import AuditTrail
 from ownkey.upstream import UrlPolicy
 from ownkey.vault import Sealer
 
@@ -50,6 +52,7 @@ class ManagementDeps:
     records: Records
     rollups: Rollups
     statements: Statements
+    audit: AuditTrail
     url_policy: UrlPolicy
     imported_gateway_keys: bool = False
     """Whether gateway keys of a foreign format may be taken over."""
@@ -67,7 +70,8 @@ def create_management_app(deps: ManagementDeps) -> FastAPI:
         redirect_slashes=False,
         strict_content_type=False,
     )
-    access = Access(deps.registry)
+    auditor = Auditor(deps.audit, deps.now)
+    access = Access(deps.registry, auditor)
     desk = CredentialDesk(deps.registry, deps.catalog, deps.sealer, deps.validation, deps.url_policy, deps.now)
     provider_keys = ProviderKeysDesk(deps.registry, desk)
 
@@ -78,20 +82,22 @@ def create_management_app(deps: ManagementDeps) -> FastAPI:
     app.include_router(gateway_keys.routes(access, deps.registry, deps.now, allow_foreign=deps.imported_gateway_keys))
     app.include_router(accounts.routes(access, deps.registry, deps.user_pool, deps.records, deps.now))
     app.include_router(usage.routes(access, deps.records, deps.rollups, deps.statements, deps.now))
+    app.include_router(audit_log.routes(access, deps.audit))
     errors.install(app)
-    app.add_middleware(Envelope, sessions=deps.sessions)
+    app.add_middleware(Envelope, sessions=deps.sessions, auditor=auditor)
     return app
 
 
 class Envelope:
-    """Around every request: its id, the headers of every answer, one line of audit, an answer to any failure.
+    """Around every request: its id, the headers of every answer, an answer to any failure, the end of its audit entry.
 
     The session is checked here, before a body is read or a path looked up: strangers learn nothing of either.
     """
 
-    def __init__(self, app: ASGIApp, sessions: Sessions) -> None:
+    def __init__(self, app: ASGIApp, sessions: Sessions, auditor: Auditor) -> None:
         self._app = app
         self._sessions = sessions
+        self._auditor = auditor
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -120,10 +126,11 @@ class Envelope:
                 await errors.render(Request(scope), e)(scope, receive, send_with_headers)
             else:
                 _log.error("failed after the answer had begun", exc_info=e)
-        _audit(scope, request_id, status, time.monotonic() - began_s)
+        await self._auditor.end(Request(scope), status)
+        _log_line(scope, request_id, status, time.monotonic() - began_s)
 
 
-def _audit(scope: Scope, request_id: str, status: int, took_s: float) -> None:
+def _log_line(scope: Scope, request_id: str, status: int, took_s: float) -> None:
     """Who did what to which account. The route's template, not its path; no header, no body."""
     state: dict[str, Any] = scope["state"]
     session: Session | None = state.get("session")

@@ -54,6 +54,7 @@ def render(request: Request, error: Exception) -> Response:
     if not isinstance(error, OwnkeyError):
         _log.error("unexpected error", exc_info=error)
         error = OwnkeyError("The gateway failed.")
+    request.state.error_code = error.code
     rendered = errors.render(error, Dialect.OPENAI, request.state.request_id)
     return Response(rendered.body, rendered.status, rendered.headers)
 

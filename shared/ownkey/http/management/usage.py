@@ -12,7 +12,15 @@ from starlette.responses import Response
 from ownkey.domain.errors import InvalidParameter
 from ownkey.http.management import views
 from ownkey.http.management.access import Access, Right
-from ownkey.http.management.answers import answer, answer_list, answer_page, bad_cursor, read_cursor
+from ownkey.http.management.answers import (
+    Cursor,
+    Limit,
+    answer,
+    answer_list,
+    answer_page,
+    bad_cursor,
+    read_cursor,
+)
 from ownkey.ledger.records import Records
 from ownkey.ledger.rollups import Dimension, Granularity, Rollups
 from ownkey.ledger.statements import Statements
@@ -21,9 +29,6 @@ _GRANULARITIES = {"day": Granularity.DAY, "hour": Granularity.HOUR}
 _MAX_DAYS = {Granularity.DAY: 366, Granularity.HOUR: 31}
 _DEFAULT_DAYS = {Granularity.DAY: 30, Granularity.HOUR: 2}
 _LAST_HOUR = "T23"
-
-Limit = Annotated[int, Query(ge=1, le=100)]
-Cursor = Annotated[str | None, Query(max_length=500)]
 
 
 def routes(

@@ -1,6 +1,7 @@
 """What responses show. Each view is written out field by field: what is not named here never leaves."""
 
 from ownkey.http.management.views.accounts import account, member
+from ownkey.http.management.views.audit import audit_csv, audit_entry, audit_jsonl
 from ownkey.http.management.views.credentials import credential, finding, provider_keys
 from ownkey.http.management.views.gateway_keys import gateway_key
 from ownkey.http.management.views.money import attempt, balance, entry, rollup, usage
@@ -8,6 +9,9 @@ from ownkey.http.management.views.money import attempt, balance, entry, rollup, 
 __all__ = [
     "account",
     "attempt",
+    "audit_csv",
+    "audit_entry",
+    "audit_jsonl",
     "balance",
     "credential",
     "entry",
