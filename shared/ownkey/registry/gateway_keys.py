@@ -37,7 +37,7 @@ class GatewayKeys(RegistryTable):
                 [
                     Check(self._key(keys.account(key.account_id), keys.HEAD), "attribute_exists(pk)"),
                     self._put_secret_item(key),
-                    Put(self._key_row_at(key.account_id, key.id), {"digest": key.digest}),
+                    Put(self._key_row_at(key.account_id, key.id), {"digest": key.digest}, "attribute_not_exists(pk)"),
                 ]
             )
         except ConditionFailed as e:

@@ -20,6 +20,7 @@ from ownkey.http.management import accounts, audit_log, byok, errors, gateway_ke
 from ownkey.http.management.access import Access
 from ownkey.http.management.auditing import Auditor
 from ownkey.http.management.credentials import CredentialDesk
+from ownkey.http.management.idempotency import Idempotency
 from ownkey.http.management.provider_keys import ProviderKeysDesk
 from ownkey.http.management.proving import ValidationPort
 from ownkey.http.management.user_pool import UserPool
@@ -29,6 +30,7 @@ from ownkey.ledger.rollups import Rollups
 from ownkey.ledger.statements import Statements
 from ownkey.registry import Registry
 from ownkey.registry.audit import AuditTrail
+from ownkey.registry.key_use import KeyUse
 from ownkey.upstream import UrlPolicy
 from ownkey.vault import Sealer
 
@@ -53,6 +55,7 @@ class ManagementDeps:
     rollups: Rollups
     statements: Statements
     audit: AuditTrail
+    key_use: KeyUse
     url_policy: UrlPolicy
     imported_gateway_keys: bool = False
     """Whether gateway keys of a foreign format may be taken over."""
@@ -72,6 +75,7 @@ def create_management_app(deps: ManagementDeps) -> FastAPI:
     )
     auditor = Auditor(deps.audit, deps.now)
     access = Access(deps.registry, auditor)
+    idempotency = Idempotency(deps.registry, deps.now)
     desk = CredentialDesk(deps.registry, deps.catalog, deps.sealer, deps.validation, deps.url_policy, deps.now)
     provider_keys = ProviderKeysDesk(deps.registry, desk)
 
@@ -79,7 +83,17 @@ def create_management_app(deps: ManagementDeps) -> FastAPI:
         return await deps.rollups.credentials_last_used(account_id, deps.now().astimezone(UTC).date())
 
     app.include_router(byok.routes(access, desk, provider_keys, deps.catalog, last_used))
-    app.include_router(gateway_keys.routes(access, deps.registry, deps.now, allow_foreign=deps.imported_gateway_keys))
+    app.include_router(
+        gateway_keys.routes(
+            access,
+            deps.registry,
+            deps.catalog,
+            deps.key_use,
+            idempotency,
+            deps.now,
+            allow_foreign=deps.imported_gateway_keys,
+        )
+    )
     app.include_router(accounts.routes(access, deps.registry, deps.user_pool, deps.records, deps.now))
     app.include_router(usage.routes(access, deps.records, deps.rollups, deps.statements, deps.now))
     app.include_router(audit_log.routes(access, deps.audit))

@@ -1,34 +1,53 @@
-"""`/api/gateway-keys`: created (shown once), listed, changed, revoked."""
+"""`/api/gateway-keys`: created (shown once), listed, changed, rotated, revoked."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from ownkey.catalog import Catalog
 from ownkey.domain import gateway_keys as keys
 from ownkey.domain import ids
-from ownkey.domain.errors import Forbidden, InvalidCredentialFormat, InvalidParameter
+from ownkey.domain.errors import Conflict, Forbidden, InvalidCredentialFormat, InvalidParameter
 from ownkey.domain.gateway_keys import GatewayKey
 from ownkey.domain.secrets import Secret, mask
-from ownkey.http.management import bodies, views
+from ownkey.http.management import bodies, etags, views
 from ownkey.http.management.access import Access, Caller, Right
-from ownkey.http.management.answers import answer, answer_list
+from ownkey.http.management.answers import Cursor, Limit, answer_page, cut
+from ownkey.http.management.auditing import note
+from ownkey.http.management.idempotency import Idempotency
 from ownkey.http.management.times import parse_rfc3339, rfc3339
 from ownkey.registry import Registry
+from ownkey.registry.key_use import KeyUse
 
 
-def routes(access: Access, registry: Registry, now: Callable[[], datetime], *, allow_foreign: bool) -> APIRouter:
+def routes(
+    access: Access,
+    registry: Registry,
+    catalog: Catalog,
+    key_use: KeyUse,
+    idempotency: Idempotency,
+    now: Callable[[], datetime],
+    *,
+    allow_foreign: bool,
+) -> APIRouter:
     """The endpoints."""
     router = APIRouter(prefix="/api/gateway-keys")
 
+    async def shown(key: GatewayKey) -> dict[str, Any]:
+        return views.gateway_key(key, now(), await key_use.last_used([key]))
+
     @router.get("")
-    async def list_gateway_keys(request: Request) -> Response:
+    async def list_gateway_keys(request: Request, limit: Limit = 50, cursor: Cursor = None) -> Response:
         caller = await access.enter(request, Right.READ_GATEWAY_KEYS)
-        return answer_list(views.gateway_key(each, now()) for each in await registry.gateway_keys(caller.account_id))
+        page, after = cut(await registry.gateway_keys(caller.account_id), limit, cursor, by=lambda each: each.id)
+        used = await key_use.last_used(page)
+        return answer_page((views.gateway_key(each, now(), used) for each in page), after)
 
     @router.post("")
     async def create_gateway_key(request: Request, body: bodies.CreateGatewayKey) -> Response:
@@ -36,53 +55,114 @@ def routes(access: Access, registry: Registry, now: Callable[[], datetime], *, a
         imported = None if body.key is None else Secret(body.key.get_secret_value().strip())
         if imported is not None:
             _check_imported(imported, caller.account_id, allow_foreign=allow_foreign)
-        key = imported or keys.mint(caller.account_id)
-        stored = GatewayKey(
-            id=ids.new_id(ids.GATEWAY_KEY),
+        expires_at = _expiry(body, now())
+        scope = _scope(body, catalog)
+
+        async def create(key_id: str) -> Response:
+            key = imported or keys.mint(caller.account_id)
+            stored = GatewayKey(
+                id=key_id,
+                account_id=caller.account_id,
+                alias=body.alias,
+                digest=keys.digest_of(key.reveal()),
+                mask=mask(key.reveal()),
+                created_at=rfc3339(now()),
+                created_by=caller.user_id,
+                expires_at=expires_at,
+                usage_cost_mode=body.usage_cost_mode,
+                **scope,
+            )
+            await registry.create_gateway_key(stored)
+            note(request, gateway_key_id=key_id, alias=body.alias, imported=imported is not None)
+            # The one time it is shown. An imported key is known to who sent it.
+            return etags.answer(views.gateway_key(stored, now(), {}) | ({} if imported else {"key": key.reveal()}), 201)
+
+        async def made_before(key_id: str) -> Response:
+            return etags.answer(await shown(await registry.gateway_key(caller.account_id, key_id)), 201)
+
+        return await idempotency.once(
+            request,
             account_id=caller.account_id,
-            alias=body.alias,
-            digest=keys.digest_of(key.reveal()),
-            mask=mask(key.reveal()),
-            created_at=rfc3339(now()),
-            created_by=caller.user_id,
-            expires_at=_expiry(body, now()),
-            usage_cost_mode=body.usage_cost_mode,
+            user_id=caller.user_id,
+            resource_id=ids.new_id(ids.GATEWAY_KEY),
+            create=create,
+            shown=made_before,
         )
-        await registry.create_gateway_key(stored)
-        # The one time it is shown. An imported key is known to who sent it.
-        shown = {} if imported else {"key": key.reveal()}
-        return answer({**views.gateway_key(stored, now()), **shown}, 201)
 
     @router.get("/{key_id}")
     async def read_gateway_key(request: Request, key_id: str) -> Response:
         caller = await access.enter(request, Right.READ_GATEWAY_KEYS)
-        return answer(views.gateway_key(await registry.gateway_key(caller.account_id, key_id), now()))
+        return etags.answer(await shown(await registry.gateway_key(caller.account_id, key_id)))
+
+    async def changing(request: Request, key_id: str) -> tuple[Caller, GatewayKey]:
+        """The caller, and the key that he may change, as it is now."""
+        caller = await access.enter(request, Right.CREATE_GATEWAY_KEYS)
+        current = await registry.gateway_key(caller.account_id, key_id)
+        if current.created_by != caller.user_id and not caller.may(Right.CHANGE_GATEWAY_KEYS):
+            raise Forbidden("Somebody else created this gateway key.")
+        etags.check(request, views.gateway_key(current, now(), {}))
+        return caller, current
 
     @router.patch("/{key_id}")
     async def update_gateway_key(request: Request, key_id: str, body: bodies.UpdateGatewayKey) -> Response:
-        caller = await access.enter(request, Right.CREATE_GATEWAY_KEYS)
-        current = await registry.gateway_key(caller.account_id, key_id)
-        _require_own(caller, current)
-        given = {name: getattr(body, name) for name in body.model_fields_set}
+        _, current = await changing(request, key_id)
+        given = body.given() | _scope(body, catalog)
         if given.get("expires_at"):
             _check_future(given["expires_at"], now())
-        changed = replace(current, **given)
-        await registry.update_gateway_key(changed)
-        return answer(views.gateway_key(changed, now()))
+        changed = replace(current, **given, updated_at=rfc3339(now()))
+        await registry.update_gateway_key(changed, seen_updated_at=current.updated_at)
+        note(request, changed=tuple(sorted(given)))
+        return etags.answer(await shown(changed))
+
+    @router.post("/{key_id}/rotate")
+    async def rotate_gateway_key(
+        request: Request, key_id: str, body: bodies.RotateGatewayKey | None = None
+    ) -> Response:
+        caller, current = await changing(request, key_id)
+        if current.revoked_at or current.expired(now()):
+            raise Conflict(
+                "A gateway key that is revoked or expired is not rotated.",
+                fix="Extend its expiry first, or create a new gateway key.",
+            )
+        hours = (body or bodies.RotateGatewayKey()).overlap_hours
+        key = keys.mint(caller.account_id)
+        rotated = current.rotated(
+            digest=keys.digest_of(key.reveal()),
+            mask=mask(key.reveal()),
+            at=rfc3339(now()),
+            overlap_ends_at=rfc3339(now() + timedelta(hours=hours)),
+        )
+        await registry.rotate_gateway_key(rotated, replaced=current)
+        note(request, overlap_hours=hours)
+        return etags.answer(await shown(rotated) | {"key": key.reveal()})
 
     @router.delete("/{key_id}")
     async def revoke_gateway_key(request: Request, key_id: str) -> Response:
-        caller = await access.enter(request, Right.CREATE_GATEWAY_KEYS)
-        _require_own(caller, await registry.gateway_key(caller.account_id, key_id))
+        caller, _ = await changing(request, key_id)
         revoked = await registry.revoke_gateway_key(caller.account_id, key_id, now=rfc3339(now()))
-        return answer(views.gateway_key(revoked, now()))
+        return etags.answer(await shown(revoked))
 
     return router
 
 
-def _require_own(caller: Caller, key: GatewayKey) -> None:
-    if key.created_by != caller.user_id and not caller.may(Right.CHANGE_GATEWAY_KEYS):
-        raise Forbidden("Somebody else created this gateway key.")
+def _scope(body: bodies.GatewayKeyScope, catalog: Catalog) -> dict[str, Any]:
+    """The parts of the scope that the body names, with providers by their ids in the catalog."""
+    given = body.given_scope()
+    if given.get("providers"):
+        given["providers"] = tuple(dict.fromkeys(_provider_id(name, catalog) for name in given["providers"]))
+    return given
+
+
+def _provider_id(name: str, catalog: Catalog) -> str:
+    provider = catalog.find_provider(name)
+    if provider is None:
+        # The name is not repeated: it may be a key in the wrong place.
+        raise InvalidParameter(
+            "`providers` has a name that no provider of this deployment's catalog goes by.",
+            fix="Use providers' names or ids.",
+            param="providers",
+        )
+    return provider.id
 
 
 def _expiry(body: bodies.CreateGatewayKey, now: datetime) -> str | None:

@@ -20,7 +20,12 @@ from ownkey.http.management.bodies.credentials import (
     RotateCredential,
     UpdateCredential,
 )
-from ownkey.http.management.bodies.gateway_keys import CreateGatewayKey, UpdateGatewayKey
+from ownkey.http.management.bodies.gateway_keys import (
+    CreateGatewayKey,
+    GatewayKeyScope,
+    RotateGatewayKey,
+    UpdateGatewayKey,
+)
 
 __all__ = [
     "MAX_KEY_CHARS",
@@ -31,8 +36,10 @@ __all__ = [
     "CreateGatewayKey",
     "CredentialSettings",
     "Deposit",
+    "GatewayKeyScope",
     "ProviderKeys",
     "RotateCredential",
+    "RotateGatewayKey",
     "UpdateAccount",
     "UpdateCredential",
     "UpdateGatewayKey",
