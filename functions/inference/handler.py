@@ -12,6 +12,7 @@ from ownkey.http.serving import InferenceDeps
 from ownkey.ledger.holds import Holds
 from ownkey.ledger.records import Records
 from ownkey.registry import Registry
+from ownkey.registry.key_use import KeyUse
 from ownkey.router import Ports
 from ownkey.runtime.settings import InferenceSettings
 from ownkey.store.aws import AwsClient
@@ -34,6 +35,7 @@ async def connect() -> AsyncIterator[InferenceDeps]:
     try:
         yield InferenceDeps(
             registry=Registry(db, settings.registry_table),
+            key_use=KeyUse(db, settings.health_table),
             catalog=catalog,
             ports=Ports(
                 vault=Opener(Kms(aws)),

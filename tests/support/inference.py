@@ -157,6 +157,16 @@ class FakeHolds:
         self.placed.append(hold)
 
 
+@dataclass
+class FakeKeyUse:
+    """The gateway keys that were let in."""
+
+    noted: list[GatewayKey] = field(default_factory=list)
+
+    async def note(self, key: GatewayKey) -> None:
+        self.noted.append(key)
+
+
 class World:
     """The app, and handles on all that is around it."""
 
@@ -165,11 +175,13 @@ class World:
     ) -> None:
         self.simulator = simulator
         self.registry, self.vault, self.attempts, self.holds = FakeRegistry(), FakeVault(), FakeAttempts(), FakeHolds()
+        self.key_use = FakeKeyUse()
         self.catalog = Catalog.load({name: simulator.base_url(name) for name in providers})
         self.registry.catalog = self.catalog
         self.upstream = Upstream(UrlPolicy([simulator.origin, "http://127.0.0.1:9"]))
         self.deps = InferenceDeps(
             registry=self.registry,
+            key_use=self.key_use,
             catalog=self.catalog,
             ports=Ports(self.vault, self.attempts, self.holds, self.upstream),
             margin_percent=Decimal(5),

@@ -61,7 +61,7 @@ async def test_every_answer_says_what_served_it(world: World) -> None:
         "x-ownkey-upstream-request-id": world.simulator.journal.entries()[0].request_id,
     }
     assert headers["cache-control"] == "private, no-store"
-    assert headers["vary"] == "Authorization"
+    assert headers["vary"] == "Authorization, Origin"
 
 
 async def test_the_providers_limits_go_on_and_its_cookies_do_not(world: World) -> None:

@@ -37,6 +37,11 @@ def model_pattern(text: str) -> str:
     return text
 
 
+def model_names(provider_names: Iterable[str], model_id: str) -> set[str]:
+    """What a provider's model is called: its id, and the id behind each of the provider's names."""
+    return {model_id, *(f"{name}/{model_id}" for name in provider_names)}
+
+
 def admits_model(patterns: Iterable[str], names: Iterable[str]) -> bool:
     """Whether one of a model's names is one of `patterns`, in any case of letters."""
     known = [name.casefold() for name in names]

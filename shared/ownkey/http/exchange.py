@@ -47,6 +47,12 @@ class Exchange:
         """The client's, names in lower case."""
         self.query = bytes(scope.get("query_string", b""))
         self.path: str = scope["path"]
+        self.address: str | None = (scope.get("client") or (None,))[0]
+        """The client's, as API Gateway saw it."""
+        self.origin = self.headers.get("origin")
+        """Of the web page that sends the request, if one does."""
+        self.sharing: Mapping[str, str] = {}
+        """Headers of the answer that let that page read it."""
         self.path_params: Mapping[str, str] = scope.get("path_params", {})
         self.receive = receive
         self.model: str | None = None
@@ -82,7 +88,7 @@ class Exchange:
     async def start(self, status: int, headers: Mapping[str, str], served: Served | None, attempts: int) -> None:
         """Sends status and headers: `headers` and those that every response has."""
         self.started = True
-        told = encoded_headers(headers, self.request_id, served, attempts, self.model)
+        told = encoded_headers({**headers, **self.sharing}, self.request_id, served, attempts, self.model)
         await self._send({"type": "http.response.start", "status": status, "headers": told})
 
     async def write(self, data: bytes, *, more: bool) -> None:
@@ -126,7 +132,7 @@ def encoded_headers(
         "x-ownkey-attempts": str(attempts),
         "x-ownkey-fallback": str(attempts > 1).lower(),
         "cache-control": "private, no-store",
-        "vary": "Authorization",
+        "vary": "Authorization, Origin",
         "x-content-type-options": "nosniff",
     }
     return [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in told.items()]

@@ -16,8 +16,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ownkey.domain import ids
 from ownkey.domain.errors import BadRequest, GatewayFailure, MethodNotAllowed, NotFound, OwnkeyError
-from ownkey.domain.surfaces import Surface
+from ownkey.domain.surfaces import Dialect, Surface
+from ownkey.http.cors import is_preflight, preflight_headers
 from ownkey.http.exchange import (
     ClientGone,
     Exchange,
@@ -27,6 +29,7 @@ from ownkey.http.exchange import (
     Send,
     detached_error,
     dialect_of,
+    encoded_headers,
 )
 from ownkey.http.serving import Call, Gateway, InferenceDeps
 
@@ -38,13 +41,15 @@ PREFIXES = ("/v1", "/api/v1", "")
 Connect = Callable[[], AbstractAsyncContextManager[InferenceDeps]]
 Serve = Callable[[Gateway, Call], Awaitable[None]]
 
-_ROUTES: tuple[tuple[str, str, Surface, Serve], ...] = (
+_ROUTES: tuple[tuple[str, str, Surface | None, Serve], ...] = (
     ("POST", "/chat/completions", Surface.CHAT, Gateway.infer),
     ("POST", "/messages", Surface.MESSAGES, Gateway.infer),
     ("POST", "/messages/count_tokens", Surface.COUNT_TOKENS, Gateway.infer),
     ("GET", "/models", Surface.MODELS, Gateway.list_models),
     ("GET", "/models/{id:path}", Surface.MODELS, Gateway.show_model),
+    ("GET", "/key", None, Gateway.show_key),
 )
+_IN_BOTH_DIALECTS = (Surface.MODELS, None)
 
 
 _NO_ROUTE = NotFound(
@@ -87,14 +92,14 @@ def error_response(scope: Scope, _: BaseException) -> tuple[int, RawHeaders, byt
 class _Endpoint:
     """An ASGI application for one route: every failure leaves as an error of the surface's dialect."""
 
-    def __init__(self, opened: list[Gateway], surface: Surface, serve: Serve) -> None:
+    def __init__(self, opened: list[Gateway], surface: Surface | None, serve: Serve) -> None:
         self._opened = opened
         self._surface = surface
         self._serve = serve
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = Exchange(scope, receive, send, self._surface.dialect)
-        if self._surface is Surface.MODELS:
+        exchange = Exchange(scope, receive, send, self._surface.dialect if self._surface else Dialect.OPENAI)
+        if self._surface in _IN_BOTH_DIALECTS:
             exchange.dialect = dialect_of(exchange.path, exchange.headers)
         call = Call(exchange, self._surface)
         try:
@@ -106,6 +111,8 @@ class _Endpoint:
         finally:
             if call.run is not None:
                 await call.run.finish()
+            if call.key is not None:
+                await self._opened[0].note_use(call.key)
 
     async def _served(self, call: Call) -> None:
         try:
@@ -130,9 +137,13 @@ async def _fail(call: Call, error: OwnkeyError) -> None:
 async def _not_routed(request: Request, error: Exception) -> Response:
     """What the router says: no such path, or no such method."""
     assert isinstance(error, HTTPException)
+    allow = {name.lower(): value for name, value in (error.headers or {}).items()}.get("allow", "")
+    if allow and is_preflight(request.method, request.headers):
+        preflight = Response(status_code=204)
+        preflight.raw_headers = encoded_headers(preflight_headers(allow), ids.new_id(ids.REQUEST))
+        return preflight
     designed = {404: _NO_ROUTE, 405: _NO_METHOD}.get(error.status_code, _UNREADABLE)
     status, headers, body = detached_error(request.scope, designed)
     response = Response(body, status)
-    allowed = [(b"allow", value.encode()) for name, value in (error.headers or {}).items() if name.lower() == "allow"]
-    response.raw_headers = [*headers, *allowed]
+    response.raw_headers = [*headers, *([(b"allow", allow.encode())] if allow else ())]
     return response

@@ -14,6 +14,8 @@ from typing import Any
 
 from ownkey.catalog import Catalog, Model, Provider, Rates
 from ownkey.domain.credentials import Credential, CredentialSource
+from ownkey.domain.gateway_keys import GatewayKey
+from ownkey.domain.scopes import admits_model, model_names
 from ownkey.domain.surfaces import Surface
 from ownkey.providers import translator_of
 from ownkey.registry import RequestView
@@ -66,9 +68,17 @@ def reachable(view: RequestView, catalog: Catalog, today: date) -> dict[str, Rea
             continue
         if source is CredentialSource.PLATFORM and provider.id in strict:
             continue
-        surfaces = tuple(s for s in Surface if s in provider.surfaces and translator_of(s, provider.family))
+        if view.key.providers is not None and provider.id not in view.key.providers:
+            continue
+        surfaces = tuple(
+            surface
+            for surface in Surface
+            if surface in provider.surfaces
+            and translator_of(surface, provider.family)
+            and (view.key.surfaces is None or surface in view.key.surfaces)
+        )
         for model_id, model in _models(catalog, provider, credential):
-            if not surfaces or not _offered(model, source, today):
+            if not surfaces or not _offered(model, source, today) or not _in_scope(view.key, provider, model_id):
                 continue
             each = found.setdefault(model_id, Reachable(model_id, provider, model, surfaces))
             each.routes.setdefault((provider.id, source))
@@ -134,6 +144,10 @@ def _models(catalog: Catalog, provider: Provider, credential: Credential) -> Ite
     if credential.allowed_models is None:
         return [(model.id, model) for model in catalog.models(provider.id)]
     return [(model_id, catalog.model(provider.id, model_id)) for model_id in credential.allowed_models]
+
+
+def _in_scope(key: GatewayKey, provider: Provider, model_id: str) -> bool:
+    return key.models is None or admits_model(key.models, model_names(provider.names, model_id))
 
 
 def _offered(model: Model | None, source: CredentialSource, today: date) -> bool:

@@ -13,13 +13,16 @@ from ownkey.catalog import Catalog
 from ownkey.domain.attempts import RequestFacts
 from ownkey.domain.credentials import CredentialSource
 from ownkey.domain.errors import ModelNotFound
-from ownkey.domain.gateway_keys import PresentedKey
+from ownkey.domain.gateway_keys import GatewayKey, PresentedKey
 from ownkey.domain.surfaces import Dialect, Surface
+from ownkey.http.cors import sharing_headers
 from ownkey.http.exchange import Exchange
+from ownkey.http.key_info import key_info
 from ownkey.http.model_list import as_anthropic, as_anthropic_list, as_openai, as_openai_list, reachable
 from ownkey.http.presented import presented_key
 from ownkey.http.relay import relay
 from ownkey.http.requests import app_of, parse_body, tags_of, user_of
+from ownkey.http.scope import check_caller, check_surface
 from ownkey.providers import Document, forwarded_headers, tokens_of_prompt, upstream_request_id
 from ownkey.registry import RequestView
 from ownkey.router import Ask, Attempt, Job, Limits, Planner, Ports, Preferences, Run, refusal_of
@@ -35,11 +38,19 @@ class RegistryReads(Protocol):
         """Who asks, and which credentials there are."""
 
 
+class KeyUseLog(Protocol):
+    """`ownkey.registry.key_use.KeyUse`, as far as inference needs it."""
+
+    async def note(self, key: GatewayKey) -> None:
+        """Notes, now and then, that a gateway key is in use. Never fails."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InferenceDeps:
     """What the inference API works with."""
 
     registry: RegistryReads
+    key_use: KeyUseLog
     catalog: Catalog
     ports: Ports
     margin_percent: Decimal
@@ -51,13 +62,15 @@ class InferenceDeps:
 
 
 class Call:
-    """One request being served: its exchange, and its run once there is one."""
+    """One request being served: its exchange, its gateway key once that is let in, its run once there is one."""
 
-    __slots__ = ("exchange", "run", "surface")
+    __slots__ = ("exchange", "key", "run", "surface")
 
-    def __init__(self, exchange: Exchange, surface: Surface) -> None:
+    def __init__(self, exchange: Exchange, surface: Surface | None) -> None:
+        """`surface` is None where the request is about the gateway key itself."""
         self.exchange = exchange
         self.surface = surface
+        self.key: GatewayKey | None = None
         self.run: Run | None = None
 
     @property
@@ -75,21 +88,24 @@ class Gateway:
 
     async def infer(self, call: Call) -> None:
         """Chat completions, messages, counting tokens."""
-        deps, exchange = self._deps, call.exchange
-        view = await self._view(exchange)
-        document = parse_body(await exchange.body(), call.surface)
+        deps, exchange, surface = self._deps, call.exchange, call.surface
+        assert surface is not None
+        view = await self._admitted(call)
+        document = parse_body(await exchange.body(), surface)
         exchange.model = document.values["model"]
         ask = Ask(
-            surface=call.surface,
+            surface=surface,
             model=document.values["model"],
             gateway_key_id=view.key.id,
             platform_allowed=view.account.platform_allowed,
             preferences=Preferences.of(document.values),
+            allowed_providers=None if view.key.providers is None else frozenset(view.key.providers),
+            allowed_models=view.key.models,
         )
         plan = self._planner.plan(ask, view.own.credentials, view.platform.credentials)
         if not plan.candidates:
             raise refusal_of(plan)
-        call.run = Run(self._job(call, view, document), plan.candidates, deps.ports, deps.limits)
+        call.run = Run(self._job(exchange, surface, view, document), plan.candidates, deps.ports, deps.limits)
         attempt = await call.run.answer()
         headers = _upstream_headers(attempt)
         if attempt.whole is None:
@@ -100,13 +116,13 @@ class Gateway:
 
     async def list_models(self, call: Call) -> None:
         """What the gateway key can reach, in the shape of the client's dialect."""
-        listed = reachable(await self._view(call.exchange), self._deps.catalog, _today())
+        listed = reachable(await self._admitted(call), self._deps.catalog, _today())
         openai = call.exchange.dialect is Dialect.OPENAI
         await _answer(call.exchange, as_openai_list(listed) if openai else as_anthropic_list(listed))
 
     async def show_model(self, call: Call) -> None:
         """One model that the gateway key can reach, by the id that the list has."""
-        listed = reachable(await self._view(call.exchange), self._deps.catalog, _today())
+        listed = reachable(await self._admitted(call), self._deps.catalog, _today())
         call.exchange.model = wanted = call.exchange.path_params["id"]
         # `vendor/model`, as requests may name it: the vendor must be among those that serve it.
         ref = self._deps.catalog.resolve(wanted)
@@ -116,19 +132,35 @@ class Gateway:
         openai = call.exchange.dialect is Dialect.OPENAI
         await _answer(call.exchange, (as_openai if openai else as_anthropic)(found))
 
-    async def _view(self, exchange: Exchange) -> RequestView:
-        presented = presented_key(exchange.headers, allow_foreign=self._deps.imported_gateway_keys)
-        return await self._deps.registry.read_for_request(presented)
+    async def show_key(self, call: Call) -> None:
+        """What the gateway key is, to whoever holds it."""
+        await _answer(call.exchange, key_info(await self._admitted(call)))
 
-    def _job(self, call: Call, view: RequestView, document: Document) -> Job:
-        exchange, body = call.exchange, document.values
+    async def note_use(self, key: GatewayKey) -> None:
+        """Notes that a gateway key was let in; after the answer."""
+        await self._deps.key_use.note(key)
+
+    async def _admitted(self, call: Call) -> RequestView:
+        """Who asks, with a gateway key that may be used so, from there: the one way in, for every route."""
+        exchange = call.exchange
+        presented = presented_key(exchange.headers, allow_foreign=self._deps.imported_gateway_keys)
+        view = await self._deps.registry.read_for_request(presented)
+        exchange.sharing = sharing_headers(view.key, exchange.origin)
+        check_caller(view.key, address=exchange.address, origin=exchange.origin)
+        if call.surface is not None:
+            check_surface(view.key, call.surface)
+        call.key = view.key
+        return view
+
+    def _job(self, exchange: Exchange, surface: Surface, view: RequestView, document: Document) -> Job:
+        body = document.values
         app, app_title = app_of(exchange.headers)
         deadline_s, expires_at_s = exchange.deadline()
         facts = RequestFacts(
             request_id=exchange.request_id,
             account_id=view.account.id,
             gateway_key_id=view.key.id,
-            surface=call.surface.value,
+            surface=surface.value,
             requested_model=body["model"],
             streamed=body.get("stream") is True,
             app=app,
@@ -140,7 +172,7 @@ class Gateway:
             facts=facts,
             body=document,
             client_headers=exchange.headers,
-            input_tokens=0 if call.surface is Surface.COUNT_TOKENS else tokens_of_prompt(body),
+            input_tokens=0 if surface is Surface.COUNT_TOKENS else tokens_of_prompt(body),
             cost_mode=view.key.usage_cost_mode,
             margin_percent=self._deps.margin_percent,
             deadline_s=deadline_s,

@@ -17,7 +17,7 @@ from functools import lru_cache
 
 from ownkey.catalog import Catalog, Kind, Model, Provider
 from ownkey.domain.credentials import Credential, CredentialSource, StoredCredential
-from ownkey.domain.scopes import admits_model
+from ownkey.domain.scopes import admits_model, model_names
 from ownkey.domain.surfaces import Surface
 from ownkey.providers import Translator, translator_of
 from ownkey.router.preferences import ANY_PROVIDER, Preferences
@@ -68,12 +68,7 @@ class Ask:
         """
         if self.allowed_models is None:
             return True
-        return admits_model(self.allowed_models, {self.model, *model_names(provider, model_id)})
-
-
-def model_names(provider: Provider, model_id: str) -> tuple[str, ...]:
-    """What a provider's model is called: its id, and the id behind each of the provider's names."""
-    return (model_id, *(f"{name}/{model_id}" for name in provider.names))
+        return admits_model(self.allowed_models, {self.model} | model_names(provider.names, model_id))
 
 
 @dataclass(frozen=True, slots=True)
