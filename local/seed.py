@@ -142,12 +142,13 @@ class Seeder:
     async def _account(self, account: SeedAccount) -> dict[str, str]:
         now = _now()
         try:
-            await self.registry.create_account(account.id, account.name or account.id, now=now)
+            head = await self.registry.create_account(account.id, account.name or account.id, now=now)
         except Conflict as e:
             if account.id != PLATFORM_ACCOUNT:
                 raise SeedError(f"accounts: {account.id} stands twice") from e
+            head = await self.registry.account(account.id)
         if not account.platform_allowed:
-            await self.registry.update_account(account.id, platform_allowed=False)
+            await self.registry.update_account(head, platform_allowed=False)
         for user in account.users:
             await self.registry.add_member(Member(account.id, self.user_ids[user.email], user.email, user.role, now))
         keys = {each.alias: await self._gateway_key(account.id, each) for each in account.gateway_keys}

@@ -47,6 +47,7 @@ app = create_management_app(
         key_use=KeyUse(db, settings.health_table),
         url_policy=UrlPolicy(settings.ownkey_allowed_origins),
         imported_gateway_keys=settings.imported_gateway_keys,
+        keyless_credentials=settings.keyless_credentials,
     )
 )
 # Mangum runs each event on the current loop: one for the environment's life, to which the connections belong.

@@ -185,8 +185,13 @@ async def test_other_accounts_are_unknown(registry: Registry) -> None:
 
 
 async def test_members_and_roles(registry: Registry) -> None:
-    await registry.add_member(Member("acme", "sub-1", "ann@example.com", Role.OWNER, NOW))
-    await registry.add_member(Member("acme", "sub-1", "ann@example.com", Role.BILLING, NOW))
+    ann = Member("acme", "sub-1", "ann@example.com", Role.ADMIN, NOW)
+    await registry.add_member(ann)
+    with pytest.raises(Conflict):
+        await registry.add_member(replace(ann, role=Role.OWNER))
+    await registry.change_member(ann, replace(ann, role=Role.BILLING))
+    with pytest.raises(Conflict):
+        await registry.remove_member(ann)  # decided on a role that is no longer hers
     assert [(m.email, m.role) for m in await registry.members("acme")] == [("ann@example.com", Role.BILLING)]
     assert await registry.role("sub-1", "acme") is Role.BILLING
     assert await registry.role("sub-2", "acme") is None
@@ -198,7 +203,7 @@ async def test_members_and_roles(registry: Registry) -> None:
 async def test_accounts_are_listed_and_their_settings_raise_the_version(registry: Registry) -> None:
     with pytest.raises(Conflict):
         await registry.create_account("acme", "Again", now=NOW)
-    changed = await registry.update_account("acme", platform_allowed=False)
+    changed = await registry.update_account(await registry.account("acme"), platform_allowed=False)
     assert (changed.version, changed.platform_allowed, changed.name) == (2, False, "Acme")
     assert [head.id for head in await registry.accounts()] == ["acme", "platform"]
     assert await registry.account("acme") == changed

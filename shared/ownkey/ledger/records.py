@@ -17,6 +17,7 @@ from ownkey.domain.attempts import (
     RequestFacts,
 )
 from ownkey.domain.credentials import CredentialSource
+from ownkey.domain.errors import NotFound
 from ownkey.domain.usage import Usage, UsageSource
 from ownkey.store import keys
 from ownkey.store.dynamodb import ConditionFailed, DynamoDb, Item, Key, Put
@@ -47,6 +48,14 @@ class AttemptsPage:
     """Attempts newest first; `next_cursor` continues, None where there are no older ones in reach."""
 
     records: tuple[AttemptRecord, ...]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DepositsPage:
+    """Deposits newest first; `next_cursor` continues."""
+
+    deposits: tuple[Deposit, ...]
     next_cursor: str | None
 
 
@@ -94,6 +103,25 @@ class Records:
             await self._db.write(Put(at, item | marks, condition="attribute_not_exists(pk)"))
         except ConditionFailed:
             return
+
+    async def deposits(self, account_id: str, *, limit: int = 50, cursor: str | None = None) -> DepositsPage:
+        """A page of the account's deposits, newest first."""
+        page = await self._db.query(
+            self._table, keys.deposits(account_id), newest_first=True, limit=limit, after_sk=cursor
+        )
+        return DepositsPage(tuple(to_deposit(item) for item in page.items), page.next_sk)
+
+    async def deposit(self, account_id: str, deposit_id: str) -> Deposit:
+        """One of them.
+
+        Raises:
+            NotFound: the account has none of this id.
+        """
+        # By a query: management may read these records, but not single items of the table.
+        page = await self._db.query(self._table, keys.deposits(account_id), between=(deposit_id, deposit_id))
+        if not page.items:
+            raise NotFound("There is no such deposit in the account.")
+        return to_deposit(page.items[0])
 
     async def attempts_of_request(self, account_id: str, request_id: str) -> list[AttemptRecord]:
         """All attempts of a request in the order tried; empty where the account has no such request."""

@@ -1,35 +1,44 @@
-"""Accounts and their members."""
+"""Accounts and their members. No account is ever left without an owner, whoever leaves at the same moment."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ownkey.domain.accounts import AccountHead, Member, Role
 from ownkey.domain.errors import Conflict, NotFound
 from ownkey.registry import items
 from ownkey.registry.idempotency import RequestNotes
+from ownkey.registry.invitations import Invitations
 from ownkey.store import keys
-from ownkey.store.dynamodb import Check, ConditionFailed, Delete, Put, Update
+from ownkey.store.dynamodb import Check, ConditionFailed, Delete, Key, Put, Update, Write
+
+_ROLE = {"#role": "role"}
 
 
-class People(RequestNotes):
+class People(Invitations, RequestNotes):
     """Reads and writes of accounts and members for management."""
 
-    async def create_account(self, account_id: str, name: str, *, now: str) -> AccountHead:
-        """A new account without members, keys or credits.
+    async def create_account(self, account_id: str, name: str, *, now: str, owner: Member | None = None) -> AccountHead:
+        """A new account without keys or credits, with its first owner or nobody.
 
         Raises:
             Conflict: the id is taken.
         """
         head = AccountHead(account_id, name, version=1, created_at=now)
-        at = self._key(keys.account(account_id), keys.HEAD)
+        writes: list[Write] = [
+            Put(
+                self._key(keys.account(account_id), keys.HEAD),
+                items.from_account(head),
+                condition="attribute_not_exists(pk)",
+            ),
+            Put(self._key(keys.ACCOUNTS_PARTITION, account_id), {"created_at": now}),
+        ]
+        if owner is not None:
+            item = items.from_member(owner)
+            writes += [Put(self._member_at(owner), item), Put(self._membership_at(owner), item)]
         try:
-            await self._db.transact(
-                [
-                    Put(at, items.from_account(head), condition="attribute_not_exists(pk)"),
-                    Put(self._key(keys.ACCOUNTS_PARTITION, account_id), {"created_at": now}),
-                ]
-            )
+            await self._db.transact(writes)
         except ConditionFailed as e:
             raise Conflict(f"There is an account {account_id} already.") from e
         return head
@@ -38,9 +47,10 @@ class People(RequestNotes):
         """The ids of all accounts."""
         return [row["sk"] for row in await self._db.query_all(self._table, keys.ACCOUNTS_PARTITION)]
 
-    async def accounts(self) -> list[AccountHead]:
-        """All accounts, by id."""
-        at = [self._key(keys.account(account_id), keys.HEAD) for account_id in await self.account_ids()]
+    async def accounts(self, account_ids: Sequence[str] | None = None) -> list[AccountHead]:
+        """These accounts (None: all), by id; one that does not exist is left out."""
+        wanted = await self.account_ids() if account_ids is None else account_ids
+        at = [self._key(keys.account(account_id), keys.HEAD) for account_id in wanted]
         heads: list[AccountHead] = []
         for first in range(0, len(at), 100):
             found = await self._db.batch_get(at[first : first + 100])
@@ -59,79 +69,107 @@ class People(RequestNotes):
         return items.to_account(item)
 
     async def update_account(
-        self, account_id: str, *, name: str | None = None, platform_allowed: bool | None = None
+        self,
+        seen: AccountHead,
+        *,
+        name: str | None = None,
+        platform_allowed: bool | None = None,
+        disabled: bool | None = None,
     ) -> AccountHead:
-        """Changes what is given; its version rises, so the next request sees it.
+        """Changes what is given; the account's version rises, so the next request goes by it.
 
         Raises:
-            NotFound: there is no such account.
-            Conflict: it changed meanwhile.
+            Conflict: one of the three is no longer what was seen.
         """
-        head = await self.account(account_id)
         changed = replace(
-            head,
-            name=head.name if name is None else name,
-            platform_allowed=head.platform_allowed if platform_allowed is None else platform_allowed,
-            version=head.version + 1,
+            seen,
+            name=seen.name if name is None else name,
+            platform_allowed=seen.platform_allowed if platform_allowed is None else platform_allowed,
+            disabled=seen.disabled if disabled is None else disabled,
+        )
+        update = Update(
+            self._key(keys.account(seen.id), keys.HEAD),
+            "SET #name = :name, platform_allowed = :platform_allowed, disabled = :disabled ADD #version :one",
+            # Not by the version, which rises with every credential.
+            condition="#name = :seen_name AND platform_allowed = :seen_platform_allowed AND disabled = :seen_disabled",
+            names={"#name": "name", "#version": "version"},
+            values={
+                ":name": changed.name,
+                ":platform_allowed": changed.platform_allowed,
+                ":disabled": changed.disabled,
+                ":seen_name": seen.name,
+                ":seen_platform_allowed": seen.platform_allowed,
+                ":seen_disabled": seen.disabled,
+                ":one": 1,
+            },
         )
         try:
-            await self._db.write(
-                Update(
-                    self._key(keys.account(account_id), keys.HEAD),
-                    "SET #name = :name, platform_allowed = :platform_allowed, #version = :version",
-                    condition="#version = :seen",
-                    names={"#name": "name", "#version": "version"},
-                    values={
-                        ":name": changed.name,
-                        ":platform_allowed": changed.platform_allowed,
-                        ":version": changed.version,
-                        ":seen": head.version,
-                    },
-                )
-            )
+            await self._db.write(update)
         except ConditionFailed as e:
             raise Conflict("The account was changed by somebody else meanwhile.") from e
-        return changed
+        return await self.account(seen.id)
 
     async def add_member(self, member: Member) -> None:
-        """Adds a member, or changes the role of one.
+        """Adds a member.
 
         Raises:
             NotFound: there is no such account.
+            Conflict: the person is a member already.
         """
         item = items.from_member(member)
         try:
             await self._db.transact(
                 [
                     Check(self._key(keys.account(member.account_id), keys.HEAD), "attribute_exists(pk)"),
-                    Put(self._key(keys.members_of(member.account_id), member.user_id), item),
-                    Put(self._key(keys.accounts_of_user(member.user_id), member.account_id), item),
+                    Put(self._member_at(member), item, condition="attribute_not_exists(pk)"),
+                    Put(self._membership_at(member), item),
                 ]
             )
         except ConditionFailed as e:
-            raise NotFound(f"There is no account {member.account_id}.") from e
+            if e.index == 0:
+                raise NotFound(f"There is no account {member.account_id}.") from e
+            raise Conflict("This person is a member of the account already.") from e
 
-    async def remove_member(self, account_id: str, user_id: str) -> None:
+    async def change_member(self, seen: Member, changed: Member) -> None:
+        """Gives a member another role, or e-mail address.
+
+        Raises:
+            Conflict: it is the account's last owner who would be none, or the member was changed meanwhile.
+        """
+        item = items.from_member(changed)
+        writes: list[Write] = [
+            Put(self._member_at(seen), item, "#role = :seen", _ROLE, {":seen": seen.role.value}),
+            Put(self._membership_at(seen), item),
+        ]
+        await self._transact_keeping_an_owner(seen, writes, leaves=changed.role is not Role.OWNER)
+
+    async def remove_member(self, seen: Member) -> None:
         """Ends a membership; the person stays in the user pool.
 
         Raises:
-            NotFound: the user is no member.
+            Conflict: it is the account's last owner, or the member was changed meanwhile.
         """
-        at = self._key(keys.members_of(account_id), user_id)
-        try:
-            await self._db.transact(
-                [
-                    Delete(at, condition="attribute_exists(pk)"),
-                    Delete(self._key(keys.accounts_of_user(user_id), account_id)),
-                ]
-            )
-        except ConditionFailed as e:
-            raise NotFound("There is no such member in the account.") from e
+        writes: list[Write] = [
+            Delete(self._member_at(seen), "#role = :seen", _ROLE, {":seen": seen.role.value}),
+            Delete(self._membership_at(seen)),
+        ]
+        await self._transact_keeping_an_owner(seen, writes, leaves=True)
 
     async def members(self, account_id: str) -> list[Member]:
         """The account's members, by e-mail."""
         rows = await self._db.query_all(self._table, keys.members_of(account_id))
         return sorted((items.to_member(row) for row in rows), key=lambda member: member.email)
+
+    async def member(self, account_id: str, user_id: str) -> Member:
+        """One of them.
+
+        Raises:
+            NotFound: the person is no member.
+        """
+        item = await self._db.get(self._key(keys.members_of(account_id), user_id))
+        if item is None:
+            raise NotFound("There is no such member in the account.")
+        return items.to_member(item)
 
     async def role(self, user_id: str, account_id: str) -> Role | None:
         """The user's role in the account; None for a stranger."""
@@ -142,3 +180,30 @@ class People(RequestNotes):
         """The accounts a user belongs to, with the role in each."""
         rows = await self._db.query_all(self._table, keys.accounts_of_user(user_id))
         return [(row["sk"], Role(row["role"])) for row in rows]
+
+    async def _transact_keeping_an_owner(self, seen: Member, writes: list[Write], *, leaves: bool) -> None:
+        """The writes; where they take an owner away, on condition that another one is still an owner.
+
+        Of two owners who remove each other at the same moment, one finds the condition broken.
+        """
+        if leaves and seen.role is Role.OWNER:
+            others = [m for m in await self.members(seen.account_id) if m.role is Role.OWNER]
+            others = [each for each in others if each.user_id != seen.user_id]
+            if not others:
+                raise _last_owner()
+            owner = {":owner": Role.OWNER.value}
+            writes = [*writes, Check(self._member_at(others[0]), "#role = :owner", _ROLE, owner)]
+        try:
+            await self._db.transact(writes)
+        except ConditionFailed as e:
+            raise Conflict("The account's members were changed by somebody else meanwhile.") from e
+
+    def _member_at(self, member: Member) -> Key:
+        return self._key(keys.members_of(member.account_id), member.user_id)
+
+    def _membership_at(self, member: Member) -> Key:
+        return self._key(keys.accounts_of_user(member.user_id), member.account_id)
+
+
+def _last_owner() -> Conflict:
+    return Conflict("This is the account's last owner.", fix="Make somebody else an owner first.")

@@ -16,7 +16,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ownkey.catalog import Catalog
 from ownkey.domain import ids
-from ownkey.http.management import accounts, audit_log, byok, errors, gateway_keys, usage
+from ownkey.http.management import (
+    accounts,
+    audit_log,
+    byok,
+    errors,
+    gateway_keys,
+    invitations,
+    members,
+    settings,
+    usage,
+)
 from ownkey.http.management.access import Access
 from ownkey.http.management.auditing import Auditor
 from ownkey.http.management.credentials import CredentialDesk
@@ -59,6 +69,8 @@ class ManagementDeps:
     url_policy: UrlPolicy
     imported_gateway_keys: bool = False
     """Whether gateway keys of a foreign format may be taken over."""
+    keyless_credentials: bool = False
+    """Whether credentials without a secret may be saved."""
     now: Callable[[], datetime] = _now
 
 
@@ -94,12 +106,25 @@ def create_management_app(deps: ManagementDeps) -> FastAPI:
             allow_foreign=deps.imported_gateway_keys,
         )
     )
-    app.include_router(accounts.routes(access, deps.registry, deps.user_pool, deps.records, deps.now))
+    people = access, deps.registry, deps.user_pool
+    app.include_router(accounts.routes(*people, deps.records, idempotency, deps.now))
+    app.include_router(members.routes(*people, idempotency, deps.now))
+    app.include_router(invitations.routes(*people, idempotency, deps.now))
+    app.include_router(invitations.received_routes(deps.registry, deps.user_pool, auditor, deps.now))
+    app.include_router(settings.routes(*people, _deployment(deps)))
     app.include_router(usage.routes(access, deps.records, deps.rollups, deps.statements, deps.now))
     app.include_router(audit_log.routes(access, deps.audit))
     errors.install(app)
     app.add_middleware(Envelope, sessions=deps.sessions, auditor=auditor)
     return app
+
+
+def _deployment(deps: ManagementDeps) -> Mapping[str, bool]:
+    """What the stack's parameters allow."""
+    return {
+        "imported_gateway_keys": deps.imported_gateway_keys,
+        "keyless_credentials": deps.keyless_credentials,
+    }
 
 
 class Envelope:

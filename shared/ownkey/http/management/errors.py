@@ -24,7 +24,9 @@ from ownkey.http.management import bodies
 _log = logging.getLogger(__name__)
 
 _NOT_JSON = frozenset({"json_invalid", "model_attributes_type", "dict_type", "model_type"})
-_QUERY = frozenset({"keyId", "from", "to", "dimension", "granularity", "limit", "cursor"})
+_QUERY = frozenset(
+    {"keyId", "from", "to", "dimension", "granularity", "limit", "cursor", "action", "actor", "credential_id", "format"}
+)
 _OUR_NAMES = _QUERY | {
     field.alias or name
     for body in vars(bodies).values()

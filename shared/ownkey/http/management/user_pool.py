@@ -34,6 +34,19 @@ class UserPool:
             raise StoreUnavailable(f"The user pool refused ({e.code}).") from e
         return _attribute(answer["UserAttributes"], "email")
 
+    async def verified_email(self, user_id: str) -> str | None:
+        """The address, in lower case, that somebody who is signed in has proven to be theirs; None: there is none.
+
+        Raises:
+            StoreUnavailable: the pool refuses or does not answer.
+        """
+        try:
+            answer = await self._call("AdminGetUser", {"Username": user_id})
+        except AwsError as e:
+            raise StoreUnavailable(f"The user pool refused ({e.code}).") from e
+        attributes = {row["Name"]: str(row["Value"]) for row in answer["UserAttributes"]}
+        return attributes["email"].lower() if attributes.get("email_verified") == "true" else None
+
     async def user_id(self, email: str) -> str:
         """The id (`sub`) of the person with this e-mail address, invited if need be.
 

@@ -11,7 +11,15 @@ Unknown fields are refused: a misspelt `gateway_key` must not silently make a ke
 ============== ======================================
 """
 
-from ownkey.http.management.bodies.accounts import AddMember, CreateAccount, Deposit, UpdateAccount
+from ownkey.http.management.bodies.accounts import (
+    AddMember,
+    ChangeMember,
+    CreateAccount,
+    CreateInvitation,
+    Deposit,
+    UpdateAccount,
+    UpdateSettings,
+)
 from ownkey.http.management.bodies.common import MAX_KEY_CHARS, Body
 from ownkey.http.management.bodies.credentials import (
     CreateCredential,
@@ -31,9 +39,11 @@ __all__ = [
     "MAX_KEY_CHARS",
     "AddMember",
     "Body",
+    "ChangeMember",
     "CreateAccount",
     "CreateCredential",
     "CreateGatewayKey",
+    "CreateInvitation",
     "CredentialSettings",
     "Deposit",
     "GatewayKeyScope",
@@ -43,4 +53,5 @@ __all__ = [
     "UpdateAccount",
     "UpdateCredential",
     "UpdateGatewayKey",
+    "UpdateSettings",
 ]

@@ -50,10 +50,31 @@ class UpdateAccount(Body):
 
     name: Name = ABSENT
     platform_allowed: bool = ABSENT
+    disabled: bool = ABSENT
+    """By the operator alone: requests of a disabled account are refused."""
+
+
+class UpdateSettings(Body):
+    """`PATCH /api/settings`."""
+
+    platform_allowed: bool = ABSENT
 
 
 class AddMember(Body):
     """`POST /api/accounts/{id}/members`."""
+
+    email: Email
+    role: RoleName
+
+
+class ChangeMember(Body):
+    """`PATCH /api/accounts/{id}/members/{user_id}`."""
+
+    role: RoleName
+
+
+class CreateInvitation(Body):
+    """`POST /api/accounts/{id}/invitations`."""
 
     email: Email
     role: RoleName

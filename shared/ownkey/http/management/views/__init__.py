@@ -1,10 +1,10 @@
 """What responses show. Each view is written out field by field: what is not named here never leaves."""
 
-from ownkey.http.management.views.accounts import account, member
+from ownkey.http.management.views.accounts import account, invitation, me, member, received_invitation, settings
 from ownkey.http.management.views.audit import audit_csv, audit_entry, audit_jsonl
 from ownkey.http.management.views.credentials import credential, finding, provider_keys
 from ownkey.http.management.views.gateway_keys import gateway_key
-from ownkey.http.management.views.money import attempt, balance, entry, rollup, usage
+from ownkey.http.management.views.money import attempt, balance, deposit, entry, rollup, usage
 
 __all__ = [
     "account",
@@ -14,11 +14,16 @@ __all__ = [
     "audit_jsonl",
     "balance",
     "credential",
+    "deposit",
     "entry",
     "finding",
     "gateway_key",
+    "invitation",
+    "me",
     "member",
     "provider_keys",
+    "received_invitation",
     "rollup",
+    "settings",
     "usage",
 ]

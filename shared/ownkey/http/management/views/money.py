@@ -8,6 +8,7 @@ from ownkey.domain.attempts import AttemptRecord
 from ownkey.domain.ledger import Balance, Entry
 from ownkey.domain.money import usd_string
 from ownkey.domain.usage import USAGE_BUCKETS, Usage
+from ownkey.ledger.records import Deposit
 from ownkey.ledger.rollups import RollupRow
 
 Json = dict[str, Any]
@@ -44,6 +45,19 @@ def entry(each: Entry) -> Json:
         "overrun_usd": usd_string(each.overrun_nanousd),
         "cause": each.cause,
         "at": each.at,
+    }
+
+
+def deposit(each: Deposit) -> Json:
+    """Credits that the operator granted: asked for, until billing has carried it out."""
+    return {
+        "id": each.id,
+        "amount_usd": usd_string(each.amount_nanousd),
+        "note": each.note or None,
+        "state": "billed" if each.billed_at else "requested",
+        "requested_by": each.requested_by,
+        "requested_at": each.requested_at,
+        "billed_at": each.billed_at,
     }
 
 
