@@ -4,9 +4,10 @@ botocore's clients cost about 3 ms of CPU a call and block; here botocore signs 
 (docs/decisions/0003-dependencies.md).
 
 ========== =====================================================
-`aws`      `AwsClient`: one signed JSON call, retries, errors
+`aws`      `AwsClient`: one signed call, retries, errors
 `dynamodb` items in and out, reads, conditional writes, transactions
 `kms`      data keys: make, open
+`sts`      the function's own identity as a token; another role's temporary keys
 `functions`  invoking another function
 `keys`     partition and sort keys of every item
 ========== =====================================================
