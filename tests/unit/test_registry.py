@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from ownkey.domain import ids
 from ownkey.domain.accounts import PLATFORM_ACCOUNT, Member, Role
 from ownkey.domain.credentials import Credential, SealedSecret
 from ownkey.domain.errors import Conflict, Forbidden, GatewayKeyExpired, GatewayKeyRevoked, InvalidGatewayKey, NotFound
@@ -55,7 +56,7 @@ async def issue(registry: Registry, account_id: str = "acme", **values: object) 
     plain = mint(account_id).reveal()
     presented = present(plain)
     assert presented is not None
-    key = GatewayKey("gk_1", account_id, "app", presented.digest, "ok-…abcd", NOW, "user", **values)
+    key = GatewayKey(ids.new_id(ids.GATEWAY_KEY), account_id, "app", presented.digest, "ok-…abcd", NOW, "user", **values)
     await registry.create_gateway_key(key)
     return presented, key
 
@@ -79,7 +80,7 @@ async def test_rotation_update_and_removal_hold_on_the_next_request(registry: Re
     assert len((await registry.read_for_request(presented)).own.credentials) == 1
 
     second = replace(first, version=2, mask="sk-…WxYz")
-    await registry.apply("acme", [RotateCredential(second, sealed(2, b"two"))])
+    await registry.apply("acme", [RotateCredential(second, sealed(2, b"two"), first)])
     (stored,) = (await registry.read_for_request(presented)).own.credentials
     assert (stored.credential.mask, stored.sealed.ciphertext) == ("sk-…WxYz", b"two")
 
@@ -109,11 +110,11 @@ async def test_platform_credentials_come_along(registry: Registry) -> None:
 async def test_a_lost_race_changes_nothing(registry: Registry) -> None:
     first = credential()
     await registry.apply("acme", [CreateCredential(first, sealed())])
-    await registry.apply("acme", [RotateCredential(replace(first, version=2), sealed(2))])
+    await registry.apply("acme", [RotateCredential(replace(first, version=2), sealed(2), first)])
     before = await registry.account("acme")
 
     with pytest.raises(Conflict):
-        await registry.apply("acme", [RotateCredential(replace(first, version=2), sealed(2, b"late"))])
+        await registry.apply("acme", [RotateCredential(replace(first, version=2), sealed(2, b"late"), first)])
     with pytest.raises(Conflict):
         await registry.apply("acme", [DeleteCredential(first)])
     stale = replace(first, version=2, alias="late", updated_at="later")

@@ -21,6 +21,7 @@ ACCOUNT = "acc"
 DEPOSIT = "dep"
 INVITATION = "inv"
 AUDIT = "aud"
+REWRAP = "rw"
 
 
 def new_id(prefix: str, at_ms: int | None = None) -> str:

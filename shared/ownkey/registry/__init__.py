@@ -3,6 +3,8 @@
 ========== =========================================================================
 `reads`    `Registry.read_for_request`: one round trip, snapshots cached by version
 `changes`  credentials created, rotated, updated, deleted: all or nothing
+`settings` what an account says of its credentials as a whole
+`rewraps`  jobs that bring secrets under another KMS key
 `people`   accounts and members
 `items`    dataclasses to items and back
 ========== =========================================================================
@@ -16,16 +18,20 @@ from ownkey.registry.changes import (
     CredentialChange,
     CredentialChanges,
     DeleteCredential,
+    RetirePrevious,
     RotateCredential,
+    ShredCredential,
     UpdateCredential,
 )
 from ownkey.registry.gateway_keys import GatewayKeys
 from ownkey.registry.people import People
 from ownkey.registry.reads import RequestReader, RequestView, Snapshot
+from ownkey.registry.rewraps import Rewraps
+from ownkey.registry.settings import AccountSettings
 from ownkey.store.dynamodb import DynamoDb
 
 
-class Registry(RequestReader, CredentialChanges, GatewayKeys, People):
+class Registry(RequestReader, CredentialChanges, AccountSettings, Rewraps, GatewayKeys, People):
     """All of it over one table."""
 
     def __init__(self, db: DynamoDb, table: str) -> None:
@@ -38,7 +44,9 @@ __all__ = [
     "DeleteCredential",
     "Registry",
     "RequestView",
+    "RetirePrevious",
     "RotateCredential",
+    "ShredCredential",
     "Snapshot",
     "UpdateCredential",
 ]

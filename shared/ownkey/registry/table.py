@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ownkey.store import keys
 from ownkey.store.dynamodb import DynamoDb, Key
 
 
@@ -14,3 +15,6 @@ class RegistryTable:
 
     def _key(self, pk: str, sk: str) -> Key:
         return Key(self._table, pk, sk)
+
+    def _head_at(self, account_id: str) -> Key:
+        return self._key(keys.account(account_id), keys.HEAD)

@@ -1,0 +1,70 @@
+"""What an account says of its credentials as a whole: the order within a pool, the KMS key they are wrapped under."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ownkey.domain.accounts import AccountHead
+from ownkey.domain.credentials import PoolStrategy
+from ownkey.domain.errors import Conflict, NotFound
+from ownkey.domain.rewraps import RewrapJob
+from ownkey.registry import items
+from ownkey.registry.rewraps import new_job
+from ownkey.registry.table import RegistryTable
+from ownkey.store.dynamodb import ConditionFailed, Update
+
+_ATTEMPTS = 4
+
+
+class AccountSettings(RegistryTable):
+    """Writes of the account's head that concern its credentials: the next request goes by them."""
+
+    async def set_pool(self, account_id: str, provider_id: str, strategy: PoolStrategy) -> AccountHead:
+        """In which order the account's credentials for a provider are used.
+
+        Raises:
+            NotFound: there is no such account.
+            Conflict: others keep changing it.
+        """
+        at = self._head_at(account_id)
+        for _ in range(_ATTEMPTS):
+            item = await self._db.get(at)
+            if item is None:
+                raise NotFound(f"There is no account {account_id}.")
+            head = items.to_account(item)
+            changed = replace(head, pools={**head.pools, provider_id: strategy.value}, version=head.version + 1)
+            try:
+                await self._db.write(
+                    Update(
+                        at,
+                        "SET pools = :pools, #version = :version",
+                        condition="#version = :seen",
+                        names={"#version": "version"},
+                        values={":pools": changed.pools, ":version": changed.version, ":seen": head.version},
+                    )
+                )
+            except ConditionFailed:
+                continue
+            return changed
+        raise Conflict("The account is being changed by others.")
+
+    async def set_kms_key(self, account_id: str, arn: str | None, job: RewrapJob) -> None:
+        """The KMS key that the account's secrets are wrapped under from now on; None: the deployment's.
+
+        With it begins the job that brings the stored ones there: there is no change without one.
+
+        Raises:
+            NotFound: there is no such account.
+        """
+        expression, values = ("REMOVE kms_key_arn", {}) if arn is None else ("SET kms_key_arn = :arn", {":arn": arn})
+        head = Update(
+            self._head_at(account_id),
+            f"{expression} ADD #version :one",
+            condition="attribute_exists(pk)",
+            names={"#version": "version"},
+            values={":one": 1, **values},
+        )
+        try:
+            await self._db.transact([head, new_job(self._table, job)])
+        except ConditionFailed as e:
+            raise NotFound(f"There is no account {account_id}.") from e
