@@ -8,7 +8,6 @@ from mangum import Mangum
 from ownkey.catalog import Catalog
 from ownkey.http.management import ManagementDeps, create_management_app
 from ownkey.http.management.user_pool import UserPool
-from ownkey.http.management.validation import ValidationFunction
 from ownkey.http.sessions import Sessions, SigningKeys
 from ownkey.ledger.records import Records
 from ownkey.ledger.rollups import Rollups
@@ -24,6 +23,7 @@ from ownkey.store.dynamodb import DynamoDb
 from ownkey.store.functions import Functions
 from ownkey.store.kms import Kms
 from ownkey.upstream import UrlPolicy
+from ownkey.validation.function import ValidationFunction
 from ownkey.vault import Sealer
 
 settings = KeysSettings.from_env(os.environ)

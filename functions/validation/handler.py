@@ -11,14 +11,15 @@ from ownkey.runtime.settings import ValidationSettings
 from ownkey.store.aws import AwsClient
 from ownkey.store.kms import Kms
 from ownkey.upstream import Upstream, UrlPolicy
-from ownkey.validation import Candidate
+from ownkey.validation import Candidate, opening
 from ownkey.validation.validator import Validator
 from ownkey.vault import Opener
 
 settings = ValidationSettings.from_env(os.environ)
 logger = logs.configure(settings.powertools_service_name, settings.log_level)
+opener = Opener(Kms(AwsClient(settings.aws_region)))
 validator = Validator(
-    Opener(Kms(AwsClient(settings.aws_region))),
+    opener,
     Upstream(UrlPolicy(settings.ownkey_allowed_origins)),
     Catalog.load(settings.ownkey_upstreams),
 )
@@ -29,6 +30,8 @@ loop = asyncio.Runner()
 @guarded
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """One finding. The event is ciphertext, the answer a verdict: nothing in either is secret."""
+    if event.get("action") == opening.ACTION:
+        return loop.run(opening.open_check(opener, event))
     candidate = Candidate.from_json(event)
     finding = loop.run(validator.validate(candidate))
     asked = {"account_id": candidate.binding.account_id, "provider": candidate.binding.provider_id}

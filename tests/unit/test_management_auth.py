@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ownkey.http.management.key_format import read_key
+from ownkey.catalog.intake import read_secret
 from ownkey.validation import Candidate, Finding
 from tests.support.aws import Tables
 from tests.support.management import ANTHROPIC_KEY, OPENAI_KEY, OPENAI_KEY_2, OPERATOR, Management, management
@@ -312,4 +312,4 @@ class TestTheRequest:
 
 
 def test_pasted_space_is_not_part_of_a_key() -> None:
-    assert read_key(f" {OPENAI_KEY}\n", param="key").reveal() == OPENAI_KEY
+    assert read_secret(f" {OPENAI_KEY}\n", param="key").reveal() == OPENAI_KEY

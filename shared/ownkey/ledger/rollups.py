@@ -155,8 +155,11 @@ class Rollups:
             rows.append(RollupRow(time, value, numbers, item.get("last_at", "")))
         return rows
 
-    async def credentials_last_used(self, account_id: str, today: date) -> dict[str, str]:
-        """When each credential last served (RFC 3339), by its id; those without a use in 31 days are left out."""
+    async def versions_last_used(self, account_id: str, today: date) -> dict[str, str]:
+        """When each credential's versions last served (RFC 3339), by `<credential>@<version>`.
+
+        Those without a use in 31 days are left out.
+        """
         rows = await self.rows(
             account_id,
             Dimension.CREDENTIAL,
@@ -166,8 +169,7 @@ class Rollups:
         )
         last: dict[str, str] = {}
         for row in rows:
-            credential_id = row.value.partition("@")[0]
-            last[credential_id] = max(last.get(credential_id, ""), row.last_at)
+            last[row.value] = max(last.get(row.value, ""), row.last_at)
         return last
 
 

@@ -3,6 +3,8 @@
 =========== =============================================================================================
 `candidate` what `keys` hands to `validation`, and what comes back: JSON in, JSON out, no secret in either
 `validator` `Validator`: opens the candidate, sends the provider's probe once, reads the verdict
+`opening`   whether a KMS key opens what it sealed
+`function`  the function that does both, as management and upkeep invoke it
 =========== =============================================================================================
 """
 

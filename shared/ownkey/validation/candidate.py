@@ -81,7 +81,7 @@ class Candidate:
         """The event for the validation function."""
         candidate = {
             "binding": asdict(self.binding),
-            "sealed": None if self.sealed is None else _to_json(self.sealed),
+            "sealed": None if self.sealed is None else sealed_to_json(self.sealed),
             "headers": dict(self.headers),
             "fields": dict(self.fields),
             "form": self.form,
@@ -103,7 +103,7 @@ class Candidate:
         sealed = candidate["sealed"]
         return Candidate(
             Binding(**candidate["binding"]),
-            None if sealed is None else _from_json(sealed),
+            None if sealed is None else sealed_from_json(sealed),
             candidate["headers"],
             candidate["fields"],
             candidate["form"],
@@ -111,14 +111,16 @@ class Candidate:
         )
 
 
-def _to_json(sealed: SealedSecret) -> Json:
+def sealed_to_json(sealed: SealedSecret) -> Json:
+    """A sealed secret as JSON: bytes in base64."""
     fields = asdict(sealed)
     for name in _BYTES:
         fields[name] = base64.b64encode(fields[name]).decode()
     return fields
 
 
-def _from_json(sealed: Mapping[str, Any]) -> SealedSecret:
+def sealed_from_json(sealed: Mapping[str, Any]) -> SealedSecret:
+    """The inverse of `sealed_to_json`."""
     fields = dict(sealed)
     for name in _BYTES:
         fields[name] = base64.b64decode(fields[name], validate=True)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from fastapi import FastAPI
 from starlette.datastructures import Headers, MutableHeaders
@@ -21,18 +21,25 @@ from ownkey.http.management import (
     audit_log,
     byok,
     errors,
+    export,
     gateway_keys,
     invitations,
+    kms_keys,
     members,
+    pools,
+    rewrapping,
     settings,
     usage,
 )
 from ownkey.http.management.access import Access
 from ownkey.http.management.auditing import Auditor
+from ownkey.http.management.cards import Cards
 from ownkey.http.management.credentials import CredentialDesk
 from ownkey.http.management.idempotency import Idempotency
+from ownkey.http.management.kms_keys import KmsKeyDesk, OpeningPort
 from ownkey.http.management.provider_keys import ProviderKeysDesk
 from ownkey.http.management.proving import ValidationPort
+from ownkey.http.management.shaping import Shaper
 from ownkey.http.management.user_pool import UserPool
 from ownkey.http.sessions import Session, Sessions
 from ownkey.ledger.records import Records
@@ -51,6 +58,10 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+class Validation(ValidationPort, OpeningPort, Protocol):
+    """The function that may decrypt."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManagementDeps:
     """What the management API works with. There is no `Opener` in it."""
@@ -58,7 +69,7 @@ class ManagementDeps:
     registry: Registry
     catalog: Catalog
     sealer: Sealer
-    validation: ValidationPort
+    validation: Validation
     sessions: Sessions
     user_pool: UserPool
     records: Records
@@ -88,13 +99,20 @@ def create_management_app(deps: ManagementDeps) -> FastAPI:
     auditor = Auditor(deps.audit, deps.now)
     access = Access(deps.registry, auditor)
     idempotency = Idempotency(deps.registry, deps.now)
-    desk = CredentialDesk(deps.registry, deps.catalog, deps.sealer, deps.validation, deps.url_policy, deps.now)
+    shaper = Shaper(deps.url_policy, keyless=deps.keyless_credentials)
+    desk = CredentialDesk(deps.registry, deps.catalog, deps.sealer, deps.validation, shaper, deps.now)
     provider_keys = ProviderKeysDesk(deps.registry, desk)
 
     async def last_used(account_id: str) -> Mapping[str, str]:
-        return await deps.rollups.credentials_last_used(account_id, deps.now().astimezone(UTC).date())
+        return await deps.rollups.versions_last_used(account_id, deps.now().astimezone(UTC).date())
 
-    app.include_router(byok.routes(access, desk, provider_keys, deps.catalog, last_used))
+    cards = Cards(deps.catalog, last_used)
+    kms_desk = KmsKeyDesk(deps.registry, deps.sealer, deps.validation, deps.now)
+    app.include_router(export.routes(access, desk, cards))
+    app.include_router(byok.routes(access, desk, provider_keys, deps.catalog, cards, idempotency))
+    app.include_router(pools.routes(access, deps.registry, desk, deps.catalog))
+    app.include_router(kms_keys.routes(access, kms_desk, desk))
+    app.include_router(rewrapping.routes(access, deps.registry, idempotency, deps.now))
     app.include_router(
         gateway_keys.routes(
             access,

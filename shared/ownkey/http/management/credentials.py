@@ -2,48 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, TypedDict
 
 from ownkey.catalog import Catalog, Provider
-from ownkey.domain import ids
-from ownkey.domain.accounts import PLATFORM_ACCOUNT
-from ownkey.domain.credentials import Credential
+from ownkey.domain.accounts import PLATFORM_ACCOUNT, AccountHead
+from ownkey.domain.credentials import Credential, StoredCredential
 from ownkey.domain.errors import Conflict, InvalidParameter, NotFound
-from ownkey.domain.secrets import Secret
-from ownkey.http.management.key_format import read_key
+from ownkey.http.management.drafting import (
+    Given,
+    Pasted,
+    beside_previous,
+    check_room,
+    draft,
+    find_provider,
+    next_version,
+    with_settings,
+    with_share,
+)
 from ownkey.http.management.proving import Proven, Prover, ValidationPort
+from ownkey.http.management.shaping import Shaped, Shaper
 from ownkey.http.management.times import rfc3339
 from ownkey.registry import (
     CreateCredential,
     CredentialChange,
     DeleteCredential,
     Registry,
+    RetirePrevious,
     RotateCredential,
+    ShredCredential,
     UpdateCredential,
 )
-from ownkey.upstream import UrlPolicy
 from ownkey.validation import Candidate, Finding, Verdict
 from ownkey.vault import Sealer
-
-MAX_CREDENTIALS = 200
-"""Of one account: what a snapshot holds is read and parsed by every new environment."""
-
-
-class Given(TypedDict, total=False):
-    """Settings of a credential that a request names, by their names in `Credential`; absent is unchanged."""
-
-    alias: str
-    priority: int
-    weight: int
-    disabled: bool
-    always_use: bool
-    allowed_models: tuple[str, ...] | None
-    gateway_keys: tuple[str, ...] | None
-    headers: Mapping[str, str | None]
-    """A header set to None is removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +44,14 @@ class Saved:
 
     credential: Credential
     warnings: tuple[str, ...] = ()
+
+
+Seen = Callable[[Sequence[StoredCredential]], None]
+"""Told of a credential's versions before they are changed; raises where that is not what the client decided on."""
+
+
+def _anything(_versions: Sequence[StoredCredential]) -> None:
+    """For a client that does not say."""
 
 
 class CredentialDesk:
@@ -63,94 +63,153 @@ class CredentialDesk:
         catalog: Catalog,
         sealer: Sealer,
         validation: ValidationPort,
-        url_policy: UrlPolicy,
+        shaper: Shaper,
         now: Callable[[], datetime],
     ) -> None:
         self._registry = registry
         self._catalog = catalog
         self._validation = validation
-        self._url_policy = url_policy
+        self._shaper = shaper
         self._now = now
         self._prover = Prover(sealer, validation, self.timestamp)
 
-    async def credentials(self, account_id: str) -> list[Credential]:
-        """The account's credentials, oldest first."""
-        return await self._registry.credentials(account_id)
+    async def credentials(self, account_id: str) -> list[StoredCredential]:
+        """The account's credentials, oldest first; a previous version right behind its current one."""
+        return await self._registry.stored_credentials(account_id)
 
-    async def credential(self, account_id: str, credential_id: str) -> Credential:
-        """One of them.
+    async def credential(self, account_id: str, credential_id: str) -> list[StoredCredential]:
+        """One of them with each of its versions, the current one first.
 
         Raises:
             NotFound: the account has none of this id.
         """
-        return (await self._registry.credential(account_id, credential_id)).credential
+        return await self._registry.credential_versions(account_id, credential_id)
 
     async def create(
-        self, account_id: str, provider_name: str, pasted: str, *, base_url: str | None, given: Given
+        self, account_id: str, credential_id: str, provider_name: str, *, pasted: Pasted, given: Given
     ) -> Saved:
-        """Saves a key that its provider accepts.
+        """Saves a credential that its provider accepts, under a new id.
 
         Raises:
             BadRequest: it cannot be saved like this; nothing was asked of the provider.
-            CredentialRejected, ProviderUnreachable: nothing was stored.
+            CredentialRejected, ProviderUnreachable, Conflict: nothing was stored.
         """
         provider = self.provider(provider_name)
-        key = read_key(pasted, param="key")
-        existing = await self.credentials(account_id)
+        existing = await self._registry.credentials(account_id)
         check_room(existing, 1)
-        drafted = self.draft(account_id, provider, taken=[each.alias for each in existing])
-        wished = self._with(self._at(drafted, provider, base_url), provider, given)
-        await self._check_gateway_keys(wished)
-        proven = await self.prove(wished, key)
-        await self.store(account_id, [CreateCredential(proven.credential, proven.sealed)])
+        taken = [each.alias for each in existing]
+        drafted = draft(account_id, credential_id, provider, taken=taken, at=self.timestamp())
+        shaped = self._shaper.create(with_settings(drafted, provider, given), provider, pasted)
+        await self._check_gateway_keys(shaped.credential)
+        proven = await self.prove(shaped, await self.head(account_id))
+        await self.store(account_id, [CreateCredential(proven.credential, proven.sealed)], proven.head)
         return Saved(proven.credential, proven.warnings)
 
-    async def rotate(self, account_id: str, credential_id: str, pasted: str) -> Saved:
-        """Replaces the secret at once, everything else stays.
+    async def rotate(
+        self,
+        account_id: str,
+        credential_id: str,
+        *,
+        pasted: Pasted,
+        expires_at: str | None = None,
+        share_percent: int | None = None,
+        seen: Seen = _anything,
+    ) -> Saved:
+        """A new secret, everything else stays. It replaces the old one at once, or stands beside it.
+
+        Args:
+            expires_at: When the new secret ends; what was noted of the old one says nothing of it.
+            share_percent: How much of the traffic stays on the old one; None: it is removed.
 
         Raises:
             NotFound, BadRequest, CredentialRejected, ProviderUnreachable, Conflict: the old secret stays in force.
         """
-        key = read_key(pasted, param="key")
-        current = await self.credential(account_id, credential_id)
-        return await self._rotate(self.next_version(current), key)
+        current = await self._seen(account_id, credential_id, seen)
+        wished = replace(current, expires_at=expires_at)
+        shaped = self._shaper.change(wished, self.provider(current.provider_id), pasted)
+        if not shaped.secrets:
+            raise InvalidParameter(
+                "The new secret is missing.",
+                fix="Send it in the form that the credential has, or another.",
+                param="key",
+            )
+        return await self._rotate(current, shaped, share_percent)
 
     async def update(
-        self, account_id: str, credential_id: str, given: Given, *, destination: Destination, pasted: str | None
+        self,
+        account_id: str,
+        credential_id: str,
+        *,
+        pasted: Pasted,
+        given: Given,
+        share_percent: int | None = None,
+        seen: Seen = _anything,
     ) -> Saved:
         """Changes what is given. A new destination takes the secret along, or is refused.
+
+        Args:
+            share_percent: How much of the traffic is to stay on the previous version; None: unchanged.
 
         Raises:
             NotFound, BadRequest, CredentialRejected, ProviderUnreachable, Conflict: nothing was changed.
         """
-        key = None if pasted is None else read_key(pasted, param="key")
-        current = await self.credential(account_id, credential_id)
+        versions = await self.credential(account_id, credential_id)
+        seen(versions)
+        current = versions[0].credential
         provider = self.provider(current.provider_id)
-        wished = self._with(current, provider, given)
-        if destination.named:
-            wished = self._at(wished, provider, destination.base_url)
+        wished = with_settings(current, provider, given)
+        if share_percent is not None:
+            wished = with_share(wished, share_percent)
+        shaped = self._shaper.change(wished, provider, pasted)
+        wished = shaped.credential
         await self._check_gateway_keys(wished)
-        if key is not None:
-            return await self._rotate(self.next_version(wished), key)
-        if wished.destination != current.destination:
-            raise InvalidParameter(
-                "A key's destination cannot be changed without giving the key again.",
-                fix="Send `key` in the same request.",
-                param="base_url",
-            )
+        if shaped.secrets or (wished.keyless and _identity(wished) != _identity(current)):
+            expires_at = given.get("expires_at") if shaped.secrets else wished.expires_at
+            return await self._rotate(current, replace(shaped, credential=replace(wished, expires_at=expires_at)))
+        _check_same_secret(wished, current, provider)
         if wished == current:
             return Saved(current)
-        changed = replace(wished, updated_at=self.timestamp())
-        await self.store(account_id, [UpdateCredential(changed, current.updated_at)])
-        return Saved(changed)
+        changed = await self._changed(wished, versions[0])
+        await self.store(account_id, [UpdateCredential(changed.credential, current.updated_at)])
+        return changed
 
-    async def delete(self, account_id: str, credential_id: str) -> None:
-        """Removes the credential and its secret: the next request no longer uses it.
+    async def retire(self, account_id: str, credential_id: str, *, seen: Seen = _anything) -> Credential:
+        """Removes the previous version: the current one alone serves.
+
+        Raises:
+            NotFound: the account has no such credential.
+            Conflict: there is no previous version (any more).
+        """
+        current = await self._seen(account_id, credential_id, seen)
+        if current.previous is None:
+            raise Conflict("The credential has no previous version.", fix="There is nothing left to retire.")
+        retired = replace(current, previous=None, updated_at=self.timestamp())
+        await self.store(account_id, [RetirePrevious(retired, current)])
+        return retired
+
+    async def shred(self, account_id: str, credential_id: str, *, seen: Seen = _anything) -> Credential:
+        """Deletes the data keys of all its versions: nothing opens them again, backups of the table aside.
+
+        Raises:
+            NotFound: the account has no such credential.
+            InvalidParameter: it stores no secret.
+        """
+        current = await self._seen(account_id, credential_id, seen)
+        if current.keyless:
+            raise InvalidParameter("The credential stores no secret.", fix="Delete it instead.")
+        shredded = replace(current, updated_at=self.timestamp())
+        await self.store(account_id, [ShredCredential(shredded, current)])
+        return shredded
+
+    async def delete(self, account_id: str, credential_id: str, *, seen: Seen = _anything) -> Credential:
+        """Removes the credential and its secrets: the next request no longer uses it.
 
         Raises:
             NotFound: the account has none of this id.
         """
-        await self.store(account_id, [DeleteCredential(await self.credential(account_id, credential_id))])
+        current = await self._seen(account_id, credential_id, seen)
+        await self.store(account_id, [DeleteCredential(current)])
+        return current
 
     async def validate(self, account_id: str, credential_id: str) -> tuple[Credential, Finding]:
         """Asks the provider about the stored key; an acceptance is noted, nothing else changes.
@@ -160,98 +219,68 @@ class CredentialDesk:
         """
         stored = await self._registry.credential(account_id, credential_id)
         finding = await self._validation.validate(Candidate.of(stored.credential, stored.sealed, stored=True))
-        if finding.verdict is not Verdict.ACCEPTED:
-            return stored.credential, finding
-        at = self.timestamp()
-        noted = replace(stored.credential, validated_at=at, updated_at=at)
-        try:
-            await self.store(account_id, [UpdateCredential(noted, stored.credential.updated_at)])
-        except Conflict:
-            # It was changed while the provider was asked: the finding stands, the note is about what was replaced.
-            return await self.credential(account_id, credential_id), finding
-        return noted, finding
+        if finding.verdict is Verdict.ACCEPTED:
+            await self._registry.note_validated(stored.credential, at=self.timestamp())
+        return stored.credential, finding
 
     def provider(self, name: str) -> Provider:
-        """The provider that people mean by a name.
+        """The provider that people mean by a name; see `find_provider`."""
+        return find_provider(self._catalog, name)
+
+    async def head(self, account_id: str) -> AccountHead:
+        """The account. The platform's comes into being with its first credential.
 
         Raises:
-            InvalidParameter: there is none. The name is not repeated: it may be a key in the wrong place.
+            NotFound: there is none of this id.
         """
-        provider = self._catalog.find_provider(name)
-        if provider is None:
-            raise InvalidParameter(
-                "There is no such provider in this deployment's catalog.",
-                fix="Use a provider's name or id; `openai-compatible` takes any endpoint by its `base_url`.",
-                param="provider",
-            )
-        return provider
+        if account_id == PLATFORM_ACCOUNT:
+            await self._found_platform()
+        return await self._registry.account(account_id)
 
-    def draft(self, account_id: str, provider: Provider, *, taken: list[str]) -> Credential:
-        """A new credential, named after its provider; without a secret yet."""
-        at = self.timestamp()
-        return Credential(
-            id=ids.new_id(ids.CREDENTIAL),
-            account_id=account_id,
-            provider_id=provider.id,
-            alias=_free_alias(provider.display_name, taken),
-            mask="",
-            version=1,
-            destination=provider.base_url or "",
-            created_at=at,
-            updated_at=at,
-        )
-
-    def next_version(self, credential: Credential) -> Credential:
-        """The credential as it stands once its next secret is proven."""
-        return replace(credential, version=credential.version + 1)
-
-    async def prove(self, credential: Credential, key: Secret) -> Proven:
-        """The key, sealed for this credential and accepted by its provider; not stored yet.
+    async def prove(self, shaped: Shaped, head: AccountHead) -> Proven:
+        """The credential, sealed and accepted by its provider; not stored yet.
 
         Raises:
             BadRequest, CredentialRejected, ProviderUnreachable, VaultUnavailable: as `Prover.prove`.
         """
-        return await self._prover.prove(credential, self.provider(credential.provider_id), key)
+        provider = self.provider(shaped.credential.provider_id)
+        return await self._prover.prove(shaped.credential, provider, shaped.secrets, head)
 
-    async def store(self, account_id: str, changes: list[CredentialChange]) -> None:
-        """All changes or none. The platform's account comes into being with its first credential.
+    async def store(
+        self, account_id: str, changes: Sequence[CredentialChange], sealed_for: AccountHead | None = None
+    ) -> None:
+        """All changes or none.
 
         Raises:
-            Conflict: somebody changed one of the credentials meanwhile.
+            Conflict: somebody changed one of the credentials, or the account's KMS key, meanwhile.
         """
-        if account_id == PLATFORM_ACCOUNT:
-            await self._found_platform()
-        await self._registry.apply(account_id, changes)
+        await self._registry.apply(account_id, changes, sealed_for=sealed_for)
 
     def timestamp(self) -> str:
         """Now, as items have it."""
         return rfc3339(self._now())
 
-    async def _rotate(self, credential: Credential, key: Secret) -> Saved:
-        proven = await self.prove(credential, key)
-        await self.store(credential.account_id, [RotateCredential(proven.credential, proven.sealed)])
+    async def _seen(self, account_id: str, credential_id: str, seen: Seen) -> Credential:
+        versions = await self.credential(account_id, credential_id)
+        seen(versions)
+        return versions[0].credential
+
+    async def _changed(self, wished: Credential, stored: StoredCredential) -> Saved:
+        """With other fields it is asked about with the secret that is stored; settings are nobody's business."""
+        if wished.fields == stored.credential.fields:
+            return Saved(replace(wished, updated_at=self.timestamp()))
+        head = await self.head(wished.account_id)
+        proven = await self._prover.prove_stored(wished, self.provider(wished.provider_id), stored.sealed, head)
         return Saved(proven.credential, proven.warnings)
 
-    def _at(self, credential: Credential, provider: Provider, base_url: str | None) -> Credential:
-        """The credential for another destination: the user's own, or (None) the provider's."""
-        if base_url is not None:
-            return replace(credential, destination=self._url_policy.check(base_url), custom_base_url=True)
-        if provider.base_url is None:
-            raise InvalidParameter(
-                f"{provider.display_name} has no base URL of its own.",
-                fix="Send the endpoint's `base_url` with the key.",
-                param="base_url",
-            )
-        return replace(credential, destination=provider.base_url, custom_base_url=False)
-
-    def _with(self, credential: Credential, provider: Provider, given: Given) -> Credential:
-        """The credential with the settings that were given."""
-        merged = {**credential.headers, **given.get("headers", {})}
-        headers = {name: value for name, value in merged.items() if value is not None}
-        if unknown := headers.keys() - provider.credential_headers.keys():
-            raise InvalidParameter(f"{provider.display_name} takes no {min(unknown)}.", param=min(unknown))
-        changes: dict[str, Any] = {**given, "headers": headers}
-        return replace(credential, **changes)
+    async def _rotate(self, current: Credential, shaped: Shaped, share_percent: int | None = None) -> Saved:
+        wished = next_version(shaped.credential)
+        if share_percent is not None:
+            wished = beside_previous(wished, current, share_percent=share_percent)
+        proven = await self.prove(replace(shaped, credential=wished), await self.head(current.account_id))
+        change = RotateCredential(proven.credential, proven.sealed, current)
+        await self.store(current.account_id, [change], proven.head)
+        return Saved(proven.credential, proven.warnings)
 
     async def _check_gateway_keys(self, credential: Credential) -> None:
         if credential.gateway_keys is None:
@@ -274,28 +303,23 @@ class CredentialDesk:
                 return  # Another operator's first credential was quicker.
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """What an update says of the base URL: nothing, the provider's own (None), or the user's."""
-
-    named: bool = False
-    base_url: str | None = None
+def _identity(credential: Credential) -> tuple[object, ...]:
+    """What a provider is asked about: a change of it is proven before it counts."""
+    return credential.form, credential.fields, credential.destination
 
 
-def check_room(existing: Sequence[Credential], more: int) -> None:
-    """Whether the account may have more credentials.
+def _check_same_secret(wished: Credential, current: Credential, provider: Provider) -> None:
+    """A stored secret stays in the form and for the address that it was saved in and for."""
+    if (wished.form, wished.destination) != (current.form, current.destination):
+        raise InvalidParameter(
+            "A key's destination cannot be changed without giving the key again.",
+            fix="Send the secret in the same request.",
+            param=_changed_member(wished, current, provider),
+        )
 
-    Raises:
-        Conflict: a snapshot would hold too many.
-    """
-    if len(existing) + more > MAX_CREDENTIALS:
-        raise Conflict(f"An account has at most {MAX_CREDENTIALS} provider keys.", fix="Remove some first.")
 
-
-def _free_alias(name: str, taken: list[str]) -> str:
-    """The provider's name, numbered from the second credential on."""
-    alias, number = name, 1
-    while alias in taken:
-        number += 1
-        alias = f"{name} {number}"
-    return alias
+def _changed_member(wished: Credential, current: Credential, provider: Provider) -> str:
+    """The member of the request that leads elsewhere."""
+    fields = provider.form(wished.form).fields
+    changed = (each.wire for each in fields if wished.fields.get(each.name) != current.fields.get(each.name))
+    return next(changed, "base_url")

@@ -22,6 +22,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ownkey.catalog import Provider
+from ownkey.catalog.intake import read_secret
+from ownkey.domain import ids
+from ownkey.domain.accounts import AccountHead
 from ownkey.domain.credentials import Credential
 from ownkey.domain.errors import (
     CredentialRejected,
@@ -31,9 +34,10 @@ from ownkey.domain.errors import (
 )
 from ownkey.domain.gateway_keys import GatewayKey
 from ownkey.domain.secrets import Secret
-from ownkey.http.management.credentials import CredentialDesk, check_room
-from ownkey.http.management.key_format import read_key
+from ownkey.http.management.credentials import CredentialDesk
+from ownkey.http.management.drafting import check_room, draft, next_version
 from ownkey.http.management.proving import Proven
+from ownkey.http.management.shaping import shape_key
 from ownkey.registry import (
     CreateCredential,
     CredentialChange,
@@ -42,9 +46,7 @@ from ownkey.registry import (
     RotateCredential,
     UpdateCredential,
 )
-
-MAX_CHANGES = 32
-"""Of one transaction (DynamoDB takes 100 writes, a change is up to three)."""
+from ownkey.registry.changes import MAX_CHANGES
 
 Wishes = Mapping[str, Secret | None]
 """Provider id → its key for the gateway key; None clears it."""
@@ -77,6 +79,14 @@ def detached(credential: Credential, gateway_key_id: str, *, now: str) -> Creden
     return UpdateCredential(replace(credential, gateway_keys=rest, updated_at=now), credential.updated_at)
 
 
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What a request did: the credentials it touched, and what their owner should know."""
+
+    credential_ids: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
 class ProviderKeysDesk:
     """The use case of `PATCH /api/auth`."""
 
@@ -84,8 +94,8 @@ class ProviderKeysDesk:
         self._registry = registry
         self._desk = credentials
 
-    async def change(self, gateway_key: GatewayKey, pasted: Mapping[str, str | None] | None) -> tuple[str, ...]:
-        """Sets and clears provider keys (by provider name) for a gateway key; None clears all. Returns warnings.
+    async def change(self, gateway_key: GatewayKey, pasted: Mapping[str, str | None] | None) -> Changed:
+        """Sets and clears provider keys (by provider name) for a gateway key; None clears all.
 
         Raises:
             BadRequest: a name or a key is wrong; no provider was asked.
@@ -102,10 +112,15 @@ class ProviderKeysDesk:
         if len(changes) + len(slots) > MAX_CHANGES:
             raise InvalidParameter("These are too many changes for one request.", fix="Name fewer providers at once.")
         check_room(credentials, sum(wishes[each.provider_id] is not None and each.rotate is None for each in slots))
-        proven = await self._prove_all(gateway_key, credentials, slots, wishes)
-        changes += [_stored(each) for each in proven]
-        await self._desk.store(gateway_key.account_id, changes)
-        return tuple(warning for each in proven for warning in each.warnings)
+        head = await self._desk.head(gateway_key.account_id)
+        proven = await self._prove_all(gateway_key, credentials, slots, wishes, head)
+        replaced = {each.rotate.id: each.rotate for each in slots if each.rotate is not None}
+        changes += [_stored(each, replaced.get(each.credential.id)) for each in proven]
+        await self._desk.store(gateway_key.account_id, changes, head)
+        return Changed(
+            tuple(each.credential.id for each in changes),
+            tuple(warning for each in proven for warning in each.warnings),
+        )
 
     def _wishes(self, pasted: Mapping[str, str | None]) -> Wishes:
         wishes: dict[str, Secret | None] = {}
@@ -114,7 +129,7 @@ class ProviderKeysDesk:
             param = f"providerKeys.{provider.display_name}"
             if provider.id in wishes:
                 raise InvalidParameter(f"{provider.display_name} is named twice.", param=param)
-            wishes[provider.id] = read_key(text, param=param) if text else None
+            wishes[provider.id] = read_secret(text, param=param) if text else None
             if text and provider.base_url is None:
                 raise InvalidParameter(
                     f"{provider.display_name} has no base URL of its own.",
@@ -127,7 +142,12 @@ class ProviderKeysDesk:
         return {c.provider_id: None for c in credentials if gateway_key_id in (c.gateway_keys or ())}
 
     async def _prove_all(
-        self, gateway_key: GatewayKey, credentials: Sequence[Credential], slots: Sequence[Slot], wishes: Wishes
+        self,
+        gateway_key: GatewayKey,
+        credentials: Sequence[Credential],
+        slots: Sequence[Slot],
+        wishes: Wishes,
+        head: AccountHead,
     ) -> list[Proven]:
         """Asks all providers at the same time; each outcome counts before any is acted on."""
         taken = [each.alias for each in credentials]
@@ -137,7 +157,8 @@ class ProviderKeysDesk:
                 provider = self._desk.provider(each.provider_id)
                 asked.append((provider, self._next(gateway_key, provider, each.rotate, taken), key))
         outcomes = await asyncio.gather(
-            *(self._desk.prove(credential, key) for _, credential, key in asked), return_exceptions=True
+            *(self._desk.prove(shape_key(credential, key), head) for _, credential, key in asked),
+            return_exceptions=True,
         )
         failed = [(asked[n][0], outcome) for n, outcome in enumerate(outcomes) if isinstance(outcome, BaseException)]
         if failed:
@@ -148,20 +169,23 @@ class ProviderKeysDesk:
         self, gateway_key: GatewayKey, provider: Provider, current: Credential | None, taken: list[str]
     ) -> Credential:
         if current is None:
-            drafted = self._desk.draft(gateway_key.account_id, provider, taken=taken)
+            fresh = ids.new_id(ids.CREDENTIAL)
+            drafted = draft(gateway_key.account_id, fresh, provider, taken=taken, at=self._desk.timestamp())
             return replace(drafted, gateway_keys=(gateway_key.id,))
         # The request names a provider and no address: the key goes to the provider's own, and is meant to be used.
         return replace(
-            self._desk.next_version(current),
+            next_version(current),
             destination=provider.base_url or current.destination,
             custom_base_url=False,
             disabled=False,
+            expires_at=None,
         )
 
 
-def _stored(proven: Proven) -> CredentialChange:
-    change = CreateCredential if proven.credential.version == 1 else RotateCredential
-    return change(proven.credential, proven.sealed)
+def _stored(proven: Proven, replaced: Credential | None) -> CredentialChange:
+    if replaced is None:
+        return CreateCredential(proven.credential, proven.sealed)
+    return RotateCredential(proven.credential, proven.sealed, replaced)
 
 
 def _joined(failed: Sequence[tuple[Provider, BaseException]]) -> BaseException:

@@ -8,6 +8,7 @@ Unknown fields are refused: a misspelt `gateway_key` must not silently make a ke
 `credentials`  `/api/byok`, `/api/auth`
 `gateway_keys` `/api/gateway-keys`
 `accounts`     `/api/accounts`
+`vault`        pools, an account's KMS key, shredding
 ============== ======================================
 """
 
@@ -34,12 +35,14 @@ from ownkey.http.management.bodies.gateway_keys import (
     RotateGatewayKey,
     UpdateGatewayKey,
 )
+from ownkey.http.management.bodies.vault import Confirmation, SetKmsKey, SetPool
 
 __all__ = [
     "MAX_KEY_CHARS",
     "AddMember",
     "Body",
     "ChangeMember",
+    "Confirmation",
     "CreateAccount",
     "CreateCredential",
     "CreateGatewayKey",
@@ -50,6 +53,8 @@ __all__ = [
     "ProviderKeys",
     "RotateCredential",
     "RotateGatewayKey",
+    "SetKmsKey",
+    "SetPool",
     "UpdateAccount",
     "UpdateCredential",
     "UpdateGatewayKey",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, cast
 
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, SecretStr, StringConstraints, model_validator
 
 from ownkey.http.management.bodies.common import (
     ABSENT,
     Alias,
     BaseUrl,
     Body,
+    Expiry,
     GatewayKeyIds,
     HeaderValue,
     Key,
@@ -18,9 +19,16 @@ from ownkey.http.management.bodies.common import (
     Priority,
     Weight,
 )
-from ownkey.http.management.credentials import Given
+from ownkey.http.management.drafting import Given, Pasted
 
 MAX_PROVIDERS = 20
+_MAX_MEMBERS = 20
+
+Percent = Annotated[int, Field(ge=0, le=100)]
+ProviderName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+MemberName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+FormMember = Key | Annotated[dict[MemberName, Key], Field(max_length=_MAX_MEMBERS)] | None
+"""A field of a provider's form, or a group of them. Which there are is data: all are taken for secrets here."""
 
 
 class CredentialSettings(Body):
@@ -35,6 +43,7 @@ class CredentialSettings(Body):
     gateway_keys: GatewayKeyIds | None = None
     organization: HeaderValue | None = None
     project: HeaderValue | None = None
+    expires_at: Expiry | None = None
 
     def given(self) -> Given:
         """The settings that the body names, by their names in the domain."""
@@ -47,30 +56,85 @@ class CredentialSettings(Body):
         return cast(Given, named)
 
 
-_PLAIN = frozenset({"alias", "priority", "weight", "disabled", "always_use"})
+_PLAIN = frozenset({"alias", "priority", "weight", "disabled", "always_use", "expires_at"})
 _LISTS = frozenset({"allowed_models", "gateway_keys"})
 _HEADERS = frozenset({"organization", "project"})
 
 
-class CreateCredential(CredentialSettings):
-    """`POST /api/byok`."""
+class FormBody(Body):
+    """A credential in one of its provider's forms: `key`, or the members that the form names.
 
-    provider: Annotated[str, StringConstraints(min_length=1, max_length=64)]
-    key: Key
-    base_url: BaseUrl | None = None
+    What no form of the provider names is refused where the provider is known.
+    """
 
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, FormMember]
 
-class UpdateCredential(CredentialSettings):
-    """`PATCH /api/byok/{id}`. A new `base_url` (null: the provider's own) needs `key` beside it."""
-
-    base_url: BaseUrl | None = None
     key: Key = ABSENT
 
+    def members(self) -> dict[str, Any]:
+        """The form's members in the clear; null is one that is taken away."""
+        given = {"key": self.key} if "key" in self.model_fields_set else {}
+        return {name: _plain(value) for name, value in {**given, **self.__pydantic_extra__}.items()}
 
-class RotateCredential(Body):
+
+class CreateCredential(CredentialSettings, FormBody):
+    """`POST /api/byok`. `provider_name` is another name of `provider`."""
+
+    provider: ProviderName
+    base_url: BaseUrl | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_provider(cls, body: Any) -> Any:
+        if not isinstance(body, dict) or "provider_name" not in body:
+            return body
+        if "provider" in body:
+            raise ValueError("`provider` and `provider_name` are both given")
+        return {"provider" if name == "provider_name" else name: value for name, value in body.items()}
+
+    def pasted(self) -> Pasted:
+        """The credential itself."""
+        return Pasted(self.members() | ({} if self.base_url is None else {"base_url": self.base_url}))
+
+
+class UpdateCredential(CredentialSettings, FormBody):
+    """`PATCH /api/byok/{id}`. A new `base_url` (null: the provider's own) needs the secret beside it."""
+
+    base_url: BaseUrl | None = None
+    previous_share_percent: Percent = ABSENT
+
+    def pasted(self) -> Pasted:
+        """What is new of the credential itself."""
+        given = self.members() | ({} if self.base_url is None else {"base_url": self.base_url})
+        return Pasted(given, provider_base_url="base_url" in self.model_fields_set and self.base_url is None)
+
+    def share(self) -> int | None:
+        """What the previous version is to keep of the traffic; None: as it is."""
+        return self.previous_share_percent if "previous_share_percent" in self.model_fields_set else None
+
+
+class RotateCredential(FormBody):
     """`POST /api/byok/{id}/rotate`."""
 
-    key: Key
+    expires_at: Expiry | None = None
+    keep_previous: bool = False
+    share_percent: Percent = ABSENT
+    """Of the traffic, what stays on the previous version."""
+
+    @model_validator(mode="after")
+    def _share_of_a_kept_version(self) -> RotateCredential:
+        if "share_percent" in self.model_fields_set and not self.keep_previous:
+            raise ValueError("`share_percent` needs `keep_previous`")
+        return self
+
+    def pasted(self) -> Pasted:
+        """The new secret."""
+        return Pasted(self.members())
+
+    def share(self) -> int | None:
+        """What the previous version keeps of the traffic; None: it goes."""
+        return (self.share_percent or 0) if self.keep_previous else None
 
 
 class ProviderKeys(Body):
@@ -86,3 +150,11 @@ class ProviderKeys(Body):
         if self.providerKeys is None:
             return None
         return {name: key.get_secret_value() if key else None for name, key in self.providerKeys.items()}
+
+
+def _plain(member: SecretStr | dict[str, SecretStr] | None) -> Any:
+    if member is None:
+        return None
+    if isinstance(member, dict):
+        return {name: value.get_secret_value() for name, value in member.items()}
+    return member.get_secret_value()

@@ -2,11 +2,13 @@
 
 from ownkey.http.management.views.accounts import account, invitation, me, member, received_invitation, settings
 from ownkey.http.management.views.audit import audit_csv, audit_entry, audit_jsonl
-from ownkey.http.management.views.credentials import credential, finding, provider_keys
+from ownkey.http.management.views.credentials import Shown, credential, finding, provider_keys
 from ownkey.http.management.views.gateway_keys import gateway_key
 from ownkey.http.management.views.money import attempt, balance, deposit, entry, rollup, usage
+from ownkey.http.management.views.vault import kms_key, pool, rewrap
 
 __all__ = [
+    "Shown",
     "account",
     "attempt",
     "audit_csv",
@@ -19,10 +21,13 @@ __all__ = [
     "finding",
     "gateway_key",
     "invitation",
+    "kms_key",
     "me",
     "member",
+    "pool",
     "provider_keys",
     "received_invitation",
+    "rewrap",
     "rollup",
     "settings",
     "usage",

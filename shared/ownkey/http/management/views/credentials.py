@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from ownkey.catalog import Catalog
-from ownkey.domain.credentials import Credential
+from ownkey.catalog import Catalog, ValidationStatus
+from ownkey.domain.credentials import Credential, StoredCredential
 from ownkey.validation import Finding
 
 Json = dict[str, Any]
 
 
-def credential(each: Credential, catalog: Catalog, last_used: Mapping[str, str]) -> Json:
-    """A provider key: everything but the key. `last_used` is by credential id."""
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What is known of a credential besides itself."""
+
+    catalog: Catalog
+    last_used: Mapping[str, str] = field(default_factory=dict)
+    """When each version last served, by `<credential>@<version>`."""
+
+
+def credential(versions: Sequence[StoredCredential], shown: Shown) -> Json:
+    """A provider key, by its versions, the current one first: everything but the key."""
+    each = versions[0].credential
+    provider = shown.catalog.find_provider(each.provider_id)
+    listed = [_version(stored, shown) for stored in versions]
     return {
         "id": each.id,
         "provider": each.provider_id,
-        "provider_name": _provider_name(each.provider_id, catalog),
+        "provider_name": provider_name(each.provider_id, shown.catalog),
         "alias": each.alias,
         "mask": each.mask,
-        "status": "disabled" if each.disabled else "active",
+        "status": listed[0]["status"],
+        "validation": (provider.validation.status if provider else ValidationStatus.UNVERIFIED).value,
         "version": each.version,
+        "versions": listed,
+        "form": each.form,
+        "keyless": each.keyless,
+        "fields": dict(each.fields),
         "base_url": each.destination,
         "custom_base_url": each.custom_base_url,
         "organization": each.headers.get("organization"),
@@ -35,8 +53,27 @@ def credential(each: Credential, catalog: Catalog, last_used: Mapping[str, str])
         "created_at": each.created_at,
         "updated_at": each.updated_at,
         "validated_at": each.validated_at,
-        "last_used_at": last_used.get(each.id),
+        "expires_at": each.expires_at,
+        "last_used_at": max((used for version in listed if (used := version["last_used_at"])), default=None),
     }
+
+
+def _version(stored: StoredCredential, shown: Shown) -> Json:
+    each, previous = stored.credential, stored.credential.previous
+    share = 0 if previous is None else previous.share_percent
+    created_at = each.secret_created_at or each.created_at
+    return {
+        "version": each.version,
+        "mask": each.mask,
+        "status": _status(stored),
+        "created_at": previous.created_at if previous and stored.is_previous else created_at,
+        "share_percent": share if stored.is_previous else 100 - share,
+        "last_used_at": shown.last_used.get(f"{each.id}@{each.version}"),
+    }
+
+
+def _status(stored: StoredCredential) -> str:
+    return "disabled" if stored.credential.disabled else "active"
 
 
 def finding(each: Finding) -> Json:
@@ -44,14 +81,14 @@ def finding(each: Finding) -> Json:
     return {"verdict": each.verdict.value, "reason": each.reason, "provider_status": each.status}
 
 
-def provider_keys(gateway_key_id: str, credentials: list[Credential], catalog: Catalog) -> dict[str, str]:
+def provider_keys(gateway_key_id: str, credentials: Sequence[Credential], catalog: Catalog) -> dict[str, str]:
     """The masks of a gateway key's own provider keys, by the provider's name; the first one counts."""
     serving = [c for c in credentials if gateway_key_id in (c.gateway_keys or ())]
     ranked = sorted(serving, key=lambda c: (c.priority, c.id), reverse=True)
-    return {_provider_name(c.provider_id, catalog): c.mask for c in ranked}
+    return {provider_name(c.provider_id, catalog): c.mask for c in ranked}
 
 
-def _provider_name(provider_id: str, catalog: Catalog) -> str:
+def provider_name(provider_id: str, catalog: Catalog) -> str:
     """Its display name; a provider that left the catalog keeps its id."""
     provider = catalog.find_provider(provider_id)
     return provider.display_name if provider else provider_id

@@ -1,0 +1,35 @@
+"""Credentials as they are shown: each with its versions, when those last served, and how they are."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from ownkey.catalog import Catalog
+from ownkey.domain.credentials import StoredCredential
+from ownkey.http.management import views
+
+LastUsed = Callable[[str], Awaitable[Mapping[str, str]]]
+"""Account id → when each version of its credentials last served, by `<credential>@<version>`."""
+
+
+class Cards:
+    """Puts together what is known of credentials."""
+
+    def __init__(self, catalog: Catalog, last_used: LastUsed) -> None:
+        self._catalog = catalog
+        self._last_used = last_used
+
+    async def of(self, account_id: str, stored: Sequence[StoredCredential]) -> list[dict[str, Any]]:
+        """The credentials of an account, in their order; versions of one stand together, the current one first."""
+        shown = views.Shown(self._catalog, await self._last_used(account_id))
+        return [views.credential(list(versions), shown) for _, versions in groupby(stored, key=_id)]
+
+    def unadorned(self, versions: Sequence[StoredCredential]) -> dict[str, Any]:
+        """One credential without what changes by itself: what its tag is made of."""
+        return views.credential(versions, views.Shown(self._catalog))
+
+
+def _id(stored: StoredCredential) -> str:
+    return stored.credential.id
