@@ -35,10 +35,19 @@ class TestProviderTable:
         assert CATALOG.providers == tuple(decode_provider(row) for row in PROVIDERS_TOML)
 
     def test_every_base_url_is_https(self):
-        assert all(p.base_url.startswith("https://") for p in CATALOG.providers if p.kind is not Kind.CUSTOM)
+        for provider in CATALOG.providers:
+            urls = [form.base_url or provider.base_url for form in provider.forms]
+            assert provider.kind is Kind.CUSTOM or all(url.startswith("https://") for url in urls)
 
-    def test_only_the_users_own_endpoint_lacks_a_base_url(self):
-        assert [p.id for p in CATALOG.providers if p.base_url is None] == ["openai-compatible"]
+    def test_only_the_users_own_endpoint_has_no_address_at_all(self):
+        lacking = [p.id for p in CATALOG.providers if not p.base_url and not all(form.base_url for form in p.forms)]
+        assert lacking == ["openai-compatible"]
+
+    def test_every_provider_can_be_given_a_credential(self):
+        assert all(provider.forms for provider in CATALOG.providers)
+
+    def test_what_is_not_served_yet_lists_no_models(self):
+        assert not [p.id for p in CATALOG.providers if not p.surfaces and CATALOG.models(p.id)]
 
     def test_no_two_providers_share_a_name(self):
         names = [name for p in CATALOG.providers for name in {name.casefold() for name in p.names}]

@@ -306,7 +306,6 @@ class TestProviderTable:
             ({"id": "Open AI"}, "id"),
             ({"family": "esperanto"}, "esperanto"),
             ({"kind": "friend"}, "friend"),
-            ({"surfaces": []}, "surface"),
             ({"surfaces": ["teleport"]}, "teleport"),
             ({"quirks": ["moody"]}, "moody"),
             ({"auth": {"header": "Authorization", "template": "Bearer"}}, "place for the key"),

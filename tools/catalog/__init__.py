@@ -4,6 +4,7 @@
 `vocabulary`   which field of the price file means what; fields that are left out, each with its reason
 `transform`    an entry of the price file -> a row of models.json (pure)
 `providers`    providers.toml -> checked rows -> providers.json (pure)
+`forms`        what may be wrong with a row's forms (pure)
 `oracle`       compares every price with genai-prices; disagreements must be signed off
 `source`       reads the pinned price file out of its wheel (the only part that uses the network)
 `build`        puts the files together

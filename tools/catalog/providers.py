@@ -6,9 +6,9 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
-from ownkey.catalog.providers import QUIRKS, Kind, Provider, Validation, decode_provider
+from ownkey.catalog.providers import QUIRKS, Kind, Provider, decode_provider
+from tools.catalog.forms import form_problems, is_https, pattern_problems
 
 Row = Mapping[str, Any]
 
@@ -44,57 +44,20 @@ def problems(rows: Iterable[Row]) -> list[str]:
 def _problems_of(provider: Provider, row: Row) -> Iterable[str]:
     if not _ID.match(provider.id):
         yield "the id is not lower-case words joined by hyphens"
-    if (provider.base_url is None) != (provider.kind is Kind.CUSTOM):
-        yield "a provider has a base URL unless it is a custom one"
-    if provider.base_url is not None and not _is_https(provider.base_url):
+    addressed = all(form.base_url for form in provider.forms)
+    if (provider.base_url is None) != (provider.kind is Kind.CUSTOM or addressed):
+        yield "a provider has a base URL unless it is a custom one, or its forms have"
+    if provider.base_url is not None and not is_https(provider.base_url):
         yield "the base URL is not plain https without a trailing slash"
-    if "{key}" not in provider.auth.template:
-        yield "the auth template has no place for the key"
-    for header in (provider.auth.header, *provider.headers, *provider.credential_headers.values()):
+    for header in (*provider.headers, *provider.credential_headers.values()):
         if not _HEADER.match(header):
             yield f"{header!r} is no name of a header"
-    if not provider.surfaces:
-        yield "it serves no surface"
     if strange := provider.quirks - QUIRKS.keys():
         yield f"unknown quirks: {', '.join(sorted(strange))}"
     if strange := frozenset(row.get("price_source", {})) - _PRICE_SOURCE_FIELDS:
         yield f"unknown fields of price_source: {', '.join(sorted(strange))}"
-    yield from _pattern_problems(provider.key_hint.pattern or "")
-    yield from _validation_problems(provider.validation)
-
-
-def _validation_problems(validation: Validation) -> Iterable[str]:
-    if not validation.path.startswith("/") and not _is_https(validation.path):
-        yield "the validation path is neither a path nor an https URL"
-    if not validation.accepted or not validation.rejected:
-        yield "the validation needs accepted and rejected statuses"
-    meanings = (validation.accepted, validation.limited, validation.rejected)
-    if len(frozenset().union(*meanings)) != sum(map(len, meanings)):
-        yield "a validation status has two meanings"
-    if (validation.method, validation.body is None) not in (("GET", True), ("POST", False)):
-        yield "the validation is a GET, or a POST with a body"
-    try:
-        json.loads(validation.body or "{}")
-    except ValueError as e:
-        yield f"the validation body is not JSON: {e}"
-
-
-def _is_https(url: str) -> bool:
-    parts = urlsplit(url)
-    return (
-        parts.scheme == "https"
-        and bool(parts.hostname)
-        and "{" not in url
-        and not url.endswith("/")
-        and not parts.fragment
-    )
-
-
-def _pattern_problems(pattern: str) -> Iterable[str]:
-    try:
-        re.compile(pattern)
-    except re.error as e:
-        yield f"the key pattern is no regular expression: {e}"
+    yield from pattern_problems("the key pattern", provider.key_hint.pattern or "")
+    yield from form_problems(provider.forms, row.get("fields", {}))
 
 
 def compiled(rows: Iterable[Row]) -> str:

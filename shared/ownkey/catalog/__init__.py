@@ -31,26 +31,24 @@ Files here: `providers.toml` is written by hand; `providers.json` (the same, qui
 by `python -m tools.catalog build`. See docs/catalog.md.
 """
 
+from ownkey.catalog.calls import Auth, Validation, ValidationStatus, Verdict
 from ownkey.catalog.catalog import MAX_AGE_DAYS, Catalog, ModelRef
+from ownkey.catalog.forms import KEY, Field, Form, Scheme
+from ownkey.catalog.intake import FormInput, mask_of, read_form, wire_members
 from ownkey.catalog.models import Model
 from ownkey.catalog.prices import NANOUSD_PER_UNIT, RATE_BUCKETS, OffPeak, PriceList, Rates, Step, Window
-from ownkey.catalog.providers import (
-    Auth,
-    KeyHint,
-    Kind,
-    Provider,
-    UpstreamOverride,
-    Validation,
-    ValidationStatus,
-    Verdict,
-)
+from ownkey.catalog.providers import KeyHint, Kind, Provider, UpstreamOverride
 
 __all__ = [
+    "KEY",
     "MAX_AGE_DAYS",
     "NANOUSD_PER_UNIT",
     "RATE_BUCKETS",
     "Auth",
     "Catalog",
+    "Field",
+    "Form",
+    "FormInput",
     "KeyHint",
     "Kind",
     "Model",
@@ -59,10 +57,14 @@ __all__ = [
     "PriceList",
     "Provider",
     "Rates",
+    "Scheme",
     "Step",
     "UpstreamOverride",
     "Validation",
     "ValidationStatus",
     "Verdict",
     "Window",
+    "mask_of",
+    "read_form",
+    "wire_members",
 ]

@@ -13,7 +13,11 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
 
+from ownkey.catalog.calls import Auth, Validation, decode_validation
+from ownkey.catalog.forms import Form, decode_forms, fill
 from ownkey.domain.surfaces import Dialect, Surface
+
+_NONE: Mapping[str, str] = {}
 
 
 class Kind(StrEnum):
@@ -22,43 +26,11 @@ class Kind(StrEnum):
     MAKER = "maker"
     """Its own."""
     HOST = "host"
-    """Open models, on its own machines."""
+    """Open models, or other makers' as their licensed host, on its own machines."""
     GATEWAY = "gateway"
     """Other providers' models, passed on."""
     CUSTOM = "custom"
     """Whatever the user's own base URL serves."""
-
-
-class Verdict(StrEnum):
-    """What the answer to a validation call says of the key."""
-
-    ACCEPTED = "accepted"
-    LIMITED = "limited"
-    """Genuine, but short of a permission for this call, or of funds: it may be saved."""
-    REJECTED = "rejected"
-    INCONCLUSIVE = "inconclusive"
-    """Rate limit, failure, redirect: nothing was learned of the key."""
-
-
-class ValidationStatus(StrEnum):
-    """How sure it is that the validation call tells a good key from a bad one."""
-
-    VERIFIED = "verified"
-    UNVERIFIED = "unverified"
-    """A refusal is a refusal, but an acceptance may only mean that the endpoint is public."""
-
-
-@dataclass(frozen=True, slots=True)
-class Auth:
-    """How a key is presented."""
-
-    header: str
-    template: str
-    """The header's value, with `{key}` in the key's place."""
-
-    def headers(self, key: str) -> dict[str, str]:
-        """The header that carries the key: secret."""
-        return {self.header: self.template.replace("{key}", key)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,35 +49,14 @@ class KeyHint:
 
 
 @dataclass(frozen=True, slots=True)
-class Validation:
-    """The one call that tells whether a key is good; it costs nothing or next to nothing."""
-
-    method: str
-    path: str
-    """Appended to the base URL; or an absolute URL where the provider checks keys elsewhere."""
-    body: str | None
-    """JSON text to send, where the method wants one."""
-    accepted: frozenset[int]
-    limited: frozenset[int]
-    rejected: frozenset[int]
-    status: ValidationStatus
-
-    def verdict(self, status: int) -> Verdict:
-        """What the HTTP status of the answer means for the key."""
-        if status in self.accepted:
-            return Verdict.ACCEPTED
-        if status in self.limited:
-            return Verdict.LIMITED
-        return Verdict.REJECTED if status in self.rejected else Verdict.INCONCLUSIVE
-
-
-@dataclass(frozen=True, slots=True)
 class UpstreamOverride:
     """Where a provider is to be found instead: a simulated one, a proxy."""
 
     base_url: str
     validation_url: str | None = None
-    """None: the path of the provider's own validation call, under the new base URL's origin."""
+    """Of plain keys. None: the path of the provider's own validation call, under the new base URL's origin."""
+    token_url: str | None = None
+    """Where tokens are exchanged. None: under the new base URL, with the vendor's host as a segment of the path."""
 
     @staticmethod
     def of(value: UpstreamOverride | str | Mapping[str, str]) -> UpstreamOverride:
@@ -118,11 +69,11 @@ class UpstreamOverride:
             return value
         if isinstance(value, str):
             return UpstreamOverride(value.rstrip("/"))
-        if unknown := value.keys() - {"base_url", "validation_url"}:
+        if unknown := value.keys() - {"base_url", "validation_url", "token_url"}:
             raise ValueError(f"unknown field of an upstream: {', '.join(sorted(unknown))}")
         if "base_url" not in value:
             raise ValueError("an upstream needs a base_url")
-        return UpstreamOverride(value["base_url"].rstrip("/"), value.get("validation_url"))
+        return UpstreamOverride(value["base_url"].rstrip("/"), value.get("validation_url"), value.get("token_url"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +88,7 @@ class Provider:
     family: Dialect
     """The dialect it speaks: names the translator."""
     base_url: str | None
-    """Without a trailing slash. None: each credential brings its own."""
+    """Without a trailing slash. None: each credential brings its own, or the parts that its form makes one of."""
     auth: Auth
     headers: Mapping[str, str]
     """Sent with every request unless the client's request has its own value."""
@@ -147,8 +98,10 @@ class Provider:
     key_url: str | None
     """Where people get a key."""
     validation: Validation
+    forms: tuple[Form, ...]
+    """How a credential can be given; never empty."""
     surfaces: frozenset[Surface]
-    """What it serves natively."""
+    """What it serves natively. Empty: its credentials are kept and validated; nothing is sent to it."""
     quirks: frozenset[str]
     """Departures from its dialect, of `QUIRKS`; the translator reads them."""
     source: str
@@ -161,29 +114,59 @@ class Provider:
         """Every name it goes by: id, display name, aliases."""
         return (self.id, self.display_name, *self.aliases)
 
-    def validation_url(self, base_url: str | None = None) -> str:
-        """Where to validate a key that belongs to `base_url` (None: to the provider's own).
+    def form(self, form_id: str) -> Form:
+        """The form of this id.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return {each.id: each for each in self.forms}[form_id]
+
+    def validation_url(
+        self, base_url: str | None = None, *, form: Form | None = None, public: Mapping[str, str] = _NONE
+    ) -> str:
+        """Where to validate a credential that belongs to `base_url` (None: to the address of its form or provider).
 
         A key for a base URL of the user's own is never sent to the provider's host: an absolute validation URL is
         then moved to the origin of that base URL.
 
+        Args:
+            form: None: the first.
+            public: The credential's public fields.
+
         Raises:
-            ValueError: no base URL, neither given nor in the row.
+            ValueError: no base URL, neither given nor in the row, or a field of the address is missing.
         """
-        base = (base_url or self.base_url or "").rstrip("/")
+        form = form or self.forms[0]
+        path = fill(form.validation.path, public)
+        if base_url and "://" not in path:
+            return base_url.rstrip("/") + path
+        own = form.destination(public) or self.base_url
+        base = (base_url or own or "").rstrip("/")
         if not base:
             raise ValueError(f"{self.id} has no base URL of its own: the credential must bring one")
-        path = self.validation.path
         if "://" not in path:
             return base + path
-        return path if base == self.base_url else _moved(path, base)
+        return path if base == own else _moved(path, base)
 
     def at(self, override: UpstreamOverride) -> Provider:
         """The same provider, found elsewhere."""
         path = override.validation_url or self.validation.path
         if override.validation_url is None and "://" in path:
             path = _moved(path, override.base_url)
-        return replace(self, base_url=override.base_url, validation=replace(self.validation, path=path))
+        validation = replace(self.validation, path=path)
+
+        def moved(form: Form) -> Form:
+            shares = form.base_url is None and form.validation == self.validation
+            return form.under(override.base_url, validation if shares else None, override.token_url)
+
+        addressed = all(form.base_url for form in self.forms)
+        return replace(
+            self,
+            base_url=None if addressed else override.base_url,
+            validation=validation,
+            forms=tuple(map(moved, self.forms)),
+        )
 
 
 QUIRKS: Mapping[str, str] = {
@@ -198,21 +181,22 @@ def decode_provider(row: Mapping[str, Any]) -> Provider:
     Raises:
         KeyError, TypeError, ValueError: the row lacks a field or has one that is not known.
     """
-    fields = dict(row)
-    fields.pop("price_source", None)
+    own = {name: value for name, value in row.items() if name not in ("price_source", "fields")}
+    auth, validation = Auth(**row["auth"]), decode_validation(row["validation"])
     return Provider(
         **{
             "base_url": None,
             "headers": {},
             "credential_headers": {},
             "key_url": None,
-            **fields,
+            **own,
             "aliases": tuple(row.get("aliases", ())),
             "kind": Kind(row["kind"]),
             "family": Dialect(row["family"]),
-            "auth": Auth(**row["auth"]),
+            "auth": auth,
             "key_hint": _decode_key_hint(row.get("key_hint", {})),
-            "validation": _decode_validation(row["validation"]),
+            "validation": validation,
+            "forms": decode_forms(row.get("forms", ()), row.get("fields", {}), auth, validation),
             "surfaces": frozenset(map(Surface, row["surfaces"])),
             "quirks": frozenset(row.get("quirks", ())),
             "checked": date.fromisoformat(str(row["checked"])),
@@ -222,11 +206,6 @@ def decode_provider(row: Mapping[str, Any]) -> Provider:
 
 def _decode_key_hint(row: Mapping[str, Any]) -> KeyHint:
     return KeyHint(**{**row, "prefixes": tuple(row.get("prefixes", ()))})
-
-
-def _decode_validation(row: Mapping[str, Any]) -> Validation:
-    verdicts = {name: frozenset(row.get(name, ())) for name in ("accepted", "limited", "rejected")}
-    return Validation(**{"body": None, **row, **verdicts, "status": ValidationStatus(row["status"])})
 
 
 def _moved(url: str, base_url: str) -> str:

@@ -10,6 +10,10 @@ class Dialect(StrEnum):
 
     OPENAI = "openai"
     ANTHROPIC = "anthropic"
+    AZURE = "azure"
+    """OpenAI's, at Azure's addresses. This and what follows: of providers alone."""
+    BEDROCK = "bedrock"
+    VERTEX = "vertex"
 
 
 class Surface(StrEnum):
