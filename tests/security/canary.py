@@ -1,4 +1,4 @@
-"""A canary on loopback: whoever is sent a key by mistake. And the wire: names as an attacker resolves them, connections."""
+"""A canary on loopback that a key may be sent to by mistake, and the wire: lookups and connections."""
 
 from __future__ import annotations
 
@@ -77,12 +77,19 @@ class Wire:
     """Addresses that a socket was connected to, or tried."""
 
 
-def tap(monkeypatch: pytest.MonkeyPatch, resolve: Callable[[str], list[str]], *, divert_to: int | None = None) -> Wire:
+def tap(
+    monkeypatch: pytest.MonkeyPatch,
+    resolve: Callable[[str], list[str]],
+    *,
+    divert_to: int | None = None,
+    spare: int | None = None,
+) -> Wire:
     """Answers every lookup, and takes down every connection.
 
     Args:
         resolve: Name → its addresses; an empty list is an empty answer.
         divert_to: A port on loopback to which all connections go instead, as an attacker's network would have it.
+        spare: A port whose connections are left alone and not taken down: that of AWS.
     """
     wire = Wire()
     sock_connect = BaseSelectorEventLoop.sock_connect
@@ -92,6 +99,8 @@ def tap(monkeypatch: pytest.MonkeyPatch, resolve: Callable[[str], list[str]], *,
         return [_info(address, port) for address in resolve(host)]
 
     async def connect(self: Any, sock: socket.socket, address: Any) -> None:
+        if address[1] == spare:
+            return await sock_connect(self, sock, address)
         wire.connected.append(tuple(address[:2]))
         if divert_to is None:
             return await sock_connect(self, sock, address)
