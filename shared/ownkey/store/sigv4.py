@@ -12,11 +12,26 @@ import hmac
 import time
 from collections.abc import Mapping
 from hashlib import sha256
+from typing import Protocol
 from urllib.parse import quote
 
-from botocore.credentials import ReadOnlyCredentials
-
 _ALGORITHM = "AWS4-HMAC-SHA256"
+
+
+class SigningKeys(Protocol):
+    """Keys of AWS, as botocore's frozen credentials have them."""
+
+    @property
+    def access_key(self) -> str | None:
+        """Its id."""
+
+    @property
+    def secret_key(self) -> str | None:
+        """What signs."""
+
+    @property
+    def token(self) -> str | None:
+        """Of temporary keys."""
 
 
 class Signer:
@@ -30,7 +45,7 @@ class Signer:
 
     def headers(
         self,
-        credentials: ReadOnlyCredentials,
+        credentials: SigningKeys,
         method: str,
         host: str,
         path: str,
