@@ -4,6 +4,7 @@
 `reads`    `Registry.read_for_request`: one round trip, snapshots cached by version
 `changes`  credentials created, rotated, updated, deleted: all or nothing
 `settings` what an account says of its credentials as a whole
+`health`   `HealthBook`: what the fleet has learnt of credentials and providers
 `rewraps`  jobs that bring secrets under another KMS key
 `people`   accounts and members
 `items`    dataclasses to items and back
@@ -32,10 +33,10 @@ from ownkey.store.dynamodb import DynamoDb
 
 
 class Registry(RequestReader, CredentialChanges, AccountSettings, Rewraps, GatewayKeys, People):
-    """All of it over one table."""
+    """All of it over one table; health, which requests read along, is in one of its own."""
 
-    def __init__(self, db: DynamoDb, table: str) -> None:
-        RequestReader.__init__(self, db, table)
+    def __init__(self, db: DynamoDb, table: str, health_table: str | None = None) -> None:
+        RequestReader.__init__(self, db, table, health_table)
 
 
 __all__ = [

@@ -1,22 +1,25 @@
 """What an inference request reads: one round trip of strongly consistent reads.
 
-The account's id stands inside the gateway key, so one BatchGet brings the key's item, the account's head and the
-platform's head. An account's credentials are a snapshot cached under the head's version: parsing a hundred items costs
-milliseconds, and is done once for each version.
+The account's id stands inside the gateway key, so one BatchGet brings the key's item, the heads of the account and of
+the platform, and what is known of the health of both. An account's credentials are a snapshot cached under the head's
+version: parsing a hundred items costs milliseconds, and is done once for each version.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from ownkey.domain.accounts import PLATFORM_ACCOUNT, AccountHead
-from ownkey.domain.credentials import Credential, StoredCredential
+from ownkey.domain.credentials import Credential, PoolStrategy, StoredCredential
 from ownkey.domain.errors import Forbidden, GatewayKeyExpired, GatewayKeyRevoked, InvalidGatewayKey
 from ownkey.domain.gateway_keys import GatewayKey, PresentedKey
+from ownkey.domain.health import HEALTHY, Health
 from ownkey.registry import items
+from ownkey.registry.health import health_at, to_health
 from ownkey.registry.table import RegistryTable
 from ownkey.store import keys
 from ownkey.store.dynamodb import DynamoDb, Item, Key
@@ -31,23 +34,32 @@ class Snapshot:
     account_id: str
     version: int
     credentials: tuple[StoredCredential, ...]
+    pools: Mapping[str, PoolStrategy] = field(default_factory=dict)
+    """Provider id → the order in which its credentials are used; absent: `fallback`."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestView:
-    """Who asks, and the credentials that may serve: the account's own and the platform's."""
+    """Who asks, and the credentials that may serve: the account's own and the platform's, and how well they are."""
 
     key: GatewayKey
     account: AccountHead
     own: Snapshot
     platform: Snapshot
+    own_health: Health = HEALTHY
+    platform_health: Health = HEALTHY
 
 
 class RequestReader(RegistryTable):
-    """Reads for inference. Holds nothing but a cache that may vanish."""
+    """Reads for inference. Holds nothing but a cache that may vanish.
 
-    def __init__(self, db: DynamoDb, table: str) -> None:
+    Args:
+        health_table: Where health's marks stand. None: nothing is known of it, for those who read no requests.
+    """
+
+    def __init__(self, db: DynamoDb, table: str, health_table: str | None = None) -> None:
         super().__init__(db, table)
+        self._health_table = health_table
         self._snapshots: OrderedDict[str, Snapshot] = OrderedDict()
 
     async def read_for_request(self, presented: PresentedKey) -> RequestView:
@@ -60,27 +72,30 @@ class RequestReader(RegistryTable):
             StoreUnavailable: the table cannot be read; says nothing about the key.
         """
         key_at = self._key(keys.gateway_key(presented.digest), keys.GATEWAY_KEY_SK)
-        platform_at = self._head(PLATFORM_ACCOUNT)
-        wanted = [key_at, platform_at]
+        wanted = [key_at, *self._about(PLATFORM_ACCOUNT)]
         if presented.account_id is not None:
-            wanted.append(self._head(presented.account_id))
+            wanted += self._about(presented.account_id)
         found = await self._db.batch_get(wanted)
         gateway_key = _usable(found.get(key_at))
-        account_at = self._head(gateway_key.account_id)
-        # An imported key does not name its account: its head takes a second round trip.
-        head = found.get(account_at) or await self._db.get(account_at)
+        account_at, platform_at = self._head(gateway_key.account_id), self._head(PLATFORM_ACCOUNT)
+        if account_at not in found:
+            # An imported key does not name its account: its head takes a second round trip.
+            found |= await self._db.batch_get(self._about(gateway_key.account_id))
+        head = found.get(account_at)
         if head is None:
             raise InvalidGatewayKey("The account of this gateway key no longer exists.")
         account = items.to_account(head)
         if account.disabled:
             raise Forbidden(f"The account {account.id} is disabled.", fix="Ask the operator of this gateway.")
         own, platform = await asyncio.gather(
-            self._snapshot(account.id, account.version),
-            self._snapshot(PLATFORM_ACCOUNT, found.get(platform_at, {}).get("version", 0)),
+            self._snapshot(account.id, head),
+            self._snapshot(PLATFORM_ACCOUNT, found.get(platform_at, {})),
         )
-        return RequestView(gateway_key, account, own, platform)
+        own_health, platform_health = self._health(account.id, found), self._health(PLATFORM_ACCOUNT, found)
+        return RequestView(gateway_key, account, own, platform, own_health, platform_health)
 
-    async def _snapshot(self, account_id: str, version: int) -> Snapshot:
+    async def _snapshot(self, account_id: str, head: Item) -> Snapshot:
+        version = head.get("version", 0)
         cached = self._snapshots.get(account_id)
         if cached is not None and cached.version == version:
             self._snapshots.move_to_end(account_id)
@@ -90,15 +105,29 @@ class RequestReader(RegistryTable):
         rows = await self._db.query_all(self._table, keys.account(account_id), prefix=keys.CREDENTIAL_PREFIX)
         # Kept under the version that was read *before* the rows: they are at least that new, and a change that slips
         # in between raises the head's version, so that the next request reads again.
-        snapshot = Snapshot(account_id, version, join_credentials(rows))
+        snapshot = Snapshot(account_id, version, join_credentials(rows), _pools(head))
         self._snapshots[account_id] = snapshot
         self._snapshots.move_to_end(account_id)
         if len(self._snapshots) > _CACHED_SNAPSHOTS:
             self._snapshots.popitem(last=False)
         return snapshot
 
+    def _about(self, account_id: str) -> list[Key]:
+        """What every request reads of an account."""
+        head = self._head(account_id)
+        return [head] if self._health_table is None else [head, health_at(self._health_table, account_id)]
+
+    def _health(self, account_id: str, found: Mapping[Key, Item]) -> Health:
+        return to_health(found.get(health_at(self._health_table, account_id))) if self._health_table else HEALTHY
+
     def _head(self, account_id: str) -> Key:
         return self._key(keys.account(account_id), keys.HEAD)
+
+
+def _pools(head: Item) -> Mapping[str, PoolStrategy]:
+    """The strategies by provider; one that a newer release knows counts as the default."""
+    known = {strategy.value for strategy in PoolStrategy}
+    return {provider: PoolStrategy(name) for provider, name in head.get("pools", {}).items() if name in known}
 
 
 def join_credentials(rows: list[Item]) -> tuple[StoredCredential, ...]:

@@ -1,0 +1,387 @@
+"""What the fleet has learnt of credentials and providers: marks, how they come, what they stand in the way of, how
+they go. Pure; the marks of an account stand in one item, which every request reads (`ownkey.registry.health`).
+
+A mark's key says what it is of:
+
+================================= ======================================================================
+`<credential>@<version>`          one version of a credential: a rotation leaves the mark behind
+`<credential>@<version>#<model>`  the same, for one model
+`P#<provider>#<destination>`      a provider at one address, for the credentials of this account
+================================= ======================================================================
+
+The rules are a table in docs/contracts/routing.md, and `_RULES` here. Times are epoch milliseconds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from ownkey.domain.errors import (
+    CredentialsExhausted,
+    CredentialUndecryptable,
+    OwnkeyError,
+    ProviderError,
+    ProviderOverloaded,
+    ProviderRateLimited,
+    ProviderRefused,
+    ProviderTimeout,
+    ProviderUnreachable,
+)
+
+MAX_MARKS = 200
+"""In one item: it is read with every request of the account."""
+MAX_PRUNED = 64
+"""Marks that one write takes away: an update expression is at most 4 KB."""
+MAX_REASON_CHARS = 200
+COUNTED_FAILURES = 3
+"""So many failures of a provider, and none of its answers in between, open its breaker."""
+WINDOW_MS = 60_000
+"""For counting them."""
+PROBE_MS = 30_000
+"""How long others wait for a probe; after it the next one may go out."""
+
+_SECOND_MS = 1_000
+_MINUTE_MS = 60 * _SECOND_MS
+_HOUR_MS = 60 * _MINUTE_MS
+_LONGEST_WAIT_MS = 24 * _HOUR_MS
+_AS_GOOD_MS = 1_000
+"""A mark that ends so little before another would is left as it is: each write counts."""
+
+OUT_OF_FUNDS = re.compile(r"insufficient_quota|credit balance is too low|insufficient[_ ]balance", re.IGNORECASE)
+"""In an error's code, type or message: the key's account has no money left, whatever the status."""
+
+
+class HealthState(StrEnum):
+    """What a mark says."""
+
+    REJECTED = "rejected"
+    COOLING = "cooling"
+    UNDECRYPTABLE = "undecryptable"
+    SUSPECT = "suspect"
+    """A provider's failures are being counted; it is still asked."""
+    OPEN = "open"
+    """Its breaker is open: it is not asked."""
+
+
+class FaultKind(StrEnum):
+    """What went wrong, as far as health goes: a mark's `code`."""
+
+    REFUSED = "refused"
+    """The provider does not take the key."""
+    OUT_OF_FUNDS = "out_of_funds"
+    FORBIDDEN = "forbidden"
+    """The key may not use the model."""
+    RATE_LIMITED = "rate_limited"
+    UNDECRYPTABLE = "undecryptable"
+    FAILING = "failing"
+    """The provider itself fails, or is out of reach."""
+
+
+class Scope(StrEnum):
+    """What a mark is of."""
+
+    CREDENTIAL = "credential"
+    MODEL = "model"
+    """A credential for one model."""
+    PROVIDER = "provider"
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """What a fault does: to whom, for how long the first time and at most. None: until somebody does something."""
+
+    state: HealthState
+    scope: Scope
+    first_ms: int | None
+    longest_ms: int | None = None
+
+
+_RULES: Mapping[FaultKind, _Rule] = {
+    FaultKind.REFUSED: _Rule(HealthState.REJECTED, Scope.CREDENTIAL, None),
+    FaultKind.OUT_OF_FUNDS: _Rule(HealthState.REJECTED, Scope.CREDENTIAL, 15 * _MINUTE_MS, 6 * _HOUR_MS),
+    FaultKind.FORBIDDEN: _Rule(HealthState.REJECTED, Scope.MODEL, _HOUR_MS, 24 * _HOUR_MS),
+    FaultKind.RATE_LIMITED: _Rule(HealthState.COOLING, Scope.MODEL, 5 * _SECOND_MS, _MINUTE_MS),
+    FaultKind.UNDECRYPTABLE: _Rule(HealthState.UNDECRYPTABLE, Scope.CREDENTIAL, _MINUTE_MS, 5 * _MINUTE_MS),
+    FaultKind.FAILING: _Rule(HealthState.OPEN, Scope.PROVIDER, 15 * _SECOND_MS, 5 * _MINUTE_MS),
+}
+_PROBED = (HealthState.REJECTED, HealthState.OPEN)
+"""These end with a probe: one request goes out, the others wait for what becomes of it. The others end with time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One failure, as far as it says something of a credential or a provider."""
+
+    kind: FaultKind
+    reason: str | None = None
+    """In the provider's words, scrubbed."""
+    wait_ms: int | None = None
+    """What the provider says to wait."""
+
+    @property
+    def scope(self) -> Scope:
+        """What it is said of."""
+        return _RULES[self.kind].scope
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What is known of a credential's version, of it for a model, or of a provider."""
+
+    state: HealthState
+    code: FaultKind
+    at_ms: int
+    until_ms: int | None
+    """None: until it is rotated, or validated anew."""
+    reason: str | None = None
+    strikes: int = 1
+    """How often in a row: each doubles the time."""
+    failures: int = 0
+    """Counted so far, of a SUSPECT."""
+    probe_until_ms: int | None = None
+    """While one request finds out, the others wait until then."""
+
+    def blocks(self, now_ms: int) -> bool:
+        """Whether nothing may be sent."""
+        if self.state is HealthState.SUSPECT:
+            return False
+        opens_ms = self.opens_ms
+        return opens_ms is None or now_ms < opens_ms
+
+    def half_open(self, now_ms: int) -> bool:
+        """Whether one request, and only one, may find out how things are."""
+        return self.state in _PROBED and not self.blocks(now_ms)
+
+    @property
+    def opens_ms(self) -> int | None:
+        """When something may be sent again; None: waiting does not help."""
+        if self.until_ms is None or self.probe_until_ms is None:
+            return self.until_ms
+        return max(self.until_ms, self.probe_until_ms)
+
+    def forgotten(self, now_ms: int) -> bool:
+        """Whether it says nothing any more, not even how often in a row."""
+        if self.until_ms is None:
+            return False
+        if self.state is HealthState.SUSPECT:
+            return now_ms >= self.until_ms
+        kept_ms = _LONGEST_WAIT_MS if self.state in _PROBED else max(self.until_ms - self.at_ms, _MINUTE_MS)
+        return now_ms >= self.until_ms + kept_ms
+
+
+Marks = Mapping[str, Mark]
+
+
+class Health:
+    """An account's marks, as one read found them. Falsy where there are none: all is well."""
+
+    __slots__ = ("marks",)
+
+    def __init__(self, marks: Marks | None = None) -> None:
+        self.marks: Marks = marks or {}
+
+    def __bool__(self) -> bool:
+        return bool(self.marks)
+
+    def look(self, keys: Iterable[str], now_ms: int) -> tuple[Mark | None, dict[str, Mark]]:
+        """Of the marks with these keys: the one that stands longest in the way, and those that a probe may end."""
+        found = [(key, mark) for key in keys if (mark := self.marks.get(key)) is not None]
+        standing = [mark for _, mark in found if mark.blocks(now_ms)]
+        blocking = max(standing, key=_ends, default=None)
+        return blocking, {key: mark for key, mark in found if mark.half_open(now_ms)}
+
+    def of_version(self, credential_id: str, version: int) -> Iterator[tuple[str | None, Mark]]:
+        """(model, mark) of each mark of a credential's version; the model is None where it is of all."""
+        key = credential_key(credential_id, version)
+        for each, mark in self.marks.items():
+            own, _, model = each.partition("#")
+            if own == key:
+                yield model or None, mark
+
+    def wants_validation(self, credential_id: str, version: int) -> bool:
+        """Whether there is a mark that a validation can take away."""
+        mark = self.marks.get(credential_key(credential_id, version))
+        return mark is not None and _cured_by_validation(mark)
+
+    def with_marks(self, marks: Marks) -> Health:
+        """The same with some marks replaced."""
+        return Health({**self.marks, **marks})
+
+
+HEALTHY = Health()
+"""Nothing is known, so all is well."""
+
+
+def credential_key(credential_id: str, version: int) -> str:
+    """Of one version of a credential."""
+    return f"{credential_id}@{version}"
+
+
+def model_key(credential_id: str, version: int, model_id: str) -> str:
+    """Of one version of a credential, for one model as its provider names it."""
+    return f"{credential_id}@{version}#{model_id}"
+
+
+def provider_key(provider_id: str, destination: str) -> str:
+    """Of a provider at one address."""
+    return f"P#{provider_id}#{destination}"
+
+
+# ── How marks come
+
+
+def fault_of(error: OwnkeyError) -> Fault | None:
+    """What a failure says of its credential or its provider; None: nothing."""
+    status = error.details.get("provider_status")
+    if isinstance(error, CredentialsExhausted):
+        said = f"{error.details.get('provider_code')} {error.details.get('provider_type')} {error.message}"
+        if status == 402 or OUT_OF_FUNDS.search(said):
+            return _fault(FaultKind.OUT_OF_FUNDS, error)
+        return _fault(FaultKind.FORBIDDEN if status == 403 else FaultKind.REFUSED, error)
+    if isinstance(error, ProviderError):
+        failing = not isinstance(status, int) or status >= 500
+        return _fault(FaultKind.FAILING, error) if failing else None
+    kind = next((kind for cause, kind in _KINDS if isinstance(error, cause)), None)
+    return None if kind is None else _fault(kind, error)
+
+
+def shows_life(error: OwnkeyError) -> bool:
+    """Whether the provider is well: it answered, if only to refuse."""
+    return isinstance(error, CredentialsExhausted | ProviderRateLimited | ProviderRefused)
+
+
+def after_fault(old: Mark | None, fault: Fault, now_ms: int, *, probing: bool = False) -> Mark | None:
+    """The mark after a failure; `old` itself where nothing is new, so that nothing is written.
+
+    Args:
+        probing: The failure is that of the probe which `old` waits for.
+    """
+    if old is not None and old.forgotten(now_ms):
+        old = None
+    if fault.kind is FaultKind.FAILING:
+        return _after_failure(old, fault, now_ms, probing)
+    if old is not None and old.blocks(now_ms) and not probing:
+        return _while_standing(old, fault, now_ms)
+    again = old is not None and old.code is fault.kind
+    return _marked(fault, now_ms, old.strikes + 1 if old is not None and again else 1) or old
+
+
+def counted(recent: Sequence[bool]) -> bool:
+    """Whether a failure counts, by how one environment's last requests went (True: failed; the last one is itself).
+
+    A provider that answers one in three here is not down, whatever the third says.
+    """
+    return all(recent[-COUNTED_FAILURES:])
+
+
+def _while_standing(old: Mark, fault: Fault, now_ms: int) -> Mark | None:
+    """Others have marked it already: what is worse replaces the mark, a longer wait prolongs it."""
+    new = _marked(fault, now_ms, 1)
+    if new is None or _severity(new) < _severity(old):
+        return old
+    if _severity(new) > _severity(old):
+        return new
+    prolonged = new.state is HealthState.COOLING and _ends(new) > _ends(old) + _AS_GOOD_MS
+    return replace(new, strikes=old.strikes) if prolonged else old
+
+
+def _after_failure(old: Mark | None, fault: Fault, now_ms: int, probing: bool) -> Mark | None:
+    if old is not None and old.state is HealthState.OPEN:
+        return _marked(fault, now_ms, old.strikes + 1) if probing else old
+    failures = 1 + (old.failures if old is not None else 0)
+    if failures >= COUNTED_FAILURES:
+        return _marked(fault, now_ms, 1)
+    at_ms = old.at_ms if old is not None else now_ms
+    return Mark(HealthState.SUSPECT, fault.kind, at_ms, at_ms + WINDOW_MS, fault.reason, failures=failures)
+
+
+def _marked(fault: Fault, now_ms: int, strikes: int) -> Mark | None:
+    """The mark of a fault; None where the provider says not to wait at all."""
+    rule = _RULES[fault.kind]
+    if rule.first_ms is None or rule.longest_ms is None:
+        return Mark(rule.state, fault.kind, now_ms, None, fault.reason, strikes)
+    lasts_ms = min(rule.first_ms << min(strikes - 1, 16), rule.longest_ms)
+    if fault.wait_ms is not None:
+        if rule.state is HealthState.COOLING:
+            lasts_ms = min(fault.wait_ms, _LONGEST_WAIT_MS)
+        else:
+            lasts_ms = max(lasts_ms, min(fault.wait_ms, rule.longest_ms))
+    return Mark(rule.state, fault.kind, now_ms, now_ms + lasts_ms, fault.reason, strikes) if lasts_ms > 0 else None
+
+
+def _fault(kind: FaultKind, error: OwnkeyError) -> Fault:
+    wait_ms = None if error.retry_after_s is None else round(error.retry_after_s * 1000)
+    return Fault(kind, error.message[:MAX_REASON_CHARS], wait_ms)
+
+
+def _severity(mark: Mark) -> int:
+    return 2 if mark.until_ms is None else int(mark.state is HealthState.REJECTED)
+
+
+def _ends(mark: Mark) -> float:
+    opens_ms = mark.opens_ms
+    return float("inf") if opens_ms is None else opens_ms
+
+
+_KINDS: tuple[tuple[type[OwnkeyError], FaultKind], ...] = (
+    (ProviderRateLimited, FaultKind.RATE_LIMITED),
+    (CredentialUndecryptable, FaultKind.UNDECRYPTABLE),
+    (ProviderOverloaded, FaultKind.FAILING),
+    (ProviderTimeout, FaultKind.FAILING),
+    (ProviderUnreachable, FaultKind.FAILING),
+)
+
+
+# ── How they go
+
+
+def claimed(mark: Mark, now_ms: int) -> Mark:
+    """The mark while one request finds out."""
+    return replace(mark, probe_until_ms=now_ms + PROBE_MS)
+
+
+def released(mark: Mark) -> Mark:
+    """The mark after a probe that found out nothing: the next request may be one."""
+    return replace(mark, probe_until_ms=None)
+
+
+def after_validation(model: str | None, mark: Mark, now_ms: int, *, unreserved: bool) -> Mark | None:
+    """A version's mark after its provider accepted the key; `model` is the mark's, if it is of one.
+
+    What a validation cannot see, funds and models, waits no longer for its turn: the next request finds out.
+
+    Args:
+        unreserved: The provider named nothing that the key lacks.
+    """
+    if model is None and _cured_by_validation(mark):
+        return None
+    if not unreserved or mark.state is not HealthState.REJECTED or not mark.blocks(now_ms):
+        return mark
+    return replace(mark, until_ms=now_ms)
+
+
+def prunable(marks: Marks, now_ms: int, *, keep: str, adds: bool) -> list[str]:
+    """Keys of marks that go with the next write, which is of `keep`: what is forgotten, and what exceeds the bound.
+
+    Over the bound, those go first that are of one model, then those that end the soonest: what is lost is learnt anew.
+    """
+    others = [(key, mark) for key, mark in marks.items() if key != keep]
+    forgotten = [key for key, mark in others if mark.forgotten(now_ms)]
+    excess = len(marks) - len(forgotten) + int(adds and keep not in marks) - MAX_MARKS
+    if excess > 0:
+        kept = sorted((each for each in others if each[0] not in set(forgotten)), key=lambda each: _worth(*each))
+        forgotten += [key for key, _ in kept[:excess]]
+    return forgotten[:MAX_PRUNED]
+
+
+def _worth(key: str, mark: Mark) -> tuple[bool, float, int]:
+    head, hash_sign, _ = key.partition("#")
+    of_model = bool(hash_sign) and "@" in head
+    return not of_model, _ends(mark), mark.at_ms
+
+
+def _cured_by_validation(mark: Mark) -> bool:
+    return mark.until_ms is None or mark.state is HealthState.UNDECRYPTABLE
