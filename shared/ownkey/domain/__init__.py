@@ -8,6 +8,7 @@
 `errors`            the error tree: status, code, whose side, the fix
 `accounts`          account head, members, roles
 `gateway_keys`      the key an app presents: format, checksum, digest, the stored key
+`scopes`            what a gateway key may be used for, and from where
 `credentials`       a provider key in the vault: what is shown, what is sealed, what it is bound to
 `usage`             one vector of disjoint token buckets
 `attempts`          one use of one credential: intent, end, outcome

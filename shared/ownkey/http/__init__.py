@@ -9,6 +9,9 @@
 `model_list`      `GET /v1/models` in both dialects
 `errors`          an error of the tree in each dialect: body, status, headers
 `presented`       the gateway key a request presents
+`scope`           whether it may be used so, from there
+`cors`            what a web page of another origin may read
+`key_info`        `GET /v1/key`: what its holder may know of it
 `sessions`        session tokens of the management API
 `management`      the management app
 ================= ==================================================================================

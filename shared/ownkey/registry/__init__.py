@@ -7,6 +7,7 @@
 `health`   `HealthBook`: what the fleet has learnt of credentials and providers
 `rewraps`  jobs that bring secrets under another KMS key
 `people`   accounts and members
+`key_use`  when gateway keys were last used, in the table of health
 `items`    dataclasses to items and back
 ========== =========================================================================
 
