@@ -10,7 +10,7 @@ Imports go downwards only (checked by import-linter):
                                                 mutually unaware
 `registry`                                      accounts, gateway keys and credentials in DynamoDB
 `store`                                         signed calls to AWS, items and their keys
-`catalog`                                       providers, models and prices as data
+`catalog` `wire`                                providers, models and prices as data; connections to AWS
 `domain`                                        frozen dataclasses and pure functions, no I/O
 ==============================================  =======================================================================
 """

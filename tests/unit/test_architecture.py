@@ -18,7 +18,7 @@ SHARED = ROOT / "shared" / "ownkey"
 NAMES_PROVIDERS = ("catalog", "providers")
 MAY_CONNECT = {
     "shared/ownkey/upstream/transport.py": "the guarded transport",
-    "shared/ownkey/store/aws.py": "AWS itself, signed",
+    "shared/ownkey/wire/client.py": "AWS itself, at endpoints from the region or the environment",
     "shared/ownkey/http/sessions.py": "the user pool's public keys, at an address from the template",
 }
 CLIENTS = re.compile(

@@ -1,7 +1,7 @@
 """AWS as Ownkey uses it: signed asyncio calls, DynamoDB items, the tables' keys.
 
-botocore's clients cost about 3 ms of CPU a call and block; here botocore signs and finds credentials, aiohttp carries
-(docs/decisions/0003-dependencies.md).
+botocore's clients cost about 3 ms of CPU a call and block; here botocore finds credentials, and what signs and carries
+is made for these calls alone (docs/decisions/0011-hot-path.md).
 
 ========== =====================================================
 `aws`      `AwsClient`: one signed call, retries, errors

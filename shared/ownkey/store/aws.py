@@ -1,4 +1,4 @@
-"""One signed call to an AWS API over aiohttp: of the JSON protocols, or of the older query protocol.
+"""One signed call to an AWS API: of the JSON protocols, or of the older query protocol.
 
 ```
 StoreUnavailable (domain)         503: throttled, out of reach or failing after the retries
@@ -12,25 +12,27 @@ import asyncio
 import json
 import os
 import random
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlencode
 from xml.etree import ElementTree
 
-import aiohttp
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.session import get_session
 
 from ownkey.domain.errors import StoreUnavailable
+from ownkey.store.sigv4 import Signer
+from ownkey.wire import http1
+from ownkey.wire.client import Client, Origin, Patience
+from ownkey.wire.http1 import Answer
 
 Json = dict[str, Any]
-_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
 
 _ATTEMPTS = 4
 _FIRST_BACKOFF_S = 0.05
-_TIMEOUT = aiohttp.ClientTimeout(total=10, sock_connect=2, sock_read=5)
+_PATIENCE = Patience()
 _THROTTLES = frozenset(
     {
         "ProvisionedThroughputExceededException",
@@ -41,7 +43,7 @@ _THROTTLES = frozenset(
         "TooManyRequestsException",
     }
 )
-_KEEPALIVE_S = 30.0
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class AwsError(Exception):
@@ -53,6 +55,13 @@ class AwsError(Exception):
         self.message = message
         self.status = status
         self.body = body
+
+
+class _Service(NamedTuple):
+    """An AWS service as this client reaches it."""
+
+    origin: Origin
+    signer: Signer
 
 
 class AwsClient:
@@ -67,8 +76,8 @@ class AwsClient:
         self._environ = os.environ if environ is None else environ
         self.region = region or self._environ.get("AWS_REGION") or self._environ.get("AWS_DEFAULT_REGION", "us-east-1")
         self._credentials: Credentials | None = None
-        self._endpoints: dict[str, str] = {}
-        self._http: aiohttp.ClientSession | None = None
+        self._services: dict[str, _Service] = {}
+        self._client = Client()
 
     async def call_json(self, service: str, target: str, body: Json, *, json_version: str = "1.0") -> Json:
         """Calls `target` (`DynamoDB_20120810.GetItem`) of an AWS JSON-protocol service.
@@ -79,19 +88,8 @@ class AwsClient:
             AwsError: the service refused.
             StoreUnavailable: it could not be reached, or kept failing.
         """
-        headers = {"X-Amz-Target": target, "Content-Type": f"application/x-amz-json-{json_version}"}
-        payload = json.dumps(body, separators=(",", ":")).encode()
-
-        async def once() -> Json:
-            status, _, data = await self.send(service, "POST", "/", payload, headers)
-            answer = json.loads(data) if data else {}
-            if status == 200:
-                return answer
-            code = str(answer.get("__type", "Unknown")).rpartition("#")[2]
-            message = str(answer.get("message") or answer.get("Message") or "")
-            raise AwsError(service, code, message, status, answer)
-
-        return await self._retried(service, once)
+        headers = {"content-type": f"application/x-amz-json-{json_version}", "x-amz-target": target}
+        return await self._retried(service, headers, _encode(body).encode(), _from_json)
 
     async def call_query(self, service: str, version: str, action: str, params: Mapping[str, str]) -> dict[str, str]:
         """Calls `action` of an AWS query-protocol service: a form in, XML out; retries as `call_json`.
@@ -102,73 +100,98 @@ class AwsClient:
             AwsError: the service refused.
             StoreUnavailable: it could not be reached, or kept failing.
         """
-        headers = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
+        headers = {"content-type": "application/x-www-form-urlencoded; charset=utf-8"}
         payload = urlencode({"Action": action, "Version": version, **params}).encode()
-
-        async def once() -> dict[str, str]:
-            status, _, data = await self.send(service, "POST", "/", payload, headers)
-            texts = _innermost(data)
-            if status == 200:
-                return texts
-            raise AwsError(service, texts.get("Code", "Unknown"), texts.get("Message", ""), status, {})
-
-        return await self._retried(service, once)
+        return await self._retried(service, headers, payload, _from_xml)
 
     async def send(
-        self, service: str, method: str, path: str, payload: bytes, headers: Mapping[str, str], *, timeout_s: float = 10
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        """One signed HTTP exchange, no retry: status, headers, body."""
-        url = self._endpoint(service) + path
-        request = AWSRequest(method=method, url=url, data=payload, headers=dict(headers))
-        self._signer(service).add_auth(request)
-        timeout = _TIMEOUT if timeout_s == 10 else aiohttp.ClientTimeout(total=timeout_s, sock_connect=2)
-        async with self._session().request(
-            method, url, data=payload, headers=dict(request.headers.items()), allow_redirects=False, timeout=timeout
-        ) as response:
-            return response.status, response.headers, await response.read()
+        self, service: str, method: str, path: str, payload: bytes, headers: Mapping[str, str], *, timeout_s: float
+    ) -> Answer:
+        """One signed HTTP exchange, no retry.
+
+        Args:
+            path: Quoted, without a query.
+            headers: Names in lower case.
+            timeout_s: For all of it; the service may be silent until then.
+
+        Raises:
+            OSError: no whole answer (TimeoutError: in time). The service may have acted.
+        """
+        patience = Patience(silence_s=timeout_s, whole_s=timeout_s)
+        return await self._exchange(service, method, path, payload, headers, patience)
 
     async def close(self) -> None:
         """Closes the connections; the client may be used again afterwards."""
-        if self._http is not None:
-            await self._http.close()
-            self._http = None
+        await self._client.close()
 
-    async def _retried(self, service: str, once: Callable[[], Awaitable[_Answer]]) -> _Answer:
+    async def _retried(
+        self, service: str, headers: Mapping[str, str], payload: bytes, read: Callable[[str, Answer], _Result]
+    ) -> _Result:
         for attempt in range(_ATTEMPTS):
             try:
-                return await once()
+                return read(service, await self._exchange(service, "POST", "/", payload, headers, _PATIENCE))
             except AwsError as e:
                 if e.status < 500 and e.code not in _THROTTLES:
                     raise
                 cause: Exception = e
-            except (aiohttp.ClientError, TimeoutError, OSError, json.JSONDecodeError, ElementTree.ParseError) as e:
+            except (OSError, json.JSONDecodeError, ElementTree.ParseError) as e:
                 cause = e
             if attempt + 1 < _ATTEMPTS:
                 await asyncio.sleep(_FIRST_BACKOFF_S * 2**attempt * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
         raise StoreUnavailable(f"AWS {service} did not answer.", retry_after_s=1) from cause
 
-    def _session(self) -> aiohttp.ClientSession:
-        if self._http is None or self._http.closed:
-            connector = aiohttp.TCPConnector(limit=64, keepalive_timeout=_KEEPALIVE_S)
-            self._http = aiohttp.ClientSession(
-                connector=connector, trust_env=False, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=True
-            )
-        return self._http
+    async def _exchange(
+        self, service: str, method: str, path: str, payload: bytes, headers: Mapping[str, str], patience: Patience
+    ) -> Answer:
+        origin, signer = self._services.get(service) or self._reached(service)
+        if origin.prefix:
+            path = origin.prefix + path
+        # Frozen anew for each call: refreshable credentials renew themselves here.
+        credentials = self._known_credentials().get_frozen_credentials()
+        signed = signer.headers(credentials, method, origin.authority, path, headers, payload, time.time())
+        return await self._client.ask(origin, http1.request(method, path, signed, payload), patience)
 
-    def _signer(self, service: str) -> SigV4Auth:
+    def _known_credentials(self) -> Credentials:
         if self._credentials is None:
             self._credentials = get_session().get_credentials()
             if self._credentials is None:
                 raise StoreUnavailable("The function has no AWS credentials.", fix="Run it under an execution role.")
-        # Frozen anew for each call: refreshable credentials renew themselves here.
-        return SigV4Auth(self._credentials.get_frozen_credentials(), service, self.region)
+        return self._credentials
 
-    def _endpoint(self, service: str) -> str:
-        if service not in self._endpoints:
-            override = self._environ.get(f"AWS_ENDPOINT_URL_{service.upper()}") or self._environ.get("AWS_ENDPOINT_URL")
-            suffix = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
-            self._endpoints[service] = (override or f"https://{service}.{self.region}.{suffix}").rstrip("/")
-        return self._endpoints[service]
+    def _reached(self, service: str) -> _Service:
+        override = self._environ.get(f"AWS_ENDPOINT_URL_{service.upper()}") or self._environ.get("AWS_ENDPOINT_URL")
+        suffix = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
+        origin = Origin.of(override or f"https://{service}.{self.region}.{suffix}")
+        self._services[service] = found = _Service(origin, Signer(service, self.region))
+        return found
+
+
+def _from_json(service: str, answer: Answer) -> Json:
+    """What a service of the JSON protocols says.
+
+    Raises:
+        AwsError: it refuses.
+        JSONDecodeError: it is not the service that speaks.
+    """
+    body: Json = json.loads(answer.body) if answer.body else {}
+    if answer.status == 200:
+        return body
+    code = str(body.get("__type", "Unknown")).rpartition("#")[2]
+    message = str(body.get("message") or body.get("Message") or "")
+    raise AwsError(service, code, message, answer.status, body)
+
+
+def _from_xml(service: str, answer: Answer) -> dict[str, str]:
+    """The same of the query protocol.
+
+    Raises:
+        AwsError: it refuses.
+        ParseError: it is not the service that speaks.
+    """
+    texts = _innermost(answer.body)
+    if answer.status == 200:
+        return texts
+    raise AwsError(service, texts.get("Code", "Unknown"), texts.get("Message", ""), answer.status, {})
 
 
 def _innermost(xml: bytes) -> dict[str, str]:

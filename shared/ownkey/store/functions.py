@@ -6,8 +6,6 @@ import json
 from typing import Any
 from urllib.parse import quote
 
-import aiohttp
-
 from ownkey.domain.errors import GatewayFailure
 from ownkey.store.aws import AwsClient
 
@@ -25,12 +23,12 @@ class Functions:
             GatewayFailure: the function could not be invoked, failed or did not answer in time.
         """
         path = f"/2015-03-31/functions/{quote(name, safe='')}/invocations"
-        headers = {"X-Amz-Invocation-Type": "RequestResponse", "Content-Type": "application/json"}
+        headers = {"x-amz-invocation-type": "RequestResponse", "content-type": "application/json"}
         body = json.dumps(payload).encode()
         try:
-            status, answered, data = await self._aws.send("lambda", "POST", path, body, headers, timeout_s=timeout_s)
-        except (aiohttp.ClientError, TimeoutError, OSError) as e:
+            answer = await self._aws.send("lambda", "POST", path, body, headers, timeout_s=timeout_s)
+        except OSError as e:
             raise GatewayFailure("An internal function did not answer.", retry_after_s=1) from e
-        if status != 200 or "X-Amz-Function-Error" in answered:
-            raise GatewayFailure(f"An internal function failed (status {status}).", retry_after_s=1)
-        return json.loads(data)  # type: ignore[no-any-return]
+        if answer.status != 200 or "x-amz-function-error" in answer.headers:
+            raise GatewayFailure(f"An internal function failed (status {answer.status}).", retry_after_s=1)
+        return json.loads(answer.body)  # type: ignore[no-any-return]

@@ -1,0 +1,8 @@
+"""Below asyncio's streams and HTTP libraries: what the hot path cannot afford (docs/decisions/0011-hot-path.md).
+
+==========  =====================================================================================
+`arrival`   an awaitable whose waiter goes on in the wake-up that brought it, not in the one after
+`http1`     HTTP/1.1 in bytes: requests out, answers in
+`client`    kept connections to servers that are trusted: AWS
+==========  =====================================================================================
+"""

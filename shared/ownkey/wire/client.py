@@ -1,0 +1,196 @@
+"""Kept connections to servers that are trusted, at addresses from the environment: AWS's endpoints.
+
+Not for providers: what guards against an address that a user chose is in `ownkey.upstream`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cache
+from urllib.parse import urlsplit
+
+from ownkey.wire.arrival import Arrival
+from ownkey.wire.http1 import Answer, AnswerReader, NotHttp
+
+_CONNECTIONS = 64
+_IDLE_S = 30.0
+_SECOND_ADDRESS_AFTER_S = 0.25
+"""Where a host has several addresses and the first does not answer: as RFC 8305 has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where to connect to."""
+
+    host: str
+    port: int
+    tls: bool
+    authority: str
+    """The Host header: the port is left out where it is the scheme's own."""
+    prefix: str
+    """The URL's path, without a slash at its end."""
+
+    @classmethod
+    def of(cls, url: str) -> Origin:
+        """The origin of an http or https URL.
+
+        Raises:
+            ValueError: it is none.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("an endpoint is an http or https URL")
+        own_port = 443 if parts.scheme == "https" else 80
+        host, port = parts.hostname, parts.port or own_port
+        named = f"[{host}]" if ":" in host else host
+        authority = named if port == own_port else f"{named}:{port}"
+        return cls(host, port, parts.scheme == "https", authority, parts.path.rstrip("/"))
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait, in seconds: for the connection, for the next bytes of the answer, for all of it."""
+
+    connect_s: float = 3.0
+    silence_s: float = 5.0
+    whole_s: float = 10.0
+
+
+class Client:
+    """Connections of one event loop. One that lay idle for longer than 30 s, by the wall clock, is not used again:
+
+    while a function is frozen its connections die and its monotonic clock may stand.
+    """
+
+    def __init__(self) -> None:
+        self._kept: defaultdict[Origin, list[tuple[float, _Connection]]] = defaultdict(list)
+        self._free = asyncio.Semaphore(_CONNECTIONS)
+
+    async def ask(self, origin: Origin, request: bytes, patience: Patience) -> Answer:
+        """Sends a request, once, and gives back its answer.
+
+        Raises:
+            OSError: no connection, no whole answer, or none in time (TimeoutError). The server may have acted.
+        """
+        async with self._free:
+            connection = self._take(origin) or await _connected(origin, patience.connect_s)
+            try:
+                answer = await connection.ask(request, patience)
+            except BaseException:
+                connection.abort()  # its answer would be taken for another one's
+                raise
+            if answer.keeps_connection and connection.usable:
+                self._kept[origin].append((time.time(), connection))
+            else:
+                connection.abort()
+            return answer
+
+    async def close(self) -> None:
+        """Closes the connections that lie idle; the client may be used again."""
+        for kept in self._kept.values():
+            for _, connection in kept:
+                connection.abort()
+        self._kept.clear()
+        await asyncio.sleep(0)  # the loop closes the sockets in its next turn
+
+    def _take(self, origin: Origin) -> _Connection | None:
+        """The connection used last: the likeliest to be alive."""
+        kept = self._kept[origin]
+        while kept:
+            since_s, connection = kept.pop()
+            if connection.usable and 0 <= time.time() - since_s <= _IDLE_S:
+                return connection
+            connection.abort()
+        return None
+
+
+async def _connected(origin: Origin, timeout_s: float) -> _Connection:
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(timeout_s):
+        _, connection = await loop.create_connection(
+            lambda: _Connection(loop),
+            origin.host,
+            origin.port,
+            ssl=_tls() if origin.tls else None,
+            happy_eyeballs_delay=_SECOND_ADDRESS_AFTER_S,
+        )
+    return connection
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """The system's authorities; certificate and host name are verified. Reading the authorities takes milliseconds."""
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+class _Connection(asyncio.Protocol):
+    """One exchange at a time."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._reader = AnswerReader()
+        self._transport: asyncio.Transport
+        self._answer: Arrival[Answer] | None = None
+        self._heard_s = 0.0
+        self._timer: asyncio.TimerHandle
+
+    @property
+    def usable(self) -> bool:
+        """False once either side has closed it."""
+        return not self._transport.is_closing()
+
+    async def ask(self, request: bytes, patience: Patience) -> Answer:
+        """See `Client.ask`."""
+        loop = self._loop
+        self._answer = answer = Arrival[Answer](loop)
+        self._heard_s = now_s = loop.time()
+        self._timer = loop.call_later(patience.silence_s, self._look, now_s + patience.whole_s, patience.silence_s)
+        self._transport.write(request)
+        try:
+            return await answer
+        finally:
+            self._answer = None
+            self._timer.cancel()
+
+    def abort(self) -> None:
+        """Closes it at once."""
+        self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """asyncio's."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """asyncio's."""
+        self._heard_s = self._loop.time()
+        if self._answer is None:
+            self.abort()  # nobody asked
+            return
+        try:
+            answer = self._reader.feed(data)
+        except NotHttp as error:
+            self.abort()
+            self._answer.fail(error)
+        else:
+            if answer is not None:
+                self._answer.bring(answer)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """asyncio's."""
+        if self._answer is not None:
+            self._answer.fail(error or ConnectionResetError("the server hung up before its answer was complete"))
+
+    def _look(self, ends_s: float, silence_s: float) -> None:
+        """One timer, looking back: an answer comes in pieces, and each would set its own."""
+        due_s = min(ends_s, self._heard_s + silence_s)
+        if self._answer is not None and self._loop.time() >= due_s:
+            self._answer.fail(TimeoutError("the server did not answer in time"))
+        else:
+            self._timer = self._loop.call_at(due_s, self._look, ends_s, silence_s)
