@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import httpx
+from fastapi import FastAPI
 
 from ownkey.catalog import Catalog
 from ownkey.domain.accounts import Member, Role
-from ownkey.domain.errors import InvalidSession
+from ownkey.domain.errors import CredentialUndecryptable, InvalidSession
 from ownkey.http.management import ManagementDeps, create_management_app
 from ownkey.http.sessions import Session
 from ownkey.ledger.records import Records
@@ -23,6 +24,7 @@ from ownkey.registry.audit import AuditTrail
 from ownkey.registry.key_use import KeyUse
 from ownkey.upstream import UrlPolicy
 from ownkey.validation import Candidate, Finding, Verdict
+from ownkey.validation.opening import OpenCheck
 from ownkey.vault import Opener, Sealer
 from tests.support.aws import Tables
 from tests.support.kms import KMS_KEY, FakeKms
@@ -56,6 +58,7 @@ class FakeUserPool:
     """Everybody's id is the part before the @."""
 
     invited: list[str] = field(default_factory=list)
+    unverified: set[str] = field(default_factory=set)
 
     async def user_id(self, email: str) -> str:
         self.invited.append(email)
@@ -63,6 +66,9 @@ class FakeUserPool:
 
     async def email(self, user_id: str) -> str:
         return f"{user_id}@ownkey.example"
+
+    async def verified_email(self, user_id: str) -> str | None:
+        return None if user_id in self.unverified else await self.email(user_id)
 
 
 class FakeValidation:
@@ -76,11 +82,19 @@ class FakeValidation:
         self.candidates: list[Candidate] = []
 
     async def validate(self, candidate: Candidate) -> Finding:
-        fields = await self._opener.open(candidate.binding, candidate.sealed)
-        key = fields["key"].reveal()
+        fields = {} if candidate.sealed is None else await self._opener.open(candidate.binding, candidate.sealed)
+        # Of a structured secret its parts, in the order of their names; of none "".
+        key = " ".join(fields[name].reveal() for name in sorted(fields))
         self.asked.append((candidate.binding.provider_id, key, candidate.binding.destination))
         self.candidates.append(candidate)
         return self.findings.get(key, Finding(Verdict.ACCEPTED, None, 200))
+
+    async def open_check(self, check: OpenCheck) -> str | None:
+        try:
+            await self._opener.open(check.binding, check.sealed)
+        except CredentialUndecryptable as e:
+            return e.message
+        return None
 
     def reject(self, key: str, reason: str = "Incorrect API key provided.", status: int = 401) -> None:
         self.findings[key] = Finding(Verdict.REJECTED, reason, status)
@@ -101,6 +115,8 @@ class Management:
     opener: Opener
     user_pool: Any
     clock: list[datetime]
+    app: FastAPI
+    kms: FakeKms
 
     async def call(self, method: str, path: str, *, by: str = "ann", **options: Any) -> httpx.Response:
         """One request of a person."""
@@ -120,6 +136,10 @@ class Management:
         error = response.json()["error"]
         assert error["metadata"].pop("request_id") == response.headers["x-ownkey-request-id"]
         return response.status_code, error
+
+    async def log(self, query: str = "", *, by: str = "ann") -> list[dict[str, Any]]:
+        """The account's audit log, newest first."""
+        return (await self.ok("GET", f"/api/audit{query}", by=by))["data"]
 
     async def gateway_key(self, by: str = "ann", **body: Any) -> dict[str, Any]:
         """A new gateway key."""
@@ -141,7 +161,7 @@ class Management:
 @asynccontextmanager
 async def management(tables: Tables, **changes: Any) -> AsyncIterator[Management]:
     """The API with two accounts, their members, and an operator."""
-    kms = FakeKms()
+    kms = changes.pop("kms", None) or FakeKms()
     opener = Opener(kms, on_open=lambda _: None)
     registry = Registry(tables.db, tables.registry)
     for account_id, people in PEOPLE.items():
@@ -168,4 +188,4 @@ async def management(tables: Tables, **changes: Any) -> AsyncIterator[Management
     app = create_management_app(ManagementDeps(**deps))
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="https://ownkey.example") as client:
-        yield Management(client, tables, registry, records, validation, opener, deps["user_pool"], clock)
+        yield Management(client, tables, registry, records, validation, opener, deps["user_pool"], clock, app, kms)

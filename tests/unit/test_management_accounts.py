@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from ownkey.domain.accounts import Member, Role
 from ownkey.http.management.user_pool import UserPool
 from ownkey.ledger.records import to_deposit
 from ownkey.store.aws import AwsClient
+from ownkey.store.dynamodb import Key, Put
 from tests.support.aws import Tables, boto, environ
 from tests.support.management import OPERATOR, Management, management
 
@@ -132,8 +136,127 @@ class TestMembers:
         status, error = await api.refused("POST", "/api/accounts/acme/members", json=body)
         assert (status, error["param"]) == (400, "role")
 
+    async def test_two_owners_who_remove_each_other_at_once_leave_one(self, api: Management) -> None:
+        await api.ok("PATCH", "/api/accounts/acme/members/adi", json={"role": "owner"})
+        for _ in range(5):
+            both = await asyncio.gather(
+                api.call("DELETE", "/api/accounts/acme/members/adi", by="ann"),
+                api.call("PATCH", "/api/accounts/acme/members/ann", by="adi", json={"role": "member"}),
+            )
+            assert sum(each.is_success for each in both) <= 1, [each.text for each in both]
+            owners = [who for who, role in (await roles(api)).items() if role == "owner"]
+            assert owners
+            for who in {"ann", "adi"} - set(owners):
+                body = {"email": f"{who}@acme.example", "role": "owner"}
+                await api.ok("POST", "/api/accounts/acme/members", by=OPERATOR, json=body)
+
+    async def test_an_owner_checked_a_moment_ago_must_still_be_one(
+        self, api: Management, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The second to leave had seen the first: only the write itself can tell."""
+        await api.ok("PATCH", "/api/accounts/acme/members/adi", json={"role": "owner"})
+        transact = api.tables.db.transact
+
+        async def after_the_other_left(actions: Any, **options: Any) -> None:
+            monkeypatch.setattr(api.tables.db, "transact", transact)
+            await api.registry.remove_member(await api.registry.member("acme", "adi"))
+            await transact(actions, **options)
+
+        monkeypatch.setattr(api.tables.db, "transact", after_the_other_left)
+        assert (await api.refused("DELETE", "/api/accounts/acme/members/ann", by=OPERATOR))[0] == 409
+        assert (await roles(api))["ann"] == "owner"
+
+    async def test_a_role_is_changed_from_what_was_seen(self, api: Management, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An admin who saw a member must not unmake the owner that the member has become."""
+        change = api.registry.change_member
+
+        async def after_the_rise(seen: Member, changed: Member) -> None:
+            monkeypatch.setattr(api.registry, "change_member", change)
+            await change(seen, replace(seen, role=Role.OWNER))
+            await change(seen, changed)
+
+        monkeypatch.setattr(api.registry, "change_member", after_the_rise)
+        body = {"role": "billing"}
+        assert (await api.refused("PATCH", "/api/accounts/acme/members/mia", by="adi", json=body))[0] == 409
+        assert (await roles(api))["mia"] == "owner"
+
+    async def test_one_member_is_read_and_changed(self, api: Management) -> None:
+        shown = await api.ok("GET", "/api/accounts/acme/members/mia", by="mia")
+        assert (shown["user_id"], shown["email"], shown["role"]) == ("mia", "mia@acme.example", "member")
+        changed = await api.ok("PATCH", "/api/accounts/acme/members/mia", json={"role": "billing"})
+        assert changed == shown | {"role": "billing"}
+        assert (await api.refused("PATCH", "/api/accounts/acme/members/zoe", json={"role": "billing"}))[0] == 404
+
+
+class TestSettings:
+    async def test_they_are_what_requests_go_by(self, api: Management) -> None:
+        assert await api.ok("GET", "/api/settings", by="mia") == {
+            "account_id": "acme",
+            "platform_allowed": True,
+            "disabled": False,
+            "pools": {},
+            "kms_key_arn": None,
+            "deployment": {"imported_gateway_keys": False, "keyless_credentials": False},
+        }
+        changed = await api.ok("PATCH", "/api/settings", json={"platform_allowed": False})
+        assert changed["platform_allowed"] is False
+        assert (await api.registry.account("acme")).platform_allowed is False
+
+    @pytest.mark.parametrize("body", [{"disabled": True}, {"pools": {}}, {"kms_key_arn": None}, {"name": "x"}])
+    async def test_what_has_a_place_of_its_own_is_not_changed_here(self, api: Management, body: Any) -> None:
+        assert (await api.refused("PATCH", "/api/settings", json=body))[0] == 400
+
+    async def test_the_operator_disables_an_account_and_nobody_else(self, api: Management) -> None:
+        for who in ("ann", "adi"):
+            assert (await api.refused("PATCH", "/api/accounts/acme", by=who, json={"disabled": True}))[0] == 403
+        assert (await api.ok("PATCH", "/api/accounts/acme", by=OPERATOR, json={"disabled": True}))["disabled"] is True
+        assert (await api.registry.account("acme")).disabled
+        await api.ok("PATCH", "/api/accounts/acme", by=OPERATOR, json={"disabled": False})
+
+    async def test_two_changes_at_once_are_both_there_or_one_is_told(self, api: Management) -> None:
+        both = await asyncio.gather(
+            api.call("PATCH", "/api/accounts/acme", json={"name": "Acme 2"}),
+            api.call("PATCH", "/api/settings", by="adi", json={"platform_allowed": False}),
+        )
+        head = await api.registry.account("acme")
+        assert both[0].is_success == (head.name == "Acme 2")
+        assert both[1].is_success == (head.platform_allowed is False)
+        assert {each.status_code for each in both} <= {200, 409}
+
+
+class TestMe:
+    async def test_says_who_calls_and_where_they_belong(self, api: Management) -> None:
+        assert await api.ok("GET", "/api/me", by="mia") == {
+            "user_id": "mia",
+            "email": "mia@ownkey.example",
+            "operator": False,
+            "accounts": [{"id": "acme", "name": "Acme", "role": "member"}],
+        }
+
+    async def test_the_operator_is_told_so_and_strangers_belong_nowhere(self, api: Management) -> None:
+        assert (await api.ok("GET", "/api/me", by=OPERATOR))["operator"] is True
+        assert (await api.ok("GET", "/api/me", by="zoe"))["accounts"] == []
+
 
 class TestDeposits:
+    async def test_they_are_listed_until_billing_has_carried_them_out(self, api: Management) -> None:
+        body = {"amount_usd": "10.50", "note": "November"}
+        asked = await api.ok("POST", "/api/accounts/acme/deposits", by=OPERATOR, json=body)
+        assert {
+            "amount_usd": "10.5",
+            "note": "November",
+            "state": "requested",
+            "billed_at": None,
+        }.items() <= asked.items()
+        (listed,) = (await api.ok("GET", "/api/accounts/acme/deposits", by="bea"))["data"]
+        assert listed == asked == await api.ok("GET", f"/api/accounts/acme/deposits/{asked['id']}", by="mia")
+        (item,) = await api.tables.db.query_all(api.tables.records, "DEP#acme")
+        at = Key(api.tables.records, item["pk"], item["sk"])
+        await api.tables.db.write(Put(at, item | {"billed_at": "2026-11-21T12:00:05Z"}))
+        assert (await api.ok("GET", f"/api/accounts/acme/deposits/{asked['id']}"))["state"] == "billed"
+        assert (await api.refused("GET", "/api/accounts/acme/deposits/dep_none"))[0] == 404
+        assert (await api.refused("GET", f"/api/accounts/other/deposits/{asked['id']}", by="oz"))[0] == 404
+
     async def test_the_operators_deposit_is_a_record_for_billing(self, api: Management) -> None:
         body = {"amount_usd": "10.00", "note": "November"}
         response = await api.call("POST", "/api/accounts/acme/deposits", by=OPERATOR, json=body)

@@ -48,9 +48,11 @@ ACTIONS: Mapping[tuple[str, str], str] = {
     ("PATCH", "/api/accounts/{account_id}"): "account.updated",
     ("PATCH", "/api/settings"): "account.updated",
     ("PUT", "/api/accounts/{account_id}/kms-key"): "account.kms_key_set",
+    ("DELETE", "/api/accounts/{account_id}/kms-key"): "account.kms_key_removed",
     ("POST", "/api/accounts/{account_id}/shred"): "account.shredded",
     ("POST", "/api/accounts/{account_id}/deposits"): "deposit.requested",
     ("POST", "/api/accounts/{account_id}/members"): "member.set",
+    ("PATCH", "/api/accounts/{account_id}/members/{user_id}"): "member.set",
     ("DELETE", "/api/accounts/{account_id}/members/{user_id}"): "member.removed",
     ("POST", "/api/accounts/{account_id}/invitations"): "invitation.created",
     ("DELETE", "/api/accounts/{account_id}/invitations/{invitation_id}"): "invitation.revoked",
@@ -63,7 +65,7 @@ ACTIONS: Mapping[tuple[str, str], str] = {
 _NAMES = {"key_id": "gateway_key_id"}
 """Parameters of paths that the log calls otherwise."""
 _IN_EVERY_ENTRY = frozenset({"account_id"})
-_OUR_ID = re.compile(r"^(?:cred|gk|acc|dep|inv|rw)_[0-9a-hjkmnp-tv-z]{26}$")
+_OUR_ID = re.compile(r"^(?:cred|gk|acc|dep|inv|rw|job)_[0-9a-hjkmnp-tv-z]{26}$")
 _MAX_CHARS = 200
 _MAX_VALUES = 50
 _log = logging.getLogger(__name__)

@@ -25,6 +25,10 @@ from ownkey.http.management.times import parse_rfc3339, rfc3339
 from ownkey.registry import Registry
 from ownkey.registry.key_use import KeyUse
 
+_SHOWN_ONCE = (
+    "The key was shown when this request was first answered, and is not kept: if that answer was lost, rotate the key."
+)
+
 
 def routes(
     access: Access,
@@ -78,7 +82,8 @@ def routes(
             return etags.answer(views.gateway_key(stored, now(), {}) | ({} if imported else {"key": key.reveal()}), 201)
 
         async def made_before(key_id: str) -> Response:
-            return etags.answer(await shown(await registry.gateway_key(caller.account_id, key_id)), 201)
+            again = await shown(await registry.gateway_key(caller.account_id, key_id))
+            return etags.answer(again | {"warnings": [_SHOWN_ONCE]}, 201)
 
         return await idempotency.once(
             request,
