@@ -11,6 +11,7 @@ rest, and everything goes through one gate.
 `call`          who calls what; answers and errors on the wire
 `dynamodb`      items, expressions, transactions, streams
 `kms`           sealing and key states
+`sts`           identity tokens that verify, roles that ask whom they trust
 `moto_app`      moto, for everything else
 `policies`      IAM's evaluation of identity policies; `permissions`, what each call needs
 `faults`        faults for tests; `calls`, counts of calls

@@ -14,6 +14,8 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl
+from xml.sax.saxutils import escape
 
 ACCOUNT_ID = "123456789012"
 """The one account, as in moto."""
@@ -29,11 +31,14 @@ _JSON_TARGETS = {
 }
 _CREDENTIAL = re.compile(r"Credential=([^/\s]+)/\d{8}/([^/]+)/([^/]+)/aws4_request")
 _DEFAULT_REGION = "us-east-1"
+_QUERY_SERVICES = {"2011-06-15": "sts"}
+"""By the API's version: of the services that speak the query protocol, those that are answered here."""
+_STS_NAMESPACE = "https://sts.amazonaws.com/doc/2011-06-15/"
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What is asked. `params` is the JSON body, empty for services that do not speak JSON to one address.
+    """What is asked. `params` is the JSON body or the form of a query, empty for services that speak neither.
 
     `service` is the endpoint's name ("dynamodb", "kms", "s3"), `operation` the API's ("GetItem"), or the HTTP method
     where the service is a REST one. `access_key` is None for an unsigned call.
@@ -93,6 +98,10 @@ def identify(method: str, path: str, query: Mapping[str, str], headers: Mapping[
     if signed := _CREDENTIAL.search(headers.get("Authorization", "")):
         access_key, region, scope = signed.groups()
     namespace, _, operation = headers.get("X-Amz-Target", "").rpartition(".")
+    if not operation and headers.get("Content-Type", "").startswith("application/x-www-form-urlencoded"):
+        form = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+        if service := _QUERY_SERVICES.get(form.get("Version", "")):
+            return Call(service, form.get("Action", ""), access_key, region, form, path, query)
     if not operation:
         return Call(scope or "unsigned", method, access_key, region, {}, path, query)
     service = _JSON_TARGETS.get(namespace) or scope or namespace.lower()
@@ -136,8 +145,30 @@ def json_answer(service: str, payload: Any, status: int = 200) -> Answer:
     return Answer(status, headers, body)
 
 
+def query_answer(operation: str, result: Mapping[str, Any]) -> Answer:
+    """An answer of STS's query protocol: XML."""
+    members = {f"{operation}Result": result, "ResponseMetadata": {"RequestId": str(uuid.uuid4())}}
+    return _xml_answer(200, f'<{operation}Response xmlns="{_STS_NAMESPACE}">{_xml(members)}</{operation}Response>')
+
+
+def _xml(members: Mapping[str, Any]) -> str:
+    return "".join(
+        f"<{name}>{_xml(value) if isinstance(value, Mapping) else escape(str(value))}</{name}>"
+        for name, value in members.items()
+    )
+
+
+def _xml_answer(status: int, xml: str) -> Answer:
+    return Answer(status, {"Content-Type": "text/xml"}, xml.encode())
+
+
 def error_answer(service: str, error: AwsError) -> Answer:
-    """The refusal in the service's own dialect: JSON, or XML for S3."""
+    """The refusal in the service's own dialect: JSON, or XML for S3 and STS."""
+    if service == "sts":
+        code = error.code.removesuffix("Exception") if error.code in _CORAL else error.code
+        said = _xml({"Type": "Sender" if error.status < 500 else "Receiver", "Code": code, "Message": error.message})
+        xml = f"<Error>{said}</Error><RequestId>{uuid.uuid4()}</RequestId>"
+        return _xml_answer(error.status, f'<ErrorResponse xmlns="{_STS_NAMESPACE}">{xml}</ErrorResponse>')
     if service == "s3":
         code = error.code.removesuffix("Exception")
         body = f"<Error><Code>{code}</Code><Message>{error.message}</Message></Error>".encode()

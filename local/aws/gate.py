@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from local.aws.call import Answer, AwsError, Call, error_answer, identify, json_answer
+from local.aws.call import Answer, AwsError, Call, error_answer, identify, json_answer, query_answer
 from local.aws.calls import CallCounter
 from local.aws.dynamodb.service import DynamoDb
 from local.aws.faults import Faults, hold_back, internal_error, refusal
@@ -17,13 +17,15 @@ from local.aws.kms import Kms
 from local.aws.moto_app import Moto
 from local.aws.permissions import Permissions
 from local.aws.policies import IdentityPolicies
+from local.aws.sts import Sts
 
 _log = logging.getLogger(__name__)
 
 _ONE_AT_A_TIME = threading.Lock()
 """moto's state is the process's, so its lock is too: one call at a time, whichever server it came through."""
 
-_SIGNED_ONLY = frozenset({"dynamodb", "dynamodbstreams", "kms"})
+_SIGNED_ONLY = frozenset({"dynamodb", "dynamodbstreams", "kms", "sts"})
+_FORBIDS_BY_403 = frozenset({"s3", "sts"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class Gate:
         self.faults = Faults()
         self.policies = IdentityPolicies()
         self.dynamodb = DynamoDb(clock)
+        self.sts = Sts(clock)
         self._kms = Kms()
         self._moto = Moto()
         self._permissions = Permissions(self.dynamodb, self._kms)
@@ -105,14 +108,18 @@ class Gate:
         return Outcome(answer, delay_s=rule.latency_ms / 1000)
 
     def _authorize(self, call: Call) -> None:
+        forbidden = 403 if call.service in _FORBIDS_BY_403 else 400
         if call.access_key is None and call.service in _SIGNED_ONLY:
-            raise AwsError("MissingAuthenticationTokenException", "Request is missing Authentication Token")
+            message = "Request is missing Authentication Token"
+            raise AwsError("MissingAuthenticationTokenException", message, status=forbidden)
         if not self.policies.restricts(call.access_key):
             return
         if why := self.policies.refusal(call.access_key, self._permissions.needed(call)):
-            raise AwsError("AccessDeniedException", why, status=403 if call.service == "s3" else 400)
+            raise AwsError("AccessDeniedException", why, status=forbidden)
 
     def _serve(self, call: Call, request: Request) -> Answer:
+        if call.service == "sts" and self.sts.serves(call.operation):
+            return query_answer(call.operation, self.sts.call(call))
         payload: Mapping[str, Any] | None = None
         if call.service.startswith("dynamodb") and self.dynamodb.serves(call.operation):
             payload = self.dynamodb.call(call)

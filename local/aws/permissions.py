@@ -1,7 +1,8 @@
 """What a call needs permission for: actions, the ARNs they act on, and what conditions may ask about.
 
 Sources: the service authorization reference; for transactions, "Using IAM with DynamoDB transactions" in the DynamoDB
-developer guide (each action needs the permission of the single operation, and ConditionCheckItem).
+developer guide (each action needs the permission of the single operation, and ConditionCheckItem); for identity tokens,
+"Controlling access with IAM policies" in the IAM user guide (tags need a permission of their own).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from local.aws.dynamodb.service import DynamoDb
 from local.aws.dynamodb.streams import read_iterator
 from local.aws.kms import Kms
 from local.aws.policies import Access
+from local.aws.sts import members, tags
 
 _TRANSACT_ACTIONS = {
     "Put": "PutItem",
@@ -39,6 +41,7 @@ class Permissions:
             "events": self._of_events,
             "kms": self._of_kms,
             "s3": self._of_s3,
+            "sts": self._of_sts,
         }
 
     def needed(self, call: Call) -> list[Access]:
@@ -142,6 +145,26 @@ class Permissions:
         actions = _S3_OBJECT_ACTIONS if key else _S3_BUCKET_ACTIONS
         action = actions.get(call.operation, call.operation)
         yield Access(f"s3:{action}", f"arn:aws:s3:::{bucket}" + (f"/{key}" if key else ""), _OWN_ACCOUNT)
+
+    # -------------------------------------------------------------- STS
+    def _of_sts(self, call: Call) -> Iterable[Access]:
+        params, tagged = call.params, tags(call.params)
+        context: dict[str, tuple[str, ...]] = {f"aws:RequestTag/{key}": (value,) for key, value in tagged.items()}
+        if tagged:
+            context["aws:TagKeys"] = tuple(tagged)
+        if call.operation == "GetWebIdentityToken":
+            context["sts:IdentityTokenAudience"] = tuple(members(params, "Audience"))
+            context["sts:SigningAlgorithm"] = (params.get("SigningAlgorithm", ""),)
+            context["sts:DurationSeconds"] = (params.get("DurationSeconds", "300"),)
+            yield Access("sts:GetWebIdentityToken", "*", context)
+            if tagged:
+                yield Access("sts:TagGetWebIdentityToken", "*", context)
+        elif call.operation == "AssumeRole":
+            named = (("ExternalId", "sts:ExternalId"), ("RoleSessionName", "sts:RoleSessionName"))
+            context |= {key: (params[name],) for name, key in named if name in params}
+            yield Access("sts:AssumeRole", params.get("RoleArn", "*"), context)
+        else:
+            yield Access(f"sts:{call.operation}", "*", context)
 
 
 def _table_arn(call: Call, name: Any) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -147,6 +148,14 @@ def _equal_ignoring_case(value: str, wanted: str) -> bool:
     return value.lower() == wanted.lower()
 
 
+def _number_equals(value: str, wanted: str) -> bool:
+    return Decimal(value) == Decimal(wanted)
+
+
+def _number_at_most(value: str, wanted: str) -> bool:
+    return Decimal(value) <= Decimal(wanted)
+
+
 _OPERATORS: dict[str, tuple[Callable[[str, str], bool], bool]] = {
     "StringEquals": (_equal, False),
     "StringNotEquals": (_equal, True),
@@ -159,6 +168,8 @@ _OPERATORS: dict[str, tuple[Callable[[str, str], bool], bool]] = {
     "ArnNotEquals": (_like, True),
     "ArnNotLike": (_like, True),
     "Bool": (_equal_ignoring_case, False),
+    "NumericEquals": (_number_equals, False),
+    "NumericLessThanEquals": (_number_at_most, False),
 }
 """How one value is compared with one wanted, and whether a match means no."""
 
@@ -168,9 +179,15 @@ CONDITION_KEYS = (
     "events:source",
     "kms:EncryptionContextKeys",
     "s3:ResourceAccount",
+    "sts:DurationSeconds",
+    "sts:ExternalId",
+    "sts:IdentityTokenAudience",
+    "sts:RoleSessionName",
+    "sts:SigningAlgorithm",
     "aws:ResourceAccount",
+    "aws:TagKeys",
 )
-_CONTEXT_PREFIX = "kms:EncryptionContext:"
+_CONTEXT_PREFIXES = ("aws:RequestTag/", "kms:EncryptionContext:")
 
 
 def _operator(text: str) -> str:
@@ -183,7 +200,7 @@ def _operator(text: str) -> str:
 
 
 def _condition_key(key: str) -> str:
-    if key not in CONDITION_KEYS and not key.startswith(_CONTEXT_PREFIX):
+    if key not in CONDITION_KEYS and not key.startswith(_CONTEXT_PREFIXES):
         raise UnsupportedPolicy(f"unknown condition key: {key}")
     return key
 

@@ -6,6 +6,7 @@ POST   /_ownkey/faults     adds a list of rules (`faults`); DELETE removes all
 PUT    /_ownkey/policies   {access key: [statement]} (`policies`), replacing all
 POST   /_ownkey/ttl-sweep  deletes expired items; {"now_s": …} sweeps as of then
 GET    /_ownkey/health     {"status": "ok"}
+GET    /.well-known/jwks.json  the keys that STS's identity tokens verify with
 ```
 """
 
@@ -25,6 +26,7 @@ from local.aws.controls import CONTROL_PREFIX, Controls
 from local.aws.faults import BadRule
 from local.aws.gate import Gate, Outcome, Request
 from local.aws.policies import UnsupportedPolicy
+from local.aws.sts import JWKS_PATH
 
 _MAX_BODY_BYTES = 256 * 1024 * 1024
 _KEEPALIVE_S = 75.0
@@ -132,6 +134,8 @@ class _Application:
         body = await request.read()
         if request.path.startswith(CONTROL_PREFIX):
             return self._control(request.method, request.path.removeprefix(CONTROL_PREFIX), body)
+        if request.path == JWKS_PATH:
+            return web.json_response(self._gate.sts.jwks())
         outcome = self._gate.handle(
             Request(
                 request.method,

@@ -1,4 +1,7 @@
-"""The admin API under `/_sim`: keys, models, scripted behaviour, the journal. For the loopback interface only."""
+"""The admin API under `/_sim`: keys, federation, models, scripted behaviour, the journal.
+
+For the loopback interface only.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
+
+from local.simulator.token_endpoints import FederationRule
 
 if TYPE_CHECKING:
     from local.simulator.app import Simulator
@@ -29,6 +34,18 @@ def admin_routes(simulator: Simulator) -> list[web.RouteDef]:
     async def clear_keys(_: web.Request) -> web.Response:
         simulator.keys.clear()
         return web.json_response({})
+
+    async def add_federation_rule(request: web.Request) -> web.Response:
+        simulator.tokens.trust(FederationRule(**await _object(request, "provider", "id", "issuer", "jwks_url")))
+        return web.json_response({}, status=201)
+
+    async def add_service_account(request: web.Request) -> web.Response:
+        body = await _object(request, "email", "public_key")
+        simulator.tokens.trust_service_account(body["email"], body["public_key"])
+        return web.json_response({}, status=201)
+
+    async def list_exchanges(_: web.Request) -> web.Response:
+        return web.json_response({"exchanges": simulator.tokens.exchanges})
 
     async def set_models(request: web.Request) -> web.Response:
         body = await _object(request, "provider", "models")
@@ -64,6 +81,9 @@ def admin_routes(simulator: Simulator) -> list[web.RouteDef]:
         ("POST", "/_sim/keys", set_key),
         ("GET", "/_sim/keys", list_keys),
         ("DELETE", "/_sim/keys", clear_keys),
+        ("POST", "/_sim/federation-rules", add_federation_rule),
+        ("POST", "/_sim/service-accounts", add_service_account),
+        ("GET", "/_sim/exchanges", list_exchanges),
         ("POST", "/_sim/models", set_models),
         ("POST", "/_sim/behaviour", add_behaviour),
         ("GET", "/_sim/behaviour", list_behaviour),

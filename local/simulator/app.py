@@ -24,6 +24,7 @@ from local.simulator.keys import MODELS as MODELS_ENDPOINT
 from local.simulator.models import Models
 from local.simulator.refusals import Refusal, Refused, find
 from local.simulator.replies import Exchange, Reply, Silence, Whole, distorted, page, retry_headers, think
+from local.simulator.token_endpoints import TokenEndpoints
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 SHUTDOWN_S = 0.1
@@ -66,6 +67,7 @@ class Simulator:
 
     def __init__(self) -> None:
         self.keys = Keys()
+        self.tokens = TokenEndpoints(self.keys)
         self.models = Models()
         self.scripts = Scripts()
         self.journal = Journal()
@@ -85,6 +87,7 @@ class Simulator:
     def reset(self) -> None:
         """As after the start: no scripts, no registered keys or models, nothing journalled or cached."""
         self.keys.clear()
+        self.tokens.clear()
         self.scripts.clear()
         self.journal.clear()
         self.models = Models()
@@ -101,6 +104,7 @@ class Simulator:
         """Listen; port 0 takes a free one."""
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         app.add_routes(admin_routes(self))
+        app.add_routes(self.tokens.routes())
         app.router.add_route("*", "/{provider}/v1/{tail:.*}", self._serve)
         self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=SHUTDOWN_S)
         await self._runner.setup()
@@ -165,6 +169,7 @@ class Simulator:
         state = self.keys.state(call.provider, call.key, call.profile.key_pattern)
         if state.refusal is not None and state.refuses(MODELS_ENDPOINT if endpoint == MODELS else INFERENCE):
             raise Refused(call.refusal(state.refusal))
+        self.tokens.check_bearer(call.key, call.scheme, call.headers)
         if call.method != method:
             raise Refused(call.refusal("method"))
         dialect.check_headers(call.headers)

@@ -7,7 +7,10 @@ as digests.
 from __future__ import annotations
 
 import json
+import math
 import re
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,15 +48,24 @@ STATES: dict[str, KeyState] = {
 class Keys:
     """The keys registered, by provider."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self.clock = clock
         self._states: dict[tuple[str, str | None], str] = {}
+        self._until_s: dict[tuple[str, str | None], float] = {}
 
-    def set(self, provider: str, key: str, accepted: bool | str = True) -> None:
-        """Register a key: True, False (revoked, unknown) or the name of one of `STATES`. Raises ValueError."""
+    def set(self, provider: str, key: str, accepted: bool | str = True, *, until_s: float | None = None) -> None:
+        """Register a key: True, False (revoked, unknown) or the name of one of `STATES`; for good, or until a time.
+
+        Raises ValueError.
+        """
         state = accepted if isinstance(accepted, str) else "accepted" if accepted else "refused"
         if state not in STATES:
             raise ValueError(f"accepted is true, false or one of {', '.join(STATES)}")
-        self._states[provider, digest_of(key)] = state
+        at = provider, digest_of(key)
+        self._states[at] = state
+        self._until_s.pop(at, None)
+        if until_s is not None:
+            self._until_s[at] = until_s
 
     def revoke(self, provider: str, key: str) -> None:
         """Refuse the key from now on."""
@@ -61,12 +73,16 @@ class Keys:
 
     def state(self, provider: str, key: str, pattern: re.Pattern[str]) -> KeyState:
         """The state of a key, by its form where it was not registered."""
+        at = provider, digest_of(key)
+        if self._until_s.get(at, math.inf) <= self.clock():
+            return STATES["refused"]
         by_form = "accepted" if pattern.fullmatch(key) else "refused"
-        return STATES[self._states.get((provider, digest_of(key)), by_form)]
+        return STATES[self._states.get(at, by_form)]
 
     def clear(self) -> None:
         """Forget every registration: keys are judged by their form again."""
         self._states.clear()
+        self._until_s.clear()
 
     def to_json(self) -> list[dict[str, str | None]]:
         """The registrations, keys as digests."""
