@@ -139,7 +139,7 @@ async def test_an_unexpected_failure_says_nothing_of_itself(
     async def broken(*_: object) -> Any:
         raise RuntimeError(f"could not handle {CANARY}")
 
-    monkeypatch.setattr(api.registry, "credentials", broken)
+    monkeypatch.setattr(api.registry, "stored_credentials", broken)
     response = await api.call("GET", "/api/byok")
     assert response.status_code == 500
     error = response.json()["error"]

@@ -14,7 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ownkey.catalog import Catalog
+from ownkey.catalog import Catalog, wire_members
 from ownkey.domain import ids
 from ownkey.http.management import (
     accounts,
@@ -27,6 +27,7 @@ from ownkey.http.management import (
     kms_keys,
     members,
     pools,
+    provider_list,
     rewrapping,
     settings,
     usage,
@@ -110,6 +111,7 @@ def create_management_app(deps: ManagementDeps) -> FastAPI:
     kms_desk = KmsKeyDesk(deps.registry, deps.sealer, deps.validation, deps.now)
     app.include_router(export.routes(access, desk, cards))
     app.include_router(byok.routes(access, desk, provider_keys, deps.catalog, cards, idempotency))
+    app.include_router(provider_list.routes(deps.catalog, keyless=deps.keyless_credentials))
     app.include_router(pools.routes(access, deps.registry, desk, deps.catalog))
     app.include_router(kms_keys.routes(access, kms_desk, desk))
     app.include_router(rewrapping.routes(access, deps.registry, idempotency, deps.now))
@@ -132,7 +134,7 @@ def create_management_app(deps: ManagementDeps) -> FastAPI:
     app.include_router(settings.routes(*people, _deployment(deps)))
     app.include_router(usage.routes(access, deps.records, deps.rollups, deps.statements, deps.now))
     app.include_router(audit_log.routes(access, deps.audit))
-    errors.install(app)
+    errors.install(app, frozenset[str]().union(*map(wire_members, deps.catalog.providers)))
     app.add_middleware(Envelope, sessions=deps.sessions, auditor=auditor)
     return app
 

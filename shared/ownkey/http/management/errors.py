@@ -35,8 +35,13 @@ _OUR_NAMES = _QUERY | {
 }
 
 
-def install(app: FastAPI) -> None:
-    """Every error the app can raise leaves in the one shape."""
+def install(app: FastAPI, members: frozenset[str] = frozenset()) -> None:
+    """Every error the app can raise leaves in the one shape.
+
+    Args:
+        members: Names of fields that bodies have beside their own: those of the catalog's forms.
+    """
+    names = _OUR_NAMES | members
 
     @app.exception_handler(OwnkeyError)
     async def designed(request: Request, error: Exception) -> Response:
@@ -44,7 +49,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: Exception) -> Response:
-        return render(request, of_validation(error.errors()))  # type: ignore[attr-defined]
+        return render(request, of_validation(error.errors(), names))  # type: ignore[attr-defined]
 
     @app.exception_handler(HTTPException)
     async def routing(request: Request, error: Exception) -> Response:
@@ -61,21 +66,22 @@ def render(request: Request, error: Exception) -> Response:
     return Response(rendered.body, rendered.status, rendered.headers)
 
 
-def of_validation(found: Sequence[Any]) -> OwnkeyError:
+def of_validation(found: Sequence[Any], names: frozenset[str] = _OUR_NAMES) -> OwnkeyError:
     """The first thing wrong with a request's body or query.
 
     pydantic's messages say what was expected, never what came; ours in `bodies` keep to that.
     """
     first = found[0]
     where, *path = first["loc"]
-    if where == "body" and ((first["type"] in _NOT_JSON and not _named(path)) or not path):
+    whole = not path and first["type"] != "value_error"
+    if where == "body" and (whole or (first["type"] in _NOT_JSON and not _named(path, names))):
         return InvalidJson("The body is not a JSON object.")
     if first["type"] == "extra_forbidden":
         return InvalidParameter(
             "The body has a field that is not known here.",
             fix="Leave it out, or correct its name: docs/contracts/management-api.md lists the fields.",
         )
-    named = _named(path)
+    named = _named(path, names)
     message = str(first["msg"]).removeprefix("Value error, ")
     return InvalidParameter(f"`{named or where}`: {message}.", param=named)
 
@@ -89,11 +95,11 @@ def of_status(status: int) -> OwnkeyError:
     return InvalidJson("The body cannot be read.")
 
 
-def _named(path: Sequence[str | int]) -> str | None:
+def _named(path: Sequence[str | int], names: frozenset[str]) -> str | None:
     """The field's path as far as its names are ours: a name that was sent may be a secret in the wrong place."""
     known: list[str] = []
     for part in path:
-        if part not in _OUR_NAMES:
+        if part not in names:
             break
         known.append(str(part))
     return ".".join(known) or None

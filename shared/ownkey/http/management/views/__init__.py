@@ -5,6 +5,7 @@ from ownkey.http.management.views.audit import audit_csv, audit_entry, audit_jso
 from ownkey.http.management.views.credentials import Shown, credential, finding, provider_keys
 from ownkey.http.management.views.gateway_keys import gateway_key
 from ownkey.http.management.views.money import attempt, balance, deposit, entry, rollup, usage
+from ownkey.http.management.views.providers import provider
 from ownkey.http.management.views.vault import kms_key, pool, rewrap
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "me",
     "member",
     "pool",
+    "provider",
     "provider_keys",
     "received_invitation",
     "rewrap",
