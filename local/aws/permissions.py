@@ -149,22 +149,23 @@ class Permissions:
     # -------------------------------------------------------------- STS
     def _of_sts(self, call: Call) -> Iterable[Access]:
         params, tagged = call.params, tags(call.params)
-        context: dict[str, tuple[str, ...]] = {f"aws:RequestTag/{key}": (value,) for key, value in tagged.items()}
-        if tagged:
-            context["aws:TagKeys"] = tuple(tagged)
         if call.operation == "GetWebIdentityToken":
-            context["sts:IdentityTokenAudience"] = tuple(members(params, "Audience"))
-            context["sts:SigningAlgorithm"] = (params.get("SigningAlgorithm", ""),)
-            context["sts:DurationSeconds"] = (params.get("DurationSeconds", "300"),)
-            yield Access("sts:GetWebIdentityToken", "*", context)
+            audience: dict[str, tuple[str, ...]] = {"sts:IdentityTokenAudience": tuple(members(params, "Audience"))}
+            # Each action sees what AWS is known to show it, and no more: a condition on anything else must fail here.
+            asked: dict[str, tuple[str, ...]] = {
+                "sts:SigningAlgorithm": (params.get("SigningAlgorithm", ""),),
+                "sts:DurationSeconds": (params.get("DurationSeconds", "300"),),
+            }
+            yield Access("sts:GetWebIdentityToken", "*", audience | asked)
             if tagged:
-                yield Access("sts:TagGetWebIdentityToken", "*", context)
+                each: dict[str, tuple[str, ...]] = {f"aws:RequestTag/{key}": (value,) for key, value in tagged.items()}
+                yield Access("sts:TagGetWebIdentityToken", "*", audience | each | {"aws:TagKeys": tuple(tagged)})
         elif call.operation == "AssumeRole":
             named = (("ExternalId", "sts:ExternalId"), ("RoleSessionName", "sts:RoleSessionName"))
-            context |= {key: (params[name],) for name, key in named if name in params}
+            context = {key: (params[name],) for name, key in named if name in params}
             yield Access("sts:AssumeRole", params.get("RoleArn", "*"), context)
         else:
-            yield Access(f"sts:{call.operation}", "*", context)
+            yield Access(f"sts:{call.operation}", "*", {})
 
 
 def _table_arn(call: Call, name: Any) -> str:

@@ -148,25 +148,42 @@ def test_conditions_see_audience_duration_algorithm_and_tags(role: Aws) -> None:
     limit(
         role,
         allow(
-            ["sts:GetWebIdentityToken", "sts:TagGetWebIdentityToken"],
+            ["sts:GetWebIdentityToken"],
             **{
-                "ForAllValues:StringEquals": {"sts:IdentityTokenAudience": [AUDIENCE], "aws:TagKeys": "ownkey_account"},
+                "ForAllValues:StringEquals": {"sts:IdentityTokenAudience": [AUDIENCE]},
                 "StringEquals": {"sts:SigningAlgorithm": "RS256"},
                 "NumericLessThanEquals": {"sts:DurationSeconds": "900"},
-                "Null": {"aws:RequestTag/ownkey_account": "false"},
+            },
+        ),
+        allow(
+            ["sts:TagGetWebIdentityToken"],
+            **{
+                "ForAllValues:StringEquals": {"aws:TagKeys": "ownkey_account"},
+                "StringLike": {"aws:RequestTag/ownkey_account": "acc_*"},
             },
         ),
     )
     ask = role.client("sts").get_web_identity_token
     ask(**ASKED, Tags=TAG, DurationSeconds=900)
+    ask(**ASKED)
     for wrong in (
-        {"Tags": TAG, "DurationSeconds": 901},
-        {"Tags": TAG, "SigningAlgorithm": "ES384"},
-        {"Tags": TAG, "Audience": [AUDIENCE, "https://elsewhere.example"]},
+        {"DurationSeconds": 901},
+        {"SigningAlgorithm": "ES384"},
+        {"Audience": [AUDIENCE, "https://elsewhere.example"]},
         {"Tags": [*TAG, {"Key": "more", "Value": "x"}]},
-        {},
+        {"Tags": [{"Key": "ownkey_account", "Value": "another"}]},
     ):
-        assert code(ask, **{**ASKED, **wrong}) == "AccessDenied", wrong
+        assert code(ask, **{**ASKED, "Tags": TAG, **wrong}) == "AccessDenied", wrong
+
+
+def test_a_condition_on_what_an_action_is_not_shown_does_not_hold(role: Aws) -> None:
+    for action, conditions in (
+        ("sts:GetWebIdentityToken", {"StringEquals": {"aws:RequestTag/ownkey_account": "acc_1"}}),
+        ("sts:TagGetWebIdentityToken", {"NumericLessThanEquals": {"sts:DurationSeconds": "900"}}),
+    ):
+        other = ({"sts:GetWebIdentityToken", "sts:TagGetWebIdentityToken"} - {action}).pop()
+        limit(role, allow([action], **conditions), allow([other]))
+        assert code(role.client("sts").get_web_identity_token, **ASKED, Tags=TAG) == "AccessDenied"
 
 
 # ── Roles
