@@ -14,6 +14,7 @@ from ownkey.ledger.rollups import Rollups
 from ownkey.ledger.statements import Statements
 from ownkey.registry import Registry
 from ownkey.registry.audit import AuditTrail
+from ownkey.registry.health import HealthBook
 from ownkey.registry.key_use import KeyUse
 from ownkey.runtime import logs
 from ownkey.runtime.guard import guarded
@@ -44,6 +45,7 @@ app = create_management_app(
         rollups=Rollups(db, settings.rollups_table),
         statements=Statements(db, settings.credits_table, settings.ledger_table),
         audit=AuditTrail(db, settings.audit_table),
+        health=HealthBook(db, settings.health_table),
         key_use=KeyUse(db, settings.health_table),
         url_policy=UrlPolicy(settings.ownkey_allowed_origins),
         imported_gateway_keys=settings.imported_gateway_keys,

@@ -21,6 +21,7 @@ from ownkey.ledger.rollups import Rollups
 from ownkey.ledger.statements import Statements
 from ownkey.registry import Registry
 from ownkey.registry.audit import AuditTrail
+from ownkey.registry.health import HealthBook
 from ownkey.registry.key_use import KeyUse
 from ownkey.upstream import UrlPolicy
 from ownkey.validation import Candidate, Finding, Verdict
@@ -180,6 +181,7 @@ async def management(tables: Tables, **changes: Any) -> AsyncIterator[Management
         "rollups": Rollups(tables.db, tables.rollups),
         "statements": Statements(tables.db, tables.credits, tables.ledger),
         "audit": AuditTrail(tables.db, tables.audit),
+        "health": HealthBook(tables.db, tables.health),
         "key_use": KeyUse(tables.db, tables.health),
         "url_policy": UrlPolicy(),
         "now": lambda: clock[-1] if clock else datetime.now(UTC),

@@ -26,6 +26,7 @@ from ownkey.http.management import (
     invitations,
     kms_keys,
     members,
+    openapi,
     pools,
     provider_list,
     rewrapping,
@@ -48,10 +49,12 @@ from ownkey.ledger.rollups import Rollups
 from ownkey.ledger.statements import Statements
 from ownkey.registry import Registry
 from ownkey.registry.audit import AuditTrail
+from ownkey.registry.health import HealthBook
 from ownkey.registry.key_use import KeyUse
 from ownkey.upstream import UrlPolicy
 from ownkey.vault import Sealer
 
+_PUBLIC = frozenset({openapi.PATH})
 _log = logging.getLogger(__name__)
 
 
@@ -78,6 +81,7 @@ class ManagementDeps:
     statements: Statements
     audit: AuditTrail
     key_use: KeyUse
+    health: HealthBook
     url_policy: UrlPolicy
     imported_gateway_keys: bool = False
     """Whether gateway keys of a foreign format may be taken over."""
@@ -90,7 +94,7 @@ def create_management_app(deps: ManagementDeps) -> FastAPI:
     """All routes under /api."""
     app = FastAPI(
         title="Ownkey management",
-        # The schema is not served yet: it would describe FastAPI's own 422, which this API never answers.
+        # FastAPI's own would describe a 422 that this API never answers, and no answer: tools/openapi builds ours.
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
@@ -107,7 +111,7 @@ def create_management_app(deps: ManagementDeps) -> FastAPI:
     async def last_used(account_id: str) -> Mapping[str, str]:
         return await deps.rollups.versions_last_used(account_id, deps.now().astimezone(UTC).date())
 
-    cards = Cards(deps.catalog, last_used)
+    cards = Cards(deps.catalog, last_used, deps.health, deps.now)
     kms_desk = KmsKeyDesk(deps.registry, deps.sealer, deps.validation, deps.now)
     app.include_router(export.routes(access, desk, cards))
     app.include_router(byok.routes(access, desk, provider_keys, deps.catalog, cards, idempotency))
@@ -134,6 +138,7 @@ def create_management_app(deps: ManagementDeps) -> FastAPI:
     app.include_router(settings.routes(*people, _deployment(deps)))
     app.include_router(usage.routes(access, deps.records, deps.rollups, deps.statements, deps.now))
     app.include_router(audit_log.routes(access, deps.audit))
+    app.include_router(openapi.routes())
     errors.install(app, frozenset[str]().union(*map(wire_members, deps.catalog.providers)))
     app.add_middleware(Envelope, sessions=deps.sessions, auditor=auditor)
     return app
@@ -150,7 +155,8 @@ def _deployment(deps: ManagementDeps) -> Mapping[str, bool]:
 class Envelope:
     """Around every request: its id, the headers of every answer, an answer to any failure, the end of its audit entry.
 
-    The session is checked here, before a body is read or a path looked up: strangers learn nothing of either.
+    The session is checked here, before a body is read or a path looked up: strangers learn nothing of either. The one
+    path that needs none has nothing to tell.
     """
 
     def __init__(self, app: ASGIApp, sessions: Sessions, auditor: Auditor) -> None:
@@ -178,7 +184,8 @@ class Envelope:
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
         try:
-            state["session"] = await self._sessions.check(Headers(scope=scope).get("authorization"))
+            if scope["path"] not in _PUBLIC:
+                state["session"] = await self._sessions.check(Headers(scope=scope).get("authorization"))
             await self._app(scope, receive, send_with_headers)
         except Exception as e:  # noqa: BLE001 - the last stop: answered, logged, and the environment lives on
             if status == 0:

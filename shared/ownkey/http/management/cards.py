@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 
 from ownkey.catalog import Catalog
 from ownkey.domain.credentials import StoredCredential
 from ownkey.http.management import views
+from ownkey.registry.health import HealthBook
 
 LastUsed = Callable[[str], Awaitable[Mapping[str, str]]]
 """Account id → when each version of its credentials last served, by `<credential>@<version>`."""
@@ -17,13 +20,16 @@ LastUsed = Callable[[str], Awaitable[Mapping[str, str]]]
 class Cards:
     """Puts together what is known of credentials."""
 
-    def __init__(self, catalog: Catalog, last_used: LastUsed) -> None:
+    def __init__(self, catalog: Catalog, last_used: LastUsed, health: HealthBook, now: Callable[[], datetime]) -> None:
         self._catalog = catalog
         self._last_used = last_used
+        self._health = health
+        self._now = now
 
     async def of(self, account_id: str, stored: Sequence[StoredCredential]) -> list[dict[str, Any]]:
         """The credentials of an account, in their order; versions of one stand together, the current one first."""
-        shown = views.Shown(self._catalog, await self._last_used(account_id))
+        last_used, health = await asyncio.gather(self._last_used(account_id), self._health.read(account_id))
+        shown = views.Shown(self._catalog, last_used, health, int(self._now().timestamp() * 1000))
         return [views.credential(list(versions), shown) for _, versions in groupby(stored, key=_id)]
 
     def unadorned(self, versions: Sequence[StoredCredential]) -> dict[str, Any]:

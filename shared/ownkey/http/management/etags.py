@@ -22,7 +22,19 @@ from starlette.responses import JSONResponse, Response
 from ownkey.domain.errors import PreconditionFailed
 
 VOLATILE = frozenset(
-    {"last_used_at", "validated_at", "status", "status_until", "status_reason", "status_models", "warnings", "key"}
+    {
+        "last_used_at",
+        "validated_at",
+        "status",
+        "status_until",
+        "status_code",
+        "status_reason",
+        "status_models",
+        "provider_failing_until",
+        "rewrap",
+        "warnings",
+        "key",
+    }
 )
 """Fields, at any depth, that no client decides by, or that only the answer to a creation has."""
 

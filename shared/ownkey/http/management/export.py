@@ -21,6 +21,8 @@ COLUMNS = (
     "form",
     "mask",
     "status",
+    "status_until",
+    "status_reason",
     "validation",
     "version",
     "previous_version",

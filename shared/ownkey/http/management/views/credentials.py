@@ -7,10 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ownkey.catalog import Catalog, ValidationStatus
+from ownkey.domain.cards import CardState, CardStatus, card
 from ownkey.domain.credentials import Credential, StoredCredential
+from ownkey.domain.health import HEALTHY, Health
 from ownkey.validation import Finding
 
 Json = dict[str, Any]
+
+_SHREDDED = CardState(CardStatus.UNDECRYPTABLE, reason="Shredded: its data key is deleted. Rotate it, or delete it.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,21 +24,26 @@ class Shown:
     catalog: Catalog
     last_used: Mapping[str, str] = field(default_factory=dict)
     """When each version last served, by `<credential>@<version>`."""
+    health: Health = HEALTHY
+    """What the fleet knows of the account's credentials, as of `now_ms`."""
+    now_ms: int = 0
 
 
 def credential(versions: Sequence[StoredCredential], shown: Shown) -> Json:
     """A provider key, by its versions, the current one first: everything but the key."""
     each = versions[0].credential
-    provider = shown.catalog.find_provider(each.provider_id)
     listed = [_version(stored, shown) for stored in versions]
+    state = _state(versions[0], shown)
     return {
         "id": each.id,
         "provider": each.provider_id,
         "provider_name": provider_name(each.provider_id, shown.catalog),
         "alias": each.alias,
         "mask": each.mask,
-        "status": listed[0]["status"],
-        "validation": (provider.validation.status if provider else ValidationStatus.UNVERIFIED).value,
+        **_status(state),
+        "status_models": list(state.models) or None,
+        "provider_failing_until": state.provider_failing_until,
+        "validation": _validation(each, shown.catalog).value,
         "version": each.version,
         "versions": listed,
         "form": each.form,
@@ -65,15 +74,33 @@ def _version(stored: StoredCredential, shown: Shown) -> Json:
     return {
         "version": each.version,
         "mask": each.mask,
-        "status": _status(stored),
+        **_status(_state(stored, shown)),
         "created_at": previous.created_at if previous and stored.is_previous else created_at,
         "share_percent": share if stored.is_previous else 100 - share,
         "last_used_at": shown.last_used.get(f"{each.id}@{each.version}"),
     }
 
 
-def _status(stored: StoredCredential) -> str:
-    return "disabled" if stored.credential.disabled else "active"
+def _state(stored: StoredCredential, shown: Shown) -> CardState:
+    if stored.sealed is not None and not stored.sealed.wrapped_key:
+        return _SHREDDED
+    return card(stored.credential, shown.health, shown.now_ms)
+
+
+def _status(state: CardState) -> Json:
+    return {
+        "status": state.status.value,
+        "status_until": state.until,
+        "status_code": state.code and state.code.value,
+        "status_reason": state.reason,
+    }
+
+
+def _validation(each: Credential, catalog: Catalog) -> ValidationStatus:
+    """How sure an acceptance is; of a provider or form that left the catalog nobody can tell."""
+    provider = catalog.find_provider(each.provider_id)
+    forms = provider.forms if provider else ()
+    return next((form.validation.status for form in forms if form.id == each.form), ValidationStatus.UNVERIFIED)
 
 
 def finding(each: Finding) -> Json:
