@@ -96,7 +96,8 @@ class Vault:
 
     async def own_key(self, account_id: str, arn: str | None, job_id: str = "rwp_own") -> None:
         """The account's own KMS key, and the job that comes with it."""
-        await self.registry.set_kms_key(account_id, arn, RewrapJob(job_id, account_id, "ann", NOW, NOW))
+        seen = await self.registry.account(account_id)
+        await self.registry.set_kms_key(seen, arn, RewrapJob(job_id, account_id, "ann", NOW, NOW))
 
     def upkeep(self, *, dies_at: int | None = None, after: bool = False, calls: list[str] | None = None) -> Rewrapping:
         """A run of its own, which may be killed at its n-th call to DynamoDB or KMS."""

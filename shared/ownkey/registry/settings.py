@@ -48,23 +48,29 @@ class AccountSettings(RegistryTable):
             return changed
         raise Conflict("The account is being changed by others.")
 
-    async def set_kms_key(self, account_id: str, arn: str | None, job: RewrapJob) -> None:
+    async def set_kms_key(self, seen: AccountHead, arn: str | None, job: RewrapJob) -> None:
         """The KMS key that the account's secrets are wrapped under from now on; None: the deployment's.
 
         With it begins the job that brings the stored ones there: there is no change without one.
 
         Raises:
             NotFound: there is no such account.
+            Conflict: it has another KMS key than was seen.
         """
         expression, values = ("REMOVE kms_key_arn", {}) if arn is None else ("SET kms_key_arn = :arn", {":arn": arn})
+        condition = "attribute_exists(pk) AND attribute_not_exists(kms_key_arn)"
+        if seen.kms_key_arn is not None:
+            condition, values = "kms_key_arn = :seen", values | {":seen": seen.kms_key_arn}
         head = Update(
-            self._head_at(account_id),
+            self._head_at(seen.id),
             f"{expression} ADD #version :one",
-            condition="attribute_exists(pk)",
+            condition=condition,
             names={"#version": "version"},
             values={":one": 1, **values},
         )
         try:
             await self._db.transact([head, new_job(self._table, job)])
         except ConditionFailed as e:
-            raise NotFound(f"There is no account {account_id}.") from e
+            if e.item is None:
+                raise NotFound(f"There is no account {seen.id}.") from e
+            raise Conflict("The account's KMS key was changed by somebody else meanwhile.") from e

@@ -16,11 +16,12 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from ownkey.domain import ids
+from ownkey.domain.accounts import AccountHead
 from ownkey.domain.credentials import Binding
 from ownkey.domain.errors import KmsKeyUnusable
 from ownkey.domain.rewraps import RewrapJob
 from ownkey.domain.secrets import Secret
-from ownkey.http.management import bodies, views
+from ownkey.http.management import bodies, etags, views
 from ownkey.http.management.access import Access, Right
 from ownkey.http.management.answers import answer
 from ownkey.http.management.auditing import note
@@ -55,17 +56,18 @@ class KmsKeyDesk:
         self._opening = opening
         self._now = now
 
-    async def set(self, account_id: str, arn: str | None, user_id: str) -> RewrapJob:
+    async def set(self, seen: AccountHead, arn: str | None, user_id: str) -> RewrapJob:
         """Wraps under this KMS key from now on (None: the deployment's); the job that moves what is stored.
 
         Raises:
             KmsKeyUnusable: what is sealed under it does not open again; nothing changed.
+            Conflict: the account has another KMS key than was seen.
         """
         if arn is not None:
-            await self._check(account_id, arn)
+            await self._check(seen.id, arn)
         at = rfc3339(self._now())
-        job = RewrapJob(ids.new_id(ids.REWRAP), account_id, user_id, at, at)
-        await self._registry.set_kms_key(account_id, arn, job)
+        job = RewrapJob(ids.new_id(ids.REWRAP), seen.id, user_id, at, at)
+        await self._registry.set_kms_key(seen, arn, job)
         return job
 
     async def last_job(self, account_id: str) -> RewrapJob | None:
@@ -105,7 +107,7 @@ def routes(access: Access, desk: KmsKeyDesk, credentials: CredentialDesk) -> API
     async def read_kms_key(request: Request, account_id: str) -> Response:
         caller = await access.enter(request, Right.READ_CREDENTIALS, account_id)
         head = await credentials.head(caller.account_id)
-        return answer(views.kms_key(head.kms_key_arn, await desk.last_job(head.id)))
+        return etags.answer(views.kms_key(head.kms_key_arn, await desk.last_job(head.id)))
 
     @router.put("/kms-key")
     async def set_kms_key(request: Request, account_id: str, body: bodies.SetKmsKey) -> Response:
@@ -119,9 +121,10 @@ def routes(access: Access, desk: KmsKeyDesk, credentials: CredentialDesk) -> API
 
     async def changed(request: Request, account_id: str, user_id: str, arn: str | None) -> Response:
         head = await credentials.head(account_id)
-        job = await desk.set(account_id, arn, user_id)
+        etags.check(request, views.kms_key(head.kms_key_arn, None))
+        job = await desk.set(head, arn, user_id)
         note(request, kms_key_arn=arn, former_kms_key_arn=head.kms_key_arn, job_id=job.id)
-        return answer(views.kms_key(arn, job))
+        return etags.answer(views.kms_key(arn, job))
 
     @router.post("/shred")
     async def shred_account(request: Request, account_id: str, body: bodies.Confirmation) -> Response:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterable
 from typing import Any
 
 from ownkey.domain.audit import TARGETS, AuditEntry
+from ownkey.http.management.views.tables import csv_table
 
 Json = dict[str, Any]
 
@@ -27,9 +26,6 @@ COLUMNS = (
     "user_agent",
     "request_id",
 )
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""What makes a spreadsheet take a cell for a formula: https://owasp.org/www-community/attacks/CSV_Injection"""
-
 
 def audit_entry(entry: AuditEntry) -> Json:
     """One entry; `target` is what was acted on."""
@@ -56,19 +52,8 @@ def audit_jsonl(entries: Iterable[AuditEntry]) -> str:
 
 
 def audit_csv(entries: Iterable[AuditEntry]) -> str:
-    """RFC 4180 with a head; target and details as JSON. No cell is a formula to a spreadsheet."""
-    out = io.StringIO()
-    rows = csv.writer(out, quoting=csv.QUOTE_ALL)
-    rows.writerow(COLUMNS)
-    for each in entries:
-        shown = audit_entry(each)
-        rows.writerow([_cell(shown[name]) for name in COLUMNS])
-    return out.getvalue()
-
-
-def _cell(value: Any) -> str:
-    text = "" if value is None else json.dumps(value) if isinstance(value, dict) else str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    """A table with a head; target and details as JSON."""
+    return csv_table(COLUMNS, map(audit_entry, entries))
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,443 @@
+"""What the management API answers with, as JSON Schema (2020-12, OpenAPI 3.1). The code's side of it is `views`.
+
+Every field is always there; one without a value is null. A test compares every answer with these, both ways.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ownkey.catalog import ValidationStatus
+from ownkey.domain.accounts import Role
+from ownkey.domain.audit import TARGETS, ActorKind, AuditOutcome
+from ownkey.domain.credentials import PoolStrategy
+from ownkey.domain.ledger import EntryKind
+from ownkey.domain.rewraps import JobState
+from ownkey.domain.surfaces import Surface
+from ownkey.domain.usage import USAGE_BUCKETS, UsageSource
+from ownkey.ledger.rollups import Dimension
+from ownkey.validation import Verdict
+
+Schema = dict[str, Any]
+
+STRING: Schema = {"type": "string"}
+INTEGER: Schema = {"type": "integer"}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+BOOLEAN: Schema = {"type": "boolean"}
+TIME: Schema = {"type": "string", "format": "date-time", "description": "RFC 3339, UTC."}
+USD: Schema = {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]{1,9})?$", "description": "Dollars, exact."}
+STRINGS: Schema = {"type": "array", "items": STRING}
+TEXTS: Schema = {"type": "object", "additionalProperties": STRING}
+
+
+def nullable(schema: Schema) -> Schema:
+    """The schema, or null."""
+    if "$ref" in schema or "enum" in schema:
+        return {"anyOf": [schema, {"type": "null"}]}
+    return {**schema, "type": [schema["type"], "null"]}
+
+
+def one_of(values: Any) -> Schema:
+    """One of a few words."""
+    return {"type": "string", "enum": [str(value) for value in values]}
+
+
+def ref(name: str) -> Schema:
+    """A schema by its name."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def several(schema: Schema) -> Schema:
+    """A list."""
+    return {"type": "array", "items": schema}
+
+
+def record(description: str, properties: Mapping[str, Schema], *, sometimes: tuple[str, ...] = ()) -> Schema:
+    """An object whose fields are all there, but for those that are there `sometimes`."""
+    return {
+        "type": "object",
+        **({"description": description} if description else {}),
+        "properties": dict(properties),
+        "required": [name for name in properties if name not in sometimes],
+    }
+
+
+def page(name: str) -> Schema:
+    """A page of a list."""
+    fields = {"data": several(ref(name)), "next_cursor": nullable(STRING)}
+    return record("A page: `next_cursor`, sent as `cursor`, continues it; null at the end.", fields)
+
+
+_ROLE = one_of(Role)
+_STRATEGY = one_of(PoolStrategy)
+_VALIDATION = one_of(each.value for each in ValidationStatus)
+
+_CREDENTIAL_VERSION = {
+    "version": INTEGER,
+    "mask": STRING,
+    "status": STRING,
+    "created_at": TIME,
+    "share_percent": INTEGER,
+    "last_used_at": nullable(TIME),
+}
+_CREDENTIAL = {
+    "id": STRING,
+    "provider": STRING,
+    "provider_name": STRING,
+    "alias": STRING,
+    "mask": STRING,
+    "status": STRING,
+    "validation": _VALIDATION,
+    "version": INTEGER,
+    "versions": several(record("One version of the secret.", _CREDENTIAL_VERSION)),
+    "form": STRING,
+    "keyless": BOOLEAN,
+    "fields": TEXTS,
+    "base_url": STRING,
+    "custom_base_url": BOOLEAN,
+    "organization": nullable(STRING),
+    "project": nullable(STRING),
+    "priority": INTEGER,
+    "weight": INTEGER,
+    "allowed_models": nullable(STRINGS),
+    "gateway_keys": nullable(STRINGS),
+    "disabled": BOOLEAN,
+    "always_use": BOOLEAN,
+    "created_at": TIME,
+    "updated_at": TIME,
+    "validated_at": nullable(TIME),
+    "expires_at": nullable(TIME),
+    "last_used_at": nullable(TIME),
+}
+_GATEWAY_KEY = {
+    "id": STRING,
+    "alias": STRING,
+    "mask": STRING,
+    "status": one_of(("active", "expired", "revoked")),
+    "created_at": TIME,
+    "created_by": STRING,
+    "updated_at": TIME,
+    "expires_at": nullable(TIME),
+    "revoked_at": nullable(TIME),
+    "last_used_at": nullable(TIME),
+    "usage_cost_mode": one_of(("charge", "provider")),
+    "models": nullable(STRINGS),
+    "providers": nullable(STRINGS),
+    "surfaces": nullable(several(one_of(Surface))),
+    "addresses": nullable(STRINGS),
+    "origins": nullable(STRINGS),
+    "previous": nullable(
+        record(
+            "The secret that the last rotation replaced.",
+            {
+                "mask": STRING,
+                "status": one_of(("active", "ended")),
+                "expires_at": nullable(TIME),
+                "last_used_at": nullable(TIME),
+            },
+        )
+    ),
+}
+_SHOWN_KEY: Schema = {**STRING, "description": "The gateway key itself: shown this once, and kept nowhere."}
+
+_USAGE = {"input_tokens": COUNT, "output_tokens": COUNT, **dict.fromkeys(USAGE_BUCKETS, COUNT)}
+_USAGE_SCHEMA = record("Tokens: the sums, and every bucket that is not zero.", _USAGE, sometimes=USAGE_BUCKETS)
+
+_TARGET: dict[str, Schema] = dict.fromkeys(TARGETS, STRING) | {"version": INTEGER}
+
+COMPONENTS: Mapping[str, Schema] = {
+    "Error": record(
+        "What every refusal and every failure looks like.",
+        {
+            "error": record(
+                "",
+                {
+                    "message": {**STRING, "description": "What happened, then what to do about it."},
+                    "type": STRING,
+                    "param": {**nullable(STRING), "description": "The field or parameter that is wrong."},
+                    "code": {**STRING, "description": "Stable: what a program goes by."},
+                    "metadata": {
+                        **record("", {"source": one_of(("gateway", "provider")), "fix": STRING, "request_id": STRING}),
+                        "additionalProperties": True,
+                    },
+                },
+            )
+        },
+    ),
+    "Credential": record("A provider key: everything but the key.", _CREDENTIAL),
+    "SavedCredential": record("A provider key, and what its owner should know.", _CREDENTIAL | {"warnings": STRINGS}),
+    "Finding": record(
+        "What a validation found.",
+        {
+            "verdict": one_of(each.value for each in Verdict),
+            "reason": nullable(STRING),
+            "provider_status": nullable(INTEGER),
+            "credential": ref("Credential"),
+        },
+    ),
+    "ProviderKeys": record(
+        "The provider keys of one gateway key, masked, by the provider's name.",
+        {"id": STRING, "alias": STRING, "providerKeys": TEXTS, "warnings": STRINGS},
+    ),
+    "Provider": record(
+        "A provider that credentials can be saved for.",
+        {
+            "id": STRING,
+            "name": STRING,
+            "aliases": STRINGS,
+            "kind": STRING,
+            "base_url": nullable(STRING),
+            "key_url": nullable(STRING),
+            "key_prefixes": STRINGS,
+            "validation": _VALIDATION,
+            "surfaces": several(one_of(Surface)),
+            "settings": STRINGS,
+            "forms": several(
+                record(
+                    "A way to give a credential.",
+                    {
+                        "id": STRING,
+                        "label": STRING,
+                        "keyless": BOOLEAN,
+                        "available": BOOLEAN,
+                        "validation": _VALIDATION,
+                        "takes_base_url": BOOLEAN,
+                        "fields": several(
+                            record(
+                                "A part of it; `name` is the body's member, `a.b` a member of a member.",
+                                {
+                                    "name": STRING,
+                                    "label": STRING,
+                                    "secret": BOOLEAN,
+                                    "required": BOOLEAN,
+                                    "default": nullable(STRING),
+                                    "choices": nullable(STRINGS),
+                                    "pattern": nullable(STRING),
+                                    "example": nullable(STRING),
+                                    "help": nullable(STRING),
+                                },
+                            )
+                        ),
+                    },
+                )
+            ),
+        },
+    ),
+    "Pool": record(
+        "An account's credentials for one provider, and in which order they serve.",
+        {
+            "provider": STRING,
+            "provider_name": STRING,
+            "strategy": _STRATEGY,
+            "credentials": several(
+                record(
+                    "",
+                    {"id": STRING, "alias": STRING, "priority": INTEGER, "weight": INTEGER, "disabled": BOOLEAN},
+                )
+            ),
+        },
+    ),
+    "GatewayKey": record("A gateway key: everything but the key.", _GATEWAY_KEY),
+    "NewGatewayKey": record(
+        "A gateway key that was made or rotated.",
+        _GATEWAY_KEY | {"key": _SHOWN_KEY, "warnings": STRINGS},
+        sometimes=("key", "warnings"),
+    ),
+    "Account": record(
+        "An account as the caller sees it.",
+        {
+            "id": STRING,
+            "name": STRING,
+            "role": {**nullable(_ROLE), "description": "The caller's; null: as the operator."},
+            "created_at": TIME,
+            "disabled": BOOLEAN,
+            "platform_allowed": BOOLEAN,
+        },
+    ),
+    "Settings": record(
+        "What an account's requests go by.",
+        {
+            "account_id": STRING,
+            "platform_allowed": BOOLEAN,
+            "disabled": BOOLEAN,
+            "pools": {"type": "object", "additionalProperties": _STRATEGY},
+            "kms_key_arn": nullable(STRING),
+            "deployment": record(
+                "What the stack's parameters allow.",
+                {"imported_gateway_keys": BOOLEAN, "keyless_credentials": BOOLEAN},
+            ),
+        },
+    ),
+    "Me": record(
+        "Who calls.",
+        {
+            "user_id": STRING,
+            "email": STRING,
+            "operator": BOOLEAN,
+            "accounts": several(record("", {"id": STRING, "name": STRING, "role": _ROLE})),
+        },
+    ),
+    "Member": record("A person in an account.", {"user_id": STRING, "email": STRING, "role": _ROLE, "added_at": TIME}),
+    "Invitation": record(
+        "An open invitation, as the account sees it.",
+        {
+            "id": STRING,
+            "email": STRING,
+            "role": _ROLE,
+            "invited_by": STRING,
+            "invited_at": TIME,
+            "expires_at": TIME,
+        },
+    ),
+    "ReceivedInvitation": record(
+        "An open invitation, as whoever is invited sees it.",
+        {
+            "id": STRING,
+            "account_id": STRING,
+            "account_name": STRING,
+            "role": _ROLE,
+            "invited_at": TIME,
+            "expires_at": TIME,
+        },
+    ),
+    "Deposit": record(
+        "Credits that the operator grants.",
+        {
+            "id": STRING,
+            "amount_usd": USD,
+            "note": nullable(STRING),
+            "state": one_of(("requested", "billed")),
+            "requested_by": STRING,
+            "requested_at": TIME,
+            "billed_at": nullable(TIME),
+        },
+    ),
+    "KmsKey": record(
+        "The KMS key that the account's secrets are wrapped under; null: the deployment's.",
+        {"kms_key_arn": nullable(STRING), "rewrap": nullable(ref("RewrapJob"))},
+    ),
+    "RewrapJob": record(
+        "A re-wrapping and how far it is.",
+        {
+            "id": STRING,
+            "account": nullable(STRING),
+            "state": one_of(each.value for each in JobState),
+            "total": nullable(COUNT),
+            "done": COUNT,
+            "skipped": COUNT,
+            "failed": COUNT,
+            "failures": several(
+                record("", {"account": STRING, "credential_id": STRING, "version": INTEGER, "reason": STRING})
+            ),
+            "started_by": STRING,
+            "started_at": TIME,
+            "updated_at": TIME,
+        },
+    ),
+    "Shredded": record("What can never be opened again.", {"id": STRING, "shredded": STRINGS}),
+    "Deleted": record("What is gone.", {"id": STRING, "deleted": {"const": True}}),
+    "RemovedMember": record("Who is gone.", {"user_id": STRING, "deleted": {"const": True}}),
+    "AuditEntry": record(
+        "Who did what, to what, from where, and what came of it.",
+        {
+            "id": STRING,
+            "at": TIME,
+            "actor_kind": one_of(ActorKind),
+            "actor_id": STRING,
+            "action": STRING,
+            "outcome": one_of(AuditOutcome),
+            "status": nullable(INTEGER),
+            "error_code": nullable(STRING),
+            "target": record("What was acted on.", _TARGET, sometimes=TARGETS),
+            "details": {"type": "object", "additionalProperties": True},
+            "source_ip": nullable(STRING),
+            "user_agent": nullable(STRING),
+            "request_id": nullable(STRING),
+        },
+    ),
+    "Balance": record("Credits.", {"available_usd": USD, "held_usd": USD, "total_usd": USD}),
+    "LedgerEntry": record(
+        "A movement of the balance.",
+        {
+            "id": STRING,
+            "kind": one_of(each.value for each in EntryKind),
+            "amount_usd": USD,
+            "overrun_usd": USD,
+            "cause": STRING,
+            "at": STRING,
+        },
+    ),
+    "Usage": record(
+        "Aggregates over a range of days or hours.",
+        {
+            "data": several(
+                record(
+                    "",
+                    {
+                        "time": STRING,
+                        "value": STRING,
+                        "requests": COUNT,
+                        "attempts": COUNT,
+                        "succeeded": COUNT,
+                        "failed": COUNT,
+                        "byok_attempts": COUNT,
+                        "platform_attempts": COUNT,
+                        "unpriced_attempts": COUNT,
+                        "estimated_attempts": COUNT,
+                        "latency_ms": COUNT,
+                        "cost_byok_usd": USD,
+                        "cost_platform_usd": USD,
+                        "charge_usd": USD,
+                        "usage": _USAGE_SCHEMA,
+                        "last_at": nullable(STRING),
+                    },
+                )
+            ),
+            "dimension": one_of(each.value for each in Dimension),
+            "granularity": one_of(("day", "hour")),
+            "from": {"type": "string", "format": "date"},
+            "to": {"type": "string", "format": "date"},
+        },
+    ),
+    "Attempt": record(
+        "One use of one credential; what is known only at its end is null until then.",
+        {
+            "request_id": STRING,
+            "attempt": COUNT,
+            "state": one_of(("started", "ended")),
+            "surface": STRING,
+            "streamed": BOOLEAN,
+            "requested_model": STRING,
+            "provider": STRING,
+            "model": STRING,
+            "source": one_of(("byok", "platform")),
+            "credential_id": STRING,
+            "credential_version": INTEGER,
+            "credential_alias": STRING,
+            "gateway_key_id": STRING,
+            "app": nullable(STRING),
+            "app_title": nullable(STRING),
+            "user": nullable(STRING),
+            "tags": STRINGS,
+            "started_at": STRING,
+            "ended_at": nullable(STRING),
+            "outcome": nullable(STRING),
+            "status": nullable(INTEGER),
+            "error_code": nullable(STRING),
+            "finish_reason": nullable(STRING),
+            "upstream_id": nullable(STRING),
+            "response_model": nullable(STRING),
+            "latency_ms": nullable(COUNT),
+            "ttft_ms": nullable(COUNT),
+            "usage": nullable(_USAGE_SCHEMA),
+            "usage_source": nullable(one_of(each.value for each in UsageSource)),
+            "price_version": nullable(STRING),
+            "cost_usd": nullable(USD),
+            "charge_usd": nullable(USD),
+            "billed_at": nullable(STRING),
+        },
+    ),
+    "CredentialExport": record("All of an account's provider keys.", {"data": several(ref("Credential"))}),
+    "OpenApi": {"type": "object", "description": "This document.", "additionalProperties": True},
+}
