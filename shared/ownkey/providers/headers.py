@@ -1,8 +1,10 @@
-"""Which of a provider's response headers reach the client, by allow-list."""
+"""Which of a provider's response headers reach the client, by allow-list; a key that one of them repeats does not."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+
+from ownkey.domain.scrub import scrub
 
 _PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-")
 _NAMES = frozenset({"openai-processing-ms", "openai-version"})
@@ -19,9 +21,12 @@ def forwarded_headers(headers: Mapping[str, str], *, owner: bool) -> dict[str, s
         name = name.lower()
         if name in _NAMES or name.startswith(_PREFIXES) or (owner and name in _OWNER_NAMES):
             found[name] = value[:_MAX_CHARS]
-    return found
+    together = "\n".join(found.values())
+    if scrub(together) == together:  # one look at all of them is the usual end of it
+        return found
+    return {name: scrub(value) for name, value in found.items()}
 
 
 def upstream_request_id(headers: Mapping[str, str]) -> str | None:
     """The provider's own id of the request: what its support asks for."""
-    return next((headers[name][:_MAX_CHARS] for name in _REQUEST_IDS if name in headers), None)
+    return next((scrub(headers[name][:_MAX_CHARS]) for name in _REQUEST_IDS if name in headers), None)
