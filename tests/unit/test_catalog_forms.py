@@ -302,6 +302,17 @@ class TestKeyless:
     def test_a_key_beside_it_is_one_too_many(self):
         assert refused("openai", {**WORKLOAD, "key": "sk-1"}).param == "key"
 
+    @pytest.mark.parametrize(
+        ("provider", "members"),
+        [
+            ("openai", WORKLOAD),
+            ("bedrock", {"role_arn": "arn:aws:iam::123456789012:role/r", "aws_region": "us-east-1"}),
+        ],
+    )
+    def test_it_goes_to_its_vendor_alone(self, provider, members):
+        """Nothing is sealed, so nothing would bind what it gets to an address of the user's own."""
+        assert refused(provider, {**members, "base_url": "https://llm.example/v1"}).param == "base_url"
+
     def test_part_of_it_is_too_little(self):
         assert refused("openai", {"identity_provider_id": "idp_1"}).param == "service_account_id"
 
@@ -435,7 +446,7 @@ class TestOnALocalStack:
         bedrock = read_form(catalog.provider("bedrock"), ACCESS_KEY)
         assert bedrock.destination == "http://127.0.0.1:9/bedrock/v1/bedrock-runtime.us-east-1.amazonaws.com"
         url = catalog.provider("bedrock").validation_url(bedrock.destination, form=bedrock.form, public=bedrock.public)
-        assert url.startswith("http://127.0.0.1:9/bedrock/v1/bedrock.us-east-1.amazonaws.com/foundation-models?")
+        assert url == "http://127.0.0.1:9/bedrock/v1/bedrock.us-east-1.amazonaws.com/foundation-models"
         vertex = read_form(catalog.provider("vertex"), {**VERTEX, "vertex_location": "global"})
         assert vertex.destination.startswith("http://127.0.0.1:9/vertex/v1/aiplatform.googleapis.com/v1/projects/")
         assert vertex.form.token_url == "http://127.0.0.1:9/vertex/v1/oauth2.googleapis.com/token"
@@ -448,6 +459,7 @@ class TestOnALocalStack:
         assert provider.validation_url(form=provider.form("workload_identity")) == "http://127.0.0.1:9/openai/v1/models"
 
 
+BAD = {"pattern": "(", "verdict": "limited"}
 TABLE = {row["id"]: row for row in build.provider_table()}
 
 
@@ -480,6 +492,9 @@ class TestTheBuildRefuses:
             ("access_key", {"token_url": "https://sts.amazonaws.com"}, "token URL"),
             ("access_key", {"base_urls": {"region": {"mars": "https://mars.example"}}}, "no such choices"),
             ("access_key", {"headers": {"X Y": "z"}}, "header"),
+            ("access_key", {"validation": {**TABLE["bedrock"]["validation"], "path": "/x?y=z"}}, "no query"),
+            ("access_key", {"validation": {**TABLE["bedrock"]["validation"], "path": "x"}}, "neither a path"),
+            ("access_key", {"validation": {**TABLE["bedrock"]["validation"], "says": [BAD]}}, "regular expression"),
             ("api_key", {"auth": {"header": "Authorization", "template": "Bearer"}}, "place for the key"),
         ],
     )

@@ -136,6 +136,8 @@ def _scheme_problems(form: Form) -> Iterable[str]:
         yield f"the scheme {form.scheme} needs {', '.join(sorted(needs_public - public))}"
     if form.scheme.signs != (form.service is not None):
         yield "a service is named where requests are signed, and only there"
+    if form.scheme.signs and "?" in form.validation.path:
+        yield "a signed validation has no query"
     if not form.scheme.signs and "{key}" not in form.auth.template:
         yield "the auth template has no place for the key"
     exchanges_at_vendor = form.scheme.exchanges and not form.scheme.signs

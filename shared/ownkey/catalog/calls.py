@@ -65,13 +65,13 @@ class Validation:
     rejected: frozenset[int]
     status: ValidationStatus
     says: tuple[Wording, ...] = ()
-    """Read before the sets of statuses, of an answer that is not accepted; the first that is found decides."""
+    """Of a refusal (4xx), read before the sets of statuses; the first that is found decides."""
 
     def verdict(self, status: int, said: str = "") -> Verdict:
         """What an answer means for the key: its HTTP status, and the words of its error."""
         if status in self.accepted:
             return Verdict.ACCEPTED
-        for wording in self.says if status >= 400 else ():
+        for wording in self.says if 400 <= status < 500 else ():
             if re.search(wording.pattern, said):
                 return wording.verdict
         if status in self.limited:

@@ -242,9 +242,12 @@ class _Given:
 
 
 def _members_of(form: Form) -> dict[str, None]:
-    """The members a form reads, in order."""
+    """The members a form reads, in order.
+
+    Without a secret nothing would bind a credential to an address of the user's own: a token is the vendor's alone.
+    """
     own = dict.fromkeys(each.member for each in form.fields)
-    return own if form.base_url else {**own, BASE_URL_MEMBER: None}
+    return own if form.base_url or form.keyless else {**own, BASE_URL_MEMBER: None}
 
 
 def _missing(provider: Provider, each: Field) -> InvalidParameter:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from ownkey.catalog.calls import Auth, Validation, decode_validation
 from ownkey.catalog.forms import Form, decode_forms, fill
+from ownkey.domain.errors import UnsafeBaseUrl
 from ownkey.domain.surfaces import Dialect, Surface
 
 _NONE: Mapping[str, str] = {}
@@ -122,6 +123,14 @@ class Provider:
         """
         return {each.id: each for each in self.forms}[form_id]
 
+    def address(self, form: Form, public: Mapping[str, str]) -> str | None:
+        """The vendor's own base URL for a credential; None where it has none.
+
+        Raises:
+            ValueError: a public field of it is missing.
+        """
+        return form.destination(public) or self.base_url
+
     def validation_url(
         self, base_url: str | None = None, *, form: Form | None = None, public: Mapping[str, str] = _NONE
     ) -> str:
@@ -136,17 +145,20 @@ class Provider:
 
         Raises:
             ValueError: no base URL, neither given nor in the row, or a field of the address is missing.
+            UnsafeBaseUrl: the credential belongs to another address than its public fields say.
         """
         form = form or self.forms[0]
         path = fill(form.validation.path, public)
         if base_url and "://" not in path:
             return base_url.rstrip("/") + path
-        own = form.destination(public) or self.base_url
+        own = self.address(form, public)
         base = (base_url or own or "").rstrip("/")
         if not base:
             raise ValueError(f"{self.id} has no base URL of its own: the credential must bring one")
         if "://" not in path:
             return base + path
+        if base != own and form.base_url:
+            raise UnsafeBaseUrl("The credential's fields do not belong to the address that its secret was sealed for.")
         return path if base == own else _moved(path, base)
 
     def at(self, override: UpstreamOverride) -> Provider:

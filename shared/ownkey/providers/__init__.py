@@ -6,7 +6,8 @@
 `openai`        chat completions
 `anthropic`     messages, count_tokens
 `failures`      error answers of any shape
-`probe`         validating a key
+`authorize`     the headers that authorise a request: a key's, or a signature's
+`probe`         validating a credential
 `credentials`   the key's header
 `headers`       which response headers go on to the client
 `document`      a JSON object, changed member by member
@@ -22,6 +23,7 @@ from collections.abc import Mapping
 
 from ownkey.domain.surfaces import Dialect, Surface
 from ownkey.providers.anthropic import AnthropicCountTokens, AnthropicMessages
+from ownkey.providers.authorize import authorize
 from ownkey.providers.credentials import auth_headers
 from ownkey.providers.document import Document, InvalidDocument
 from ownkey.providers.headers import forwarded_headers, upstream_request_id
@@ -55,6 +57,7 @@ __all__ = [
     "Translator",
     "Whole",
     "auth_headers",
+    "authorize",
     "forwarded_headers",
     "key_probe",
     "read_probe",

@@ -1,7 +1,7 @@
 """What providers say instead of an answer, in whatever shape, as errors of our own tree.
 
-The shapes seen: OpenAI's and Anthropic's `error` object, a bare string under `error`, `message` or `detail`, FastAPI's
-list of `detail`s, a list of errors, plain text, a proxy's HTML page.
+The shapes seen: OpenAI's and Anthropic's `error` object, a bare string under `error`, `message` (AWS: or `Message`) or
+`detail`, FastAPI's list of `detail`s, a list of errors, plain text, a proxy's HTML page.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ _CLASSES: Mapping[int, type[ProviderFailure]] = {
 }
 """Status → error, where its hundred does not say enough. Other 4xx are `ProviderRefused`, other 5xx `ProviderError`."""
 
+_MESSAGE_NAMES = ("message", "Message", "msg", "detail")
 _OUT_OF_FUNDS = re.compile(r"insufficient_quota|credit balance is too low|insufficient[_ ]balance", re.IGNORECASE)
 """In a code or message: the key's account has no money left, whatever the status (OpenAI 429, Anthropic 400)."""
 
@@ -77,6 +78,8 @@ def decode_failure(status: int, headers: Mapping[str, str], body: bytes) -> Prov
     """An error answer of any status but 2xx."""
     values = _parsed(body)
     error = _read_error(values) or {"message": None if isinstance(values, dict | list) else _plain(body)}
+    if aws_type := headers.get("x-amzn-errortype"):  # `AccessDeniedException:http://…`: the body has the message alone
+        error = {**error, "type": error.get("type") or aws_type.partition(":")[0]}
     retry_after_s = read_retry_after(headers)
     if status < 400:
         return ProviderInvalidResponse(
@@ -148,7 +151,7 @@ def _read_error(values: Any) -> dict[str, Any] | None:
         return {"message": error, "code": values.get("code"), "type": values.get("type")}
     if not isinstance(error, Mapping):
         return None
-    message = error.get("message") or error.get("msg") or error.get("detail") or values.get("message")
+    message = next((error[name] for name in _MESSAGE_NAMES if error.get(name)), None) or values.get("message")
     if isinstance(message, list) and message:
         first = message[0]
         message = first.get("msg") if isinstance(first, Mapping) else first

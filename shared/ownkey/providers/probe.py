@@ -1,17 +1,19 @@
-"""Validating a key: the one call that a provider's row describes, and what its answer says."""
+"""Validating a credential: the one call that its form describes, and what the answer says."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
-from ownkey.catalog import Provider, Verdict
+from ownkey.catalog import Form, Provider, Verdict
 from ownkey.domain.errors import CredentialsExhausted
 from ownkey.domain.secrets import Secret
-from ownkey.providers.credentials import auth_headers, credential_headers
+from ownkey.providers.authorize import authorize
+from ownkey.providers.credentials import credential_headers
 from ownkey.providers.failures import decode_failure
 
-_OK = range(200, 300)
+_SAYS_NOTHING_ELSE = (401, 403)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,44 +35,62 @@ class ProbeAnswer:
 
 
 def key_probe(
-    provider: Provider, base_url: str | None, fields: Mapping[str, Secret], headers: Mapping[str, str]
+    provider: Provider,
+    form: Form,
+    base_url: str | None,
+    public: Mapping[str, str],
+    fields: Mapping[str, Secret],
+    headers: Mapping[str, str],
+    now: datetime,
 ) -> ProbeRequest:
-    """The validation call of a key.
+    """The validation call of a credential.
 
     Args:
-        base_url: The credential's own; None for the provider's.
-        fields: The secret (`{"key": …}` for a plain key).
+        form: The one it was given in.
+        base_url: What the credential is sealed for; None for the provider's.
+        public: Its public fields.
+        fields: The secret as it is presented (`{"key": …}` for a plain key or a token).
         headers: Further headers of the credential, by their name in our API.
+        now: Aware.
 
     Raises:
-        ValueError: the provider has no base URL of its own and none is given.
+        ValueError: the provider has no base URL of its own and none is given, or a public field is missing.
+        UnsafeBaseUrl: the public fields belong to another address.
     """
-    body = (provider.validation.body or "").encode()
-    return ProbeRequest(
-        provider.validation.method,
-        provider.validation_url(base_url),
-        {
-            "accept": "application/json",
-            **({"content-type": "application/json"} if body else {}),
-            **{name.lower(): value for name, value in provider.headers.items()},
-            **credential_headers(provider, headers),
-            **auth_headers(provider.auth, fields),
-        },
-        body,
+    validation = form.validation
+    url, body = provider.validation_url(base_url, form=form, public=public), (validation.body or "").encode()
+    sent = {
+        "accept": "application/json",
+        **({"content-type": "application/json"} if body else {}),
+        **{name.lower(): value for name, value in provider.headers.items()},
+        **credential_headers(provider, headers),
+    }
+    authorized = authorize(
+        form,
+        fields,
+        method=validation.method,
+        url=url,
+        headers=sent,
+        body=body,
+        region=public.get("region"),
+        now=now,
     )
+    return ProbeRequest(validation.method, url, sent | authorized, body)
 
 
-def read_probe(provider: Provider, status: int, body: bytes) -> ProbeAnswer:
+def read_probe(form: Form, status: int, headers: Mapping[str, str], body: bytes) -> ProbeAnswer:
     """The verdict of the answer to `key_probe`.
 
     A rate limit or an empty account in the provider's own JSON says that the key is known: no such words come to one
     that is not. The same status from a proxy in front says nothing.
     """
-    verdict = provider.validation.verdict(status)
+    verdict = form.validation.verdict(status)
     if verdict is Verdict.ACCEPTED:
         return ProbeAnswer(verdict)
-    failure = decode_failure(status, {}, body)
-    speaks = "provider_code" in failure.details or "provider_type" in failure.details
-    if verdict is Verdict.INCONCLUSIVE and (isinstance(failure, CredentialsExhausted) or status == 429) and speaks:
+    failure = decode_failure(status, headers, body)
+    named = [failure.details[name] for name in ("provider_code", "provider_type") if name in failure.details]
+    verdict = form.validation.verdict(status, " ".join([*map(str, named), failure.message]))
+    known = (isinstance(failure, CredentialsExhausted) and status not in _SAYS_NOTHING_ELSE) or status == 429
+    if verdict is Verdict.INCONCLUSIVE and known and named:
         verdict = Verdict.LIMITED
     return ProbeAnswer(verdict, failure.message)
