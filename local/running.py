@@ -17,7 +17,7 @@ from local.seed import Seed, SeedAccount, Seeder, SeedGatewayKey, SeedUser
 from local.simulator import Simulator, start_simulator
 from local.stack import Stack, StackOptions
 from local.users import Users
-from ownkey.catalog import Catalog
+from ownkey.catalog import Catalog, Kind
 from ownkey.domain.accounts import Role
 from ownkey.ledger.records import Records
 from ownkey.registry import Registry
@@ -120,7 +120,7 @@ async def running(options: RunOptions) -> AsyncIterator[Running]:
         simulated = {
             provider.id: simulator.base_url(provider.id)
             for provider in catalog.providers
-            if provider.base_url and provider.id not in options.real and provider.id not in options.upstreams
+            if provider.kind is not Kind.CUSTOM and provider.id not in options.real | options.upstreams.keys()
         }
         for name, secret in seed.secrets():
             provider = catalog.find_provider(name)

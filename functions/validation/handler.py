@@ -10,6 +10,8 @@ from ownkey.runtime.guard import guarded
 from ownkey.runtime.settings import ValidationSettings
 from ownkey.store.aws import AwsClient
 from ownkey.store.kms import Kms
+from ownkey.store.sts import Sts
+from ownkey.tokens import TokenBroker
 from ownkey.upstream import Upstream, UrlPolicy
 from ownkey.validation import Candidate, opening
 from ownkey.validation.validator import Validator
@@ -17,12 +19,11 @@ from ownkey.vault import Opener
 
 settings = ValidationSettings.from_env(os.environ)
 logger = logs.configure(settings.powertools_service_name, settings.log_level)
-opener = Opener(Kms(AwsClient(settings.aws_region)))
-validator = Validator(
-    opener,
-    Upstream(UrlPolicy(settings.ownkey_allowed_origins)),
-    Catalog.load(settings.ownkey_upstreams),
-)
+aws = AwsClient(settings.aws_region)
+opener = Opener(Kms(aws))
+upstream = Upstream(UrlPolicy(settings.ownkey_allowed_origins))
+tokens = TokenBroker(upstream, Sts(aws))
+validator = Validator(opener, upstream, Catalog.load(settings.ownkey_upstreams), tokens)
 # One event loop for the environment's life: the connections belong to it.
 loop = asyncio.Runner()
 

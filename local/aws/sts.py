@@ -27,6 +27,7 @@ from moto.iam.models import iam_backends
 
 from local.aws.call import ACCOUNT_ID, AwsError, Call
 from local.aws.policies import Access, Statement, UnsupportedPolicy
+from local.aws_keys import simulated_secret
 
 API_VERSION = "2011-06-15"
 ISSUER = f"https://{uuid.uuid5(uuid.NAMESPACE_URL, ACCOUNT_ID)}.tokens.sts.global.api.aws"
@@ -154,10 +155,11 @@ class Sts:
                 status=403,
             )
         account, _, name = arn.removeprefix("arn:aws:iam::").partition(":role/")
+        access_key_id = "ASIA" + secrets.token_hex(8).upper()
         return {
             "Credentials": {
-                "AccessKeyId": "ASIA" + secrets.token_hex(8).upper(),
-                "SecretAccessKey": base64.b64encode(secrets.token_bytes(30)).decode(),
+                "AccessKeyId": access_key_id,
+                "SecretAccessKey": simulated_secret(access_key_id),
                 "SessionToken": base64.b64encode(secrets.token_bytes(300)).decode(),
                 "Expiration": _time(ends_at),
             },

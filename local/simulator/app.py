@@ -22,6 +22,7 @@ from local.simulator.journal import Entry, Journal
 from local.simulator.keys import INFERENCE, Keys
 from local.simulator.keys import MODELS as MODELS_ENDPOINT
 from local.simulator.models import Models
+from local.simulator.probe_routes import probe_routes
 from local.simulator.refusals import Refusal, Refused, find
 from local.simulator.replies import Exchange, Reply, Silence, Whole, distorted, page, retry_headers, think
 from local.simulator.token_endpoints import TokenEndpoints
@@ -105,6 +106,7 @@ class Simulator:
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         app.add_routes(admin_routes(self))
         app.add_routes(self.tokens.routes())
+        app.add_routes(probe_routes(self))
         app.router.add_route("*", "/{provider}/v1/{tail:.*}", self._serve)
         self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=SHUTDOWN_S)
         await self._runner.setup()

@@ -21,6 +21,7 @@ from tests.security.hostile import ANSWERS, BASE_URLS, URLS
 from tests.support.aws import Tables
 from tests.support.kms import KMS_KEY, FakeKms
 from tests.support.management import CATALOG, Management, management
+from tests.support.validation import validator_of
 
 REFUSED_AS_TEXT = {(400, "unsafe_base_url"), (400, "invalid_parameter")}
 """The second: empty, or longer than any body may be."""
@@ -73,7 +74,7 @@ class Door:
 @pytest.fixture
 async def door(tables: Tables) -> AsyncIterator[Door]:
     kms, upstream = FakeKms(), Upstream(UrlPolicy())
-    validation = Validation(Validator(Opener(kms, on_open=lambda _: None), upstream, CATALOG))
+    validation = Validation(validator_of(Opener(kms, on_open=lambda _: None), upstream, CATALOG))
     async with listening() as canary, management(tables, sealer=Sealer(kms, KMS_KEY), validation=validation) as api:
         saved = await api.save(provider="openai-compatible", base_url="https://llm.example/v1")
         validation.real = True

@@ -23,6 +23,7 @@ from ownkey.vault import Opener, Sealer
 from tests.support.aws import Tables
 from tests.support.kms import KMS_KEY, FakeKms
 from tests.support.management import Management, management
+from tests.support.validation import validator_of
 
 KEY = "sk-proj-0123456789abcdefghijklmnopqrstuvwxyzABCD"
 NOW = "2026-11-21T08:00:00Z"
@@ -90,7 +91,7 @@ async def bench(provider: Provider) -> AsyncIterator[Bench]:
     kms = FakeKms()
     catalog = Catalog.load(dict.fromkeys(("openai", "anthropic", "groq"), f"{provider.origin}/v1"))
     upstream = Upstream(UrlPolicy([provider.origin]))
-    yield Bench(kms, Validator(Opener(kms), upstream, catalog), provider.origin)
+    yield Bench(kms, validator_of(Opener(kms), upstream, catalog), provider.origin)
     await upstream.close()
     unregister(KEY)
 
@@ -163,7 +164,7 @@ async def test_a_redirect_is_not_followed(bench: Bench, provider: Provider) -> N
 
 async def test_nobody_listening_is_out_of_reach(bench: Bench) -> None:
     upstream = Upstream(UrlPolicy(["http://127.0.0.1:1"]))
-    alone = Validator(Opener(bench.kms), upstream, Catalog.load({"openai": "http://127.0.0.1:1/v1"}))
+    alone = validator_of(Opener(bench.kms), upstream, Catalog.load({"openai": "http://127.0.0.1:1/v1"}))
     finding = await alone.validate(await bench.candidate())
     assert (finding.verdict, finding.status) == (Verdict.UNREACHABLE, None)
     await upstream.close()

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 
-from ownkey.catalog import Catalog, Provider
+from ownkey.catalog import Catalog, Form, Provider
 from ownkey.catalog import Verdict as KeyVerdict
-from ownkey.domain.errors import CredentialUndecryptable, UnsafeBaseUrl
+from ownkey.domain.errors import (
+    CredentialsExhausted,
+    CredentialUndecryptable,
+    ProviderFailure,
+    StoreUnavailable,
+    UnsafeBaseUrl,
+)
 from ownkey.domain.scrub import scrub
+from ownkey.domain.secrets import Secret
 from ownkey.providers import ProbeAnswer, ProbeRequest, key_probe, read_probe
+from ownkey.tokens import TokenBroker
 from ownkey.upstream import Timeouts, Upstream, UpstreamFailure, UpstreamRequest
 from ownkey.validation.candidate import Candidate, Finding, Verdict
 from ownkey.vault import Opener
@@ -32,39 +42,79 @@ _VERDICTS = {
 class Validator:
     """Validates candidates. Belongs to one event loop."""
 
-    def __init__(self, opener: Opener, upstream: Upstream, catalog: Catalog) -> None:
+    def __init__(
+        self,
+        opener: Opener,
+        upstream: Upstream,
+        catalog: Catalog,
+        tokens: TokenBroker,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._opener = opener
         self._upstream = upstream
         self._catalog = catalog
+        self._tokens = tokens
+        self._now = now
 
     async def validate(self, candidate: Candidate) -> Finding:
-        """Asks the candidate's provider, at most once.
+        """Asks the candidate's provider, at most once; before that its token endpoint, where its form has one.
 
         Raises:
-            KeyError: a provider that is not in the catalog.
+            KeyError: a provider or form that is not in the catalog.
             VaultUnavailable: KMS does not answer.
         """
         provider = self._catalog.provider(candidate.binding.provider_id)
+        form = provider.form(candidate.form)
         try:
             sealed = candidate.sealed
-            fields = {} if sealed is None else await self._opener.open(candidate.binding, sealed)
+            secret = {} if sealed is None else await self._opener.open(candidate.binding, sealed)
         except CredentialUndecryptable as e:
             return Finding(Verdict.UNDECRYPTABLE, e.message)
-        # A few providers prove keys at another address of theirs: only for a key that is sealed for their own.
-        own = candidate.binding.destination == provider.base_url
-        probe = key_probe(provider, None if own else candidate.binding.destination, fields, candidate.headers)
         try:
             async with asyncio.timeout(DEADLINE_S):
-                status, answer = await self._ask(provider, probe)
+                status, answer = await self._prove(candidate, provider, form, secret)
         except TimeoutError:
             return Finding(Verdict.UNREACHABLE, "the provider did not answer in time")
         except (UpstreamFailure, UnsafeBaseUrl) as e:
             return Finding(Verdict.UNREACHABLE, str(e))
-        reason = answer.reason and scrub(answer.reason)[:_MAX_REASON_CHARS]
-        return Finding(_VERDICTS[answer.verdict], reason, status)
+        except CredentialsExhausted as e:
+            return Finding(Verdict.REJECTED, _reason(e.message), _status(e))
+        except (ProviderFailure, StoreUnavailable) as e:
+            return Finding(Verdict.UNREACHABLE, _reason(e.message), _status(e))
+        return Finding(_VERDICTS[answer.verdict], answer.reason and _reason(answer.reason), status)
 
-    async def _ask(self, provider: Provider, probe: ProbeRequest) -> tuple[int, ProbeAnswer]:
+    async def _prove(
+        self, candidate: Candidate, provider: Provider, form: Form, secret: Mapping[str, Secret]
+    ) -> tuple[int, ProbeAnswer]:
+        binding = candidate.binding
+        # Fresh: a token from before says nothing of the key that made it.
+        fields = await self._tokens.present(
+            provider,
+            binding.credential_id,
+            binding.version,
+            binding.account_id,
+            form,
+            candidate.fields,
+            secret,
+            fresh=True,
+        )
+        # Only a seal binds a destination: what the function's own identity gets goes to the vendor, and nowhere else.
+        destination = provider.address(form, candidate.fields) if form.keyless else binding.destination
+        probe = key_probe(provider, form, destination, candidate.fields, fields, candidate.headers, self._now())
+        return await self._ask(form, probe)
+
+    async def _ask(self, form: Form, probe: ProbeRequest) -> tuple[int, ProbeAnswer]:
         request = UpstreamRequest(probe.method, probe.url, probe.headers, probe.body, _TIMEOUTS)
         async with await self._upstream.send(request) as response:
             body = await response.read(_MAX_ANSWER_BYTES)
-            return response.status, read_probe(provider, response.status, body)
+            return response.status, read_probe(form, response.status, response.headers, body)
+
+
+def _reason(said: str) -> str:
+    return scrub(said)[:_MAX_REASON_CHARS]
+
+
+def _status(error: ProviderFailure | StoreUnavailable) -> int | None:
+    status = error.details.get("provider_status")
+    return status if isinstance(status, int) else None
