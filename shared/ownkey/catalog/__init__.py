@@ -9,6 +9,10 @@ catalog.providers                               # tuple[Provider, ...], in order
 catalog.provider("groq")                        # Provider; KeyError for an id that is not in the catalog
 catalog.find_provider("AWS bedrock")            # Provider | None by id, display name or alias, any case
 
+provider.forms                                  # tuple[Form, ...]: the ways to give a credential; never empty
+read_form(provider, {"key": "sk-…"})            # FormInput: the form, public fields, secrets, the vendor's address
+mask_of(form, public, secrets)                  # "AKIA…WXYZ, us-east-1"
+
 catalog.model("openai", "gpt-4o")               # Model | None
 catalog.models("openai")                        # tuple[Model, ...]: all it lists
 catalog.providers_of("gpt-4o")                  # tuple[Provider, ...] that list it: its maker first, resellers last
