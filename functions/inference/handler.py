@@ -12,12 +12,16 @@ from ownkey.http.serving import InferenceDeps
 from ownkey.ledger.holds import Holds
 from ownkey.ledger.records import Records
 from ownkey.registry import Registry
+from ownkey.registry.audit import AuditTrail
+from ownkey.registry.health import HealthBook
 from ownkey.registry.key_use import KeyUse
 from ownkey.router import Ports
 from ownkey.runtime.settings import InferenceSettings
 from ownkey.store.aws import AwsClient
 from ownkey.store.dynamodb import DynamoDb
 from ownkey.store.kms import Kms
+from ownkey.store.sts import Sts
+from ownkey.tokens import TokenBroker
 from ownkey.upstream import Upstream, UrlPolicy
 from ownkey.vault import Opener
 
@@ -32,17 +36,21 @@ async def connect() -> AsyncIterator[InferenceDeps]:
     """The environment's connections: made after a restore, kept over its invocations."""
     aws, upstream = AwsClient(), Upstream(UrlPolicy(settings.ownkey_allowed_origins))
     db = DynamoDb(aws)
+    audit = AuditTrail(db, settings.audit_table, function="inference")
     try:
         yield InferenceDeps(
-            registry=Registry(db, settings.registry_table),
+            registry=Registry(db, settings.registry_table, settings.health_table),
             key_use=KeyUse(db, settings.health_table),
             catalog=catalog,
             ports=Ports(
-                vault=Opener(Kms(aws)),
+                vault=Opener(Kms(aws), on_unwrap=audit.note_unwrap),
+                tokens=TokenBroker(upstream, Sts(aws)),
                 attempts=Records(db, settings.records_table),
                 holds=Holds(db, settings.credits_table),
                 upstream=upstream,
+                health=HealthBook(db, settings.health_table),
             ),
+            audit=audit,
             margin_percent=settings.margin_percent,
             imported_gateway_keys=settings.imported_gateway_keys,
         )

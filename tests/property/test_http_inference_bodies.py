@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ownkey.router import Ports
 from ownkey.upstream import UpstreamRequest
 from tests.support.inference import CHAT, MESSAGES, World, credential
 from tests.support.providers import fixture
@@ -85,7 +84,7 @@ def world(runner: asyncio.Runner) -> Iterator[World]:
     world = World(NoSimulator())  # type: ignore[arg-type]
     world.registry.own, world.registry.platform = [credential("openai")], [credential("anthropic", alias="shared")]
     world.holds.available_nanousd = 10**18
-    world.configure(ports=Ports(world.vault, world.attempts, world.holds, Provider()))
+    world.configure(ports=world.ports(Provider()))
     running = world.running()
     runner.run(running.__aenter__())
     yield world

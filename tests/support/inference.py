@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -17,16 +17,19 @@ from local.simulator import Simulator, start_simulator
 from ownkey.catalog import Catalog
 from ownkey.domain.accounts import PLATFORM_ACCOUNT, AccountHead
 from ownkey.domain.attempts import AttemptEnd, AttemptStart
-from ownkey.domain.credentials import Binding, Credential, SealedSecret, StoredCredential
+from ownkey.domain.credentials import Binding, Credential, PoolStrategy, SealedSecret, StoredCredential
 from ownkey.domain.errors import CredentialUndecryptable, InsufficientCredits, InvalidGatewayKey, OwnkeyError
 from ownkey.domain.gateway_keys import GatewayKey, PresentedKey, digest_of, mint
+from ownkey.domain.health import Health, Mark, claimed
 from ownkey.domain.ledger import Hold
 from ownkey.domain.scrub import register
 from ownkey.domain.secrets import Secret
 from ownkey.http.inference import create_inference_app
 from ownkey.http.serving import InferenceDeps
 from ownkey.registry import RequestView, Snapshot
+from ownkey.registry.health import now_ms as wall_clock_ms
 from ownkey.router import Limits, Ports
+from ownkey.router.ports import Transport
 from ownkey.upstream import Upstream, UrlPolicy
 
 AT = "2026-11-21T08:00:00Z"
@@ -63,10 +66,45 @@ def credential(provider: str, key: str | None = None, **values: Any) -> StoredCr
     return StoredCredential(Credential(**(fields | values)), sealed)
 
 
+class FakeHealth:
+    """Marks in memory, as `HealthBook` keeps them; with `clock_ms` a test moves the time."""
+
+    def __init__(self) -> None:
+        self.marks: dict[str, dict[str, Mark]] = {}
+        self.writes = 0
+        self.clock_ms: int | None = None
+
+    def now_ms(self) -> int:
+        return wall_clock_ms() if self.clock_ms is None else self.clock_ms
+
+    def of(self, account_id: str) -> Health:
+        return Health(dict(self.marks.get(account_id, {})))
+
+    async def change(
+        self, account_id: str, key: str, decide: Callable[[Mark | None], Mark | None], *, seen: Health, at_ms: int
+    ) -> None:
+        marks = self.marks.setdefault(account_id, {})
+        old = marks.pop(key, None)
+        new = decide(old)
+        self.writes += new != old
+        if new is not None:
+            marks[key] = new
+
+    async def claim(self, account_id: str, probes: Mapping[str, Mark], at_ms: int) -> Health | None:
+        marks = self.marks.setdefault(account_id, {})
+        if any(marks.get(key) != mark for key, mark in probes.items()):
+            return self.of(account_id)
+        self.writes += 1
+        marks |= {key: claimed(mark, at_ms) for key, mark in probes.items()}
+        return None
+
+
 class FakeRegistry:
     """One account, one gateway key, and what the test puts in."""
 
-    def __init__(self) -> None:
+    def __init__(self, health: FakeHealth) -> None:
+        self.health = health
+        self.pools: dict[str, PoolStrategy] = {}
         self.secret = mint(ACCOUNT).reveal()
         self.key = GatewayKey("gk_1", ACCOUNT, "app", digest_of(self.secret), "ok-…", AT, "user")
         self.account = AccountHead(ACCOUNT, "Acme", 1, AT)
@@ -91,9 +129,28 @@ class FakeRegistry:
         return RequestView(
             self.key,
             self.account,
-            Snapshot(ACCOUNT, 1, self._saved(self.own)),
+            Snapshot(ACCOUNT, 1, self._saved(self.own), self.pools),
             Snapshot(PLATFORM_ACCOUNT, 1, self._saved(self.platform)),
+            self.health.of(ACCOUNT),
+            self.health.of(PLATFORM_ACCOUNT),
         )
+
+
+class FakeTokens:
+    """Exchanges nothing."""
+
+    async def present(self, *given: Any) -> Mapping[str, Secret]:
+        return given[-1]
+
+    def forget(self, account_id: str, credential_id: str, version: int) -> None:
+        """There is nothing in hand."""
+
+
+class FakeTrail:
+    """Writes nothing, so there is nothing to wait for."""
+
+    async def drain(self) -> None:
+        return
 
 
 class FakeVault:
@@ -174,7 +231,9 @@ class World:
         self, simulator: Simulator, providers: tuple[str, ...] = ("openai", "anthropic", "groq", "xai")
     ) -> None:
         self.simulator = simulator
-        self.registry, self.vault, self.attempts, self.holds = FakeRegistry(), FakeVault(), FakeAttempts(), FakeHolds()
+        self.health = FakeHealth()
+        self.registry, self.vault = FakeRegistry(self.health), FakeVault()
+        self.attempts, self.holds = FakeAttempts(), FakeHolds()
         self.key_use = FakeKeyUse()
         self.catalog = Catalog.load({name: simulator.base_url(name) for name in providers})
         self.registry.catalog = self.catalog
@@ -183,11 +242,17 @@ class World:
             registry=self.registry,
             key_use=self.key_use,
             catalog=self.catalog,
-            ports=Ports(self.vault, self.attempts, self.holds, self.upstream),
+            ports=self.ports(self.upstream),
+            audit=FakeTrail(),
+            now_ms=self.health.now_ms,
             margin_percent=Decimal(5),
             limits=PATIENT,
         )
         self.app: FastAPI = create_inference_app(self._connect)
+
+    def ports(self, upstream: Transport) -> Ports:
+        """Everything in memory but the transport."""
+        return Ports(self.vault, FakeTokens(), self.attempts, self.holds, upstream, self.health)
 
     def configure(self, **changes: Any) -> None:
         """Replaces parts of the deps; before `running`."""

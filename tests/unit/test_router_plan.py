@@ -11,7 +11,7 @@ from ownkey.catalog import Catalog
 from ownkey.domain.credentials import CredentialSource, StoredCredential
 from ownkey.domain.errors import InvalidParameter, ModelNotFound, NoByokKey, NoCredential, SurfaceNotSupported
 from ownkey.domain.surfaces import Surface
-from ownkey.router import Ask, Plan, Planner, Preferences, Reason, refusal_of
+from ownkey.router import Ask, Plan, Planner, Preferences, Reason, Supply, refusal_of
 from tests.support.inference import credential
 
 CATALOG = Catalog.load()
@@ -33,7 +33,7 @@ def plan(
 ) -> Plan:
     preferences = Preferences.of({"provider": provider} if provider else {})
     ask = Ask(surface, model, gateway_key, platform_allowed, preferences)
-    return PLANNER.plan(ask, own, platform)
+    return PLANNER.plan(ask, Supply(own), Supply(platform))
 
 
 def order(found: Plan) -> list[str]:

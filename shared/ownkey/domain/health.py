@@ -71,6 +71,8 @@ class FaultKind(StrEnum):
 
     REFUSED = "refused"
     """The provider does not take the key."""
+    TOKEN_REFUSED = "token_refused"
+    """It does not take the token that was had for the key."""
     OUT_OF_FUNDS = "out_of_funds"
     FORBIDDEN = "forbidden"
     """The key may not use the model."""
@@ -101,6 +103,7 @@ class _Rule:
 
 _RULES: Mapping[FaultKind, _Rule] = {
     FaultKind.REFUSED: _Rule(HealthState.REJECTED, Scope.CREDENTIAL, None),
+    FaultKind.TOKEN_REFUSED: _Rule(HealthState.REJECTED, Scope.CREDENTIAL, _MINUTE_MS, 6 * _HOUR_MS),
     FaultKind.OUT_OF_FUNDS: _Rule(HealthState.REJECTED, Scope.CREDENTIAL, 15 * _MINUTE_MS, 6 * _HOUR_MS),
     FaultKind.FORBIDDEN: _Rule(HealthState.REJECTED, Scope.MODEL, _HOUR_MS, 24 * _HOUR_MS),
     FaultKind.RATE_LIMITED: _Rule(HealthState.COOLING, Scope.MODEL, 5 * _SECOND_MS, _MINUTE_MS),
@@ -233,14 +236,20 @@ def provider_key(provider_id: str, destination: str) -> str:
 # ── How marks come
 
 
-def fault_of(error: OwnkeyError) -> Fault | None:
-    """What a failure says of its credential or its provider; None: nothing."""
+def fault_of(error: OwnkeyError, *, by_token: bool = False) -> Fault | None:
+    """What a failure says of its credential or its provider; None: nothing.
+
+    Args:
+        by_token: What the provider saw was a token that the credential had been exchanged for.
+    """
     status = error.details.get("provider_status")
     if isinstance(error, CredentialsExhausted):
         said = f"{error.details.get('provider_code')} {error.details.get('provider_type')} {error.message}"
         if status == 402 or OUT_OF_FUNDS.search(said):
             return _fault(FaultKind.OUT_OF_FUNDS, error)
-        return _fault(FaultKind.FORBIDDEN if status == 403 else FaultKind.REFUSED, error)
+        if status == 403:
+            return _fault(FaultKind.FORBIDDEN, error)
+        return _fault(FaultKind.TOKEN_REFUSED if by_token else FaultKind.REFUSED, error)
     if isinstance(error, ProviderError):
         failing = not isinstance(status, int) or status >= 500
         return _fault(FaultKind.FAILING, error) if failing else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -25,7 +25,23 @@ from ownkey.http.requests import app_of, parse_body, tags_of, user_of
 from ownkey.http.scope import check_caller, check_surface
 from ownkey.providers import Document, forwarded_headers, tokens_of_prompt, upstream_request_id
 from ownkey.registry import RequestView
-from ownkey.router import Ask, Attempt, Job, Limits, Planner, Ports, Preferences, Run, refusal_of
+from ownkey.registry.audit import Cause, cause
+from ownkey.registry.health import now_ms
+from ownkey.router import (
+    Ask,
+    Attempt,
+    Job,
+    Limits,
+    Moment,
+    Monitor,
+    Planner,
+    Ports,
+    Preferences,
+    Run,
+    Supply,
+    Turns,
+    refusal_of,
+)
 
 KEEP_ALIVE_S = 15.0
 _JSON = {"content-type": "application/json"}
@@ -45,12 +61,20 @@ class KeyUseLog(Protocol):
         """Notes, now and then, that a gateway key is in use. Never fails."""
 
 
+class UnwrapLog(Protocol):
+    """`ownkey.registry.audit.AuditTrail`, as far as inference needs it."""
+
+    async def drain(self) -> None:
+        """Waits until every unwrap that was noted is written. Never fails."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InferenceDeps:
     """What the inference API works with."""
 
     registry: RegistryReads
     key_use: KeyUseLog
+    audit: UnwrapLog
     catalog: Catalog
     ports: Ports
     margin_percent: Decimal
@@ -59,6 +83,8 @@ class InferenceDeps:
     """Whether gateway keys of a foreign format are looked up."""
     limits: Limits = Limits()  # noqa: RUF009 - frozen
     keep_alive_s: float = KEEP_ALIVE_S
+    now_ms: Callable[[], int] = now_ms
+    """Epoch milliseconds."""
 
 
 class Call:
@@ -85,6 +111,8 @@ class Gateway:
     def __init__(self, deps: InferenceDeps) -> None:
         self._deps = deps
         self._planner = Planner(deps.catalog)
+        self._monitor = Monitor(deps.ports.health, deps.now_ms)
+        self._turns = Turns()
 
     async def infer(self, call: Call) -> None:
         """Chat completions, messages, counting tokens."""
@@ -102,10 +130,13 @@ class Gateway:
             allowed_providers=None if view.key.providers is None else frozenset(view.key.providers),
             allowed_models=view.key.models,
         )
-        plan = self._planner.plan(ask, view.own.credentials, view.platform.credentials)
+        own = Supply(view.own.credentials, view.own_health, view.own.pools)
+        platform = Supply(view.platform.credentials, view.platform_health, view.platform.pools)
+        plan = self._planner.plan(ask, own, platform, Moment(deps.now_ms(), self._turns.draw))
         if not plan.candidates:
             raise refusal_of(plan)
-        call.run = Run(self._job(exchange, surface, view, document), plan.candidates, deps.ports, deps.limits)
+        watch = self._monitor.watch(view.account.id, own, platform)
+        call.run = Run(self._job(exchange, surface, view, document), plan, deps.ports, deps.limits, watch)
         attempt = await call.run.answer()
         headers = _upstream_headers(attempt)
         if attempt.whole is None:
@@ -137,8 +168,9 @@ class Gateway:
         await _answer(call.exchange, key_info(await self._admitted(call)))
 
     async def note_use(self, key: GatewayKey) -> None:
-        """Notes that a gateway key was let in; after the answer."""
+        """Notes that a gateway key was let in, and what was unwrapped for it; after the answer."""
         await self._deps.key_use.note(key)
+        await self._deps.audit.drain()
 
     async def _admitted(self, call: Call) -> RequestView:
         """Who asks, with a gateway key that may be used so, from there: the one way in, for every route."""
@@ -150,6 +182,7 @@ class Gateway:
         if call.surface is not None:
             check_surface(view.key, call.surface)
         call.key = view.key
+        cause.set(Cause(exchange.request_id, exchange.address, {"gateway_key_id": view.key.id}))
         return view
 
     def _job(self, exchange: Exchange, surface: Surface, view: RequestView, document: Document) -> Job:

@@ -2,12 +2,16 @@
 
 ============= ============================================================================================
 `plan`        which credentials may serve, best first, and why the others may not (pure)
+`candidates`  what a plan is made from and of
+`pools`       the order of equal credentials: a pool's strategy, a rotation's share (pure, chance comes from outside)
 `preferences` what the request says of providers: `order`, `only`, `ignore`, `allow_fallbacks`
 `refusals`    the error of a plan without a candidate
+`unwell`      the error where health leaves nobody (pure)
 `tariff`      what a candidate's tokens cost, what of it is charged, what is held before (pure)
 `job`         a request ready to be tried, and the bounds of trying
 `attempt`     one use of one credential: open, hold, send, judge
 `recorder`    its record: one intent, one end
+`health`      what a request learns of credentials and providers, for all; who may be a probe
 `run`         the attempts of one request, until one of them answers
 `verdict`     several failures, one error (pure)
 `ports`       what it needs of the vault, the ledger and the transport
@@ -15,8 +19,11 @@
 """
 
 from ownkey.router.attempt import Attempt
+from ownkey.router.candidates import Candidate, Dropped, Moment, Reason, Supply
+from ownkey.router.health import Monitor
 from ownkey.router.job import Job, Limits, Served
-from ownkey.router.plan import Ask, Candidate, Dropped, Plan, Planner, Reason, is_priced
+from ownkey.router.plan import Ask, Plan, Planner, is_priced
+from ownkey.router.pools import Turns
 from ownkey.router.ports import Ports
 from ownkey.router.preferences import Preferences
 from ownkey.router.refusals import ENDPOINTS, refusal_of
@@ -30,6 +37,8 @@ __all__ = [
     "Dropped",
     "Job",
     "Limits",
+    "Moment",
+    "Monitor",
     "Plan",
     "Planner",
     "Ports",
@@ -37,6 +46,8 @@ __all__ = [
     "Reason",
     "Run",
     "Served",
+    "Supply",
+    "Turns",
     "is_priced",
     "refusal_of",
 ]

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 
 from ownkey.domain.attempts import AttemptEnd, AttemptStart, Outcome
 from ownkey.domain.errors import (
+    CredentialsExhausted,
     OwnkeyError,
     ProviderFailure,
     ProviderInvalidResponse,
@@ -26,10 +27,11 @@ from ownkey.domain.errors import (
     UnsafeBaseUrl,
 )
 from ownkey.domain.ledger import Hold
+from ownkey.domain.secrets import Secret
 from ownkey.domain.usage import Terms, Usage, UsageSource
-from ownkey.providers import Call, Reading, StreamDecoder, Whole, auth_headers, tokens_of, upstream_request_id
+from ownkey.providers import Call, Encoded, Reading, StreamDecoder, Whole, authorize, tokens_of, upstream_request_id
+from ownkey.router.candidates import Candidate
 from ownkey.router.job import Job, Limits, Served
-from ownkey.router.plan import Candidate
 from ownkey.router.ports import Ports
 from ownkey.router.recorder import Recorder
 from ownkey.router.tariff import Bill, Tariff, annotation
@@ -57,6 +59,8 @@ class Attempt:
         self.numbered = False
         """Whether something stands under its number. One that got nowhere leaves the number to the next: records are
         counted as requests by their first."""
+        self.sent = False
+        """Whether the provider has been asked: a failure before says nothing of it."""
         self._job = job
         self._ports = ports
         self._limits = limits
@@ -103,18 +107,19 @@ class Attempt:
         Raises:
             OwnkeyError: there is no answer from this candidate.
         """
-        credential, sealed = self.candidate.credential, self.candidate.stored.sealed
-        fields = {} if sealed is None else await self._ports.vault.open(credential.binding(), sealed)
+        fields = await self._presented()
         encoded = self.candidate.translator.encode_request(self._call)
         await self._place_hold()
         self.numbered = True
         self._recorder.write_intent()
-        headers = encoded.headers | auth_headers(encoded.auth, fields)
+        headers = encoded.headers | self._authorization(encoded, fields)
         request = UpstreamRequest("POST", encoded.url, headers, encoded.body, self._timeouts())
         try:
             await self._exchange(request)
         except OwnkeyError as error:
             answered = self._response is not None and self._response.status >= 400
+            if isinstance(error, CredentialsExhausted):
+                self._forget_token()
             self._end(Outcome.REFUSED if answered else Outcome.FAILED, error_code=error.code)
             raise
         except asyncio.CancelledError:
@@ -157,6 +162,34 @@ class Attempt:
 
     # ── Sending
 
+    async def _presented(self) -> Mapping[str, Secret]:
+        """The secret's fields, after the exchange where the credential's form asks for one."""
+        candidate, credential, ports = self.candidate, self.candidate.credential, self._ports
+        sealed = candidate.stored.sealed
+        secret = {} if sealed is None else await ports.vault.open(credential.binding(), sealed)
+        form, account_id = candidate.form, credential.account_id
+        return await ports.tokens.present(
+            candidate.provider, credential.id, credential.version, account_id, form, credential.fields, secret
+        )
+
+    def _authorization(self, encoded: Encoded, fields: Mapping[str, Secret]) -> dict[str, str]:
+        """The headers that authorise the request: the one place where a secret stands in a request."""
+        return authorize(
+            self.candidate.form,
+            fields,
+            method="POST",
+            url=encoded.url,
+            headers=encoded.headers,
+            body=encoded.body,
+            region=self.candidate.credential.fields.get("region"),
+            now=self._tariff.at,
+            auth=encoded.auth,
+        )
+
+    def _forget_token(self) -> None:
+        credential = self.candidate.credential
+        self._ports.tokens.forget(credential.account_id, credential.id, credential.version)
+
     async def _place_hold(self) -> None:
         start = self._recorder.start
         if not start.hold_nanousd:
@@ -172,6 +205,7 @@ class Attempt:
         """Sends and reads as far as the answer can still be another candidate's; every failure as one of our tree."""
         try:
             async with asyncio.timeout_at(self._job.deadline_s):
+                self.sent = True
                 self._response = await self._ports.upstream.send(request)
                 await self._read_beginning(self._response)
         except TimeoutError:

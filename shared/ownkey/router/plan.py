@@ -5,40 +5,41 @@ The order (docs/contracts/routing.md):
 1. the account's own credentials before the platform's: BYOK is free of charge;
 2. providers as `provider.order` has them, then as the catalog prefers them for the model;
 3. credentials scoped to this gateway key before account-wide ones;
-4. their priority, then the older one.
+4. their priority;
+5. as the pool's strategy has it, by default the older one first (`pools`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 
 from ownkey.catalog import Catalog, Kind, Model, Provider
-from ownkey.domain.credentials import Credential, CredentialSource, StoredCredential
+from ownkey.domain.credentials import Credential, CredentialSource, PoolStrategy, StoredCredential
+from ownkey.domain.health import Mark
 from ownkey.domain.scopes import admits_model, model_names
 from ownkey.domain.surfaces import Surface
-from ownkey.providers import Translator, translator_of
+from ownkey.providers import translator_of
+from ownkey.router.candidates import (
+    NO_PROBES,
+    OF_HEALTH,
+    Candidate,
+    Dropped,
+    Moment,
+    Reason,
+    Supply,
+    health_keys,
+)
+from ownkey.router.pools import Draws, pool_order
 from ownkey.router.preferences import ANY_PROVIDER, Preferences
 
 _CACHED_MODELS = 4_096
-
-
-class Reason(StrEnum):
-    """Why a credential may not serve. The value is what people read."""
-
-    DISABLED = "it is disabled"
-    OTHER_GATEWAY_KEY = "it is for other gateway keys"
-    PROVIDER_OUT_OF_SCOPE = "its provider is not in the gateway key's scope"
-    MODEL_OUT_OF_SCOPE = "the model, at its provider, is not in the gateway key's scope"
-    MODEL_NOT_ALLOWED = "it is not allowed for this model"
-    NOT_WANTED = "the request leaves its provider out"
-    ACCOUNT_FORBIDS_PLATFORM = "the account forbids platform credentials"
-    REQUEST_FORBIDS_PLATFORM = "the request forbids platform credentials"
-    CREDENTIAL_FORBIDS_PLATFORM = "an own credential for this provider says never to fall back"
-    UNPRICED = "the model has no known price, so the platform does not serve it"
-    OTHER_SURFACE = "its provider does not serve this endpoint"
+_Rank = tuple[bool, int, int, bool, int]
+"""Whose, which provider by the request's word and by the catalog's, for whom, which priority."""
+_AT_NO_TIME = Moment()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,41 +73,6 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """One credential that may serve, and what for."""
-
-    provider: Provider
-    model_id: str
-    """As the provider names it."""
-    model: Model | None
-    """None: the catalog does not know it, so its price is unknown."""
-    stored: StoredCredential
-    source: CredentialSource
-    translator: Translator
-
-    @property
-    def credential(self) -> Credential:
-        """The credential's public part."""
-        return self.stored.credential
-
-    @property
-    def base_url(self) -> str:
-        """Where the key may go: the base URL it was sealed for, whatever the catalog says by now."""
-        return self.stored.credential.destination
-
-
-@dataclass(frozen=True, slots=True)
-class Dropped:
-    """One credential that may not serve, and why."""
-
-    provider: Provider
-    model_id: str
-    credential: Credential
-    source: CredentialSource
-    reason: Reason
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
     """The candidates in the order to be tried, and those that were dropped."""
 
@@ -117,6 +83,13 @@ class Plan:
     dropped: tuple[Dropped, ...]
     in_scope: bool = True
     """Whether the gateway key's scope reaches the model at any of the providers that list it."""
+    at_ms: int = 0
+    """When it was made, in epoch milliseconds."""
+
+    @property
+    def unwell(self) -> list[Dropped]:
+        """Those that only their health keeps from serving."""
+        return [each for each in self.dropped if each.mark is not None]
 
 
 class Planner:
@@ -126,14 +99,14 @@ class Planner:
         self._catalog = catalog
         self._listing = lru_cache(_CACHED_MODELS)(self._find_listing)
 
-    def plan(self, ask: Ask, own: Iterable[StoredCredential], platform: Iterable[StoredCredential]) -> Plan:
+    def plan(self, ask: Ask, own: Supply, platform: Supply, moment: Moment = _AT_NO_TIME) -> Plan:
         """Everything that may serve `ask`, of the account's own credentials and the platform's."""
         listing = self._listing(ask.model)
         wanted = _Wanted(self._catalog, ask.preferences)
-        usable: list[tuple[tuple[object, ...], Candidate]] = []
+        usable: list[tuple[_Rank, str, bool, Candidate]] = []
         dropped: list[Dropped] = []
         no_fallback: set[str] = set()
-        for source, stored, provider, model_id in self._considered(ask, listing, own, platform):
+        for source, supply, stored, provider, model_id in self._considered(ask, listing, own, platform):
             credential = stored.credential
             if source is CredentialSource.BYOK and credential.always_use and credential.serves_key(ask.gateway_key_id):
                 no_fallback.add(provider.id)
@@ -147,29 +120,34 @@ class Planner:
             if reason is not None or translator is None:
                 dropped.append(Dropped(provider, model_id, credential, source, reason or Reason.OTHER_SURFACE))
                 continue
+            mark, probes = _looked_up(supply, provider, model_id, credential, moment.at_ms)
+            if mark is not None:
+                dropped.append(Dropped(provider, model_id, credential, source, OF_HEALTH[mark.state], mark))
+                continue
             rank = (
                 source is CredentialSource.PLATFORM,
                 wanted.rank(provider.id),
                 listing.rank(provider.id),
                 credential.gateway_keys is None,
                 credential.priority,
-                credential.id,
             )
-            usable.append((rank, Candidate(provider, model_id, model, stored, source, translator)))
-        usable.sort(key=lambda each: each[0])
-        candidates = tuple(candidate for _, candidate in usable)
-        return Plan(ask, listing.providers, candidates, tuple(dropped), bool(candidates) or listing.in_scope(ask))
+            candidate = Candidate(provider, model_id, model, stored, source, translator, probes)
+            usable.append((rank, credential.id, stored.is_previous, candidate))
+        usable.sort(key=itemgetter(0, 1, 2))
+        candidates = tuple(_pooled(usable, own, platform, moment.draws))
+        in_scope = bool(candidates) or listing.in_scope(ask)
+        return Plan(ask, listing.providers, candidates, tuple(dropped), in_scope, moment.at_ms)
 
     def _considered(
-        self, ask: Ask, listing: _Listing, own: Iterable[StoredCredential], platform: Iterable[StoredCredential]
-    ) -> Iterator[tuple[CredentialSource, StoredCredential, Provider, str]]:
+        self, ask: Ask, listing: _Listing, own: Supply, platform: Supply
+    ) -> Iterator[tuple[CredentialSource, Supply, StoredCredential, Provider, str]]:
         """Every credential that has to do with the model; own ones first, as they decide on the platform's."""
-        for source, credentials in ((CredentialSource.BYOK, own), (CredentialSource.PLATFORM, platform)):
-            for stored in credentials:
+        for source, supply in ((CredentialSource.BYOK, own), (CredentialSource.PLATFORM, platform)):
+            for stored in supply.credentials:
                 provider = self._catalog.find_provider(stored.credential.provider_id)
                 model_id = provider and listing.model_at(provider, stored.credential, ask.model)
                 if provider and model_id:
-                    yield source, stored, provider, model_id
+                    yield source, supply, stored, provider, model_id
 
     def _find_listing(self, model: str) -> _Listing:
         ref = self._catalog.resolve(model)
@@ -238,6 +216,34 @@ class _Wanted:
     def admits(self, provider_id: str) -> bool:
         """Whether the request lets this provider serve."""
         return provider_id not in self._ignored and (self._only is None or provider_id in self._only)
+
+
+def _looked_up(
+    supply: Supply, provider: Provider, model_id: str, credential: Credential, at_ms: int
+) -> tuple[Mark | None, Mapping[str, Mark]]:
+    """What stands in its way, and which marks it may end as their probe."""
+    if not supply.health:
+        return None, NO_PROBES
+    return supply.health.look(health_keys(provider, model_id, credential), at_ms)
+
+
+def _pooled(
+    usable: Sequence[tuple[_Rank, str, bool, Candidate]], own: Supply, platform: Supply, draws: Draws
+) -> Iterator[Candidate]:
+    """The candidates, those of equal rank in the order of their pools: each provider's in the places that it has."""
+    for number, (_, run) in enumerate(groupby(usable, key=itemgetter(0))):
+        equals: dict[str, list[Candidate]] = {}
+        places: list[str] = []
+        for _, _, _, candidate in run:
+            places.append(candidate.provider.id)
+            equals.setdefault(candidate.provider.id, []).append(candidate)
+        source = equals[places[0]][0].source
+        pools = (platform if source is CredentialSource.PLATFORM else own).pools
+        ordered = {
+            provider_id: iter(pool_order(pools.get(provider_id, PoolStrategy.FALLBACK), each, draws, first=number == 0))
+            for provider_id, each in equals.items()
+        }
+        yield from (next(ordered[provider_id]) for provider_id in places)
 
 
 def _why_not(ask: Ask, wanted: _Wanted, credential: Credential, provider: Provider, model_id: str) -> Reason | None:

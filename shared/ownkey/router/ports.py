@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from ownkey.catalog import Form, Provider
 from ownkey.domain.attempts import AttemptEnd, AttemptStart
 from ownkey.domain.credentials import Binding, SealedSecret
+from ownkey.domain.health import Health, Mark
 from ownkey.domain.ledger import Hold
 from ownkey.domain.secrets import Secret
 from ownkey.upstream import UpstreamRequest, UpstreamResponse
@@ -18,6 +20,28 @@ class Vault(Protocol):
 
     async def open(self, binding: Binding, sealed: SealedSecret) -> Mapping[str, Secret]:
         """The secret's fields. Raises CredentialUndecryptable or VaultUnavailable."""
+
+
+class Tokens(Protocol):
+    """`ownkey.tokens.TokenBroker`."""
+
+    async def present(
+        self,
+        provider: Provider,
+        credential_id: str,
+        version: int,
+        account_id: str,
+        form: Form,
+        public: Mapping[str, str],
+        secret: Mapping[str, Secret],
+    ) -> Mapping[str, Secret]:
+        """The fields that authorise a request: the secret itself unless its form exchanges it.
+
+        Raises CredentialsExhausted, another ProviderFailure of the token endpoint's, or StoreUnavailable.
+        """
+
+    def forget(self, account_id: str, credential_id: str, version: int) -> None:
+        """Drops a token in hand: the provider refused it."""
 
 
 class AttemptLog(Protocol):
@@ -44,11 +68,25 @@ class Transport(Protocol):
         """One request; raises UpstreamFailure or UnsafeBaseUrl."""
 
 
+class HealthNotes(Protocol):
+    """`ownkey.registry.health.HealthBook`."""
+
+    async def change(
+        self, account_id: str, key: str, decide: Callable[[Mark | None], Mark | None], *, seen: Health, at_ms: int
+    ) -> None:
+        """Puts into a mark's place what `decide` says of the one that stands there."""
+
+    async def claim(self, account_id: str, probes: Mapping[str, Mark], at_ms: int) -> Health | None:
+        """Takes the right to be the probe of all these marks. Not None: somebody else has; what stands there now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """All of them."""
 
     vault: Vault
+    tokens: Tokens
     attempts: AttemptLog
     holds: CreditHolds
     upstream: Transport
+    health: HealthNotes

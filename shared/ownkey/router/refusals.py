@@ -16,7 +16,9 @@ from ownkey.domain.errors import (
 )
 from ownkey.domain.surfaces import Surface
 from ownkey.providers import translator_of
-from ownkey.router.plan import Ask, Plan, Reason
+from ownkey.router.candidates import Reason
+from ownkey.router.plan import Ask, Plan
+from ownkey.router.unwell import refusal
 
 ENDPOINTS: Mapping[Surface, str] = {
     Surface.CHAT: "POST /v1/chat/completions",
@@ -36,6 +38,8 @@ _OUT_OF_SCOPE = {Reason.PROVIDER_OUT_OF_SCOPE, Reason.MODEL_OUT_OF_SCOPE}
 
 def refusal_of(plan: Plan) -> OwnkeyError:
     """Why nobody can serve `plan.ask`."""
+    if plan.unwell:
+        return refusal(plan.unwell, plan.at_ms)
     ask, reasons = plan.ask, {dropped.reason for dropped in plan.dropped}
     if reasons <= _OUT_OF_SCOPE and (reasons or not plan.in_scope):
         return _not_allowed(ask)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 
 from ownkey.domain.errors import OwnkeyError
 from ownkey.router.attempt import Attempt
+from ownkey.router.health import Watch
 from ownkey.router.job import Job, Limits
-from ownkey.router.plan import Candidate
+from ownkey.router.plan import Plan
 from ownkey.router.ports import Ports
 from ownkey.router.verdict import Failure, remaining, verdict
 
@@ -16,15 +16,16 @@ logger = logging.getLogger(__name__)
 
 
 class Run:
-    """`answer()` tries the candidates; `finish()`, once the client has what there is, waits for every record."""
+    """`answer()` tries the candidates; `finish()`, once the client has what there is, waits for all that is written."""
 
-    def __init__(self, job: Job, candidates: Sequence[Candidate], ports: Ports, limits: Limits) -> None:
+    def __init__(self, job: Job, plan: Plan, ports: Ports, limits: Limits, watch: Watch) -> None:
         self.attempts: list[Attempt] = []
         """Those made so far; the last one is the one that answered, if any did."""
         self._job = job
-        self._candidates = list(candidates)
+        self._plan = plan
         self._ports = ports
         self._limits = limits
+        self._watch = watch
 
     async def answer(self) -> Attempt:
         """The first attempt that has an answer.
@@ -33,9 +34,11 @@ class Run:
             OwnkeyError: no candidate had one; the error says the most that can be done about it.
         """
         failures: list[Failure] = []
-        left = self._candidates
+        left = list(self._plan.candidates)
         while left and len(failures) < self._limits.max_attempts:
             candidate, left = left[0], left[1:]
+            if not await self._watch.admits(candidate):
+                continue
             number = sum(attempt.numbered for attempt in self.attempts)
             attempt = Attempt(self._job, candidate, number, self._ports, self._limits)
             self.attempts.append(attempt)
@@ -44,13 +47,16 @@ class Run:
             except OwnkeyError as error:
                 failure = Failure(candidate, error)
                 logger.info("an attempt failed", extra={"attempt": attempt.id, "code": error.code, **error.details})
+                self._watch.failed(candidate, error, sent=attempt.sent)
                 failures.append(failure)
                 left = remaining(failure, left)
             else:
+                self._watch.answered(candidate)
                 return attempt
-        raise verdict(failures)
+        raise verdict(failures, [*self._plan.unwell, *self._watch.passed_over], self._watch.now_ms())
 
     async def finish(self) -> None:
-        """Ends what is open, gives connections back, and returns when every record is written."""
+        """Ends what is open, gives connections back, and returns when every record and mark is written."""
         for attempt in reversed(self.attempts):
             await attempt.finish()
+        await self._watch.written()

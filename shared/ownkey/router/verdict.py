@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ownkey.domain.credentials import CredentialSource
 from ownkey.domain.errors import (
+    CredentialsCooling,
     CredentialsExhausted,
     CredentialUndecryptable,
     InsufficientCredits,
     OwnkeyError,
+    ProviderCooling,
     ProviderError,
     ProviderInvalidResponse,
     ProviderOverloaded,
@@ -26,12 +27,16 @@ from ownkey.domain.errors import (
     StoreUnavailable,
     VaultUnavailable,
 )
-from ownkey.router.plan import Candidate
+from ownkey.domain.health import FaultKind, fault_of
+from ownkey.router.candidates import Candidate, Dropped
+from ownkey.router.unwell import Dead, dead_of, exhausted, refusal
 
 MOST_TELLING: tuple[type[OwnkeyError], ...] = (
     ProviderRefused,
     ProviderRateLimited,
+    CredentialsCooling,
     ProviderOverloaded,
+    ProviderCooling,
     ProviderTimeout,
     ProviderError,
     ProviderUnreachable,
@@ -44,6 +49,8 @@ MOST_TELLING: tuple[type[OwnkeyError], ...] = (
     InsufficientCredits,
 )
 """Of failures of different kinds, the first kind here is answered."""
+_DEAD = (CredentialsExhausted, CredentialUndecryptable)
+"""Of credentials that waiting does not cure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,31 +74,45 @@ def remaining(failure: Failure, candidates: Sequence[Candidate]) -> list[Candida
     return [each for each in candidates if each.provider.id != failure.candidate.provider.id]
 
 
-def verdict(failures: Sequence[Failure]) -> OwnkeyError:
-    """The error to answer with. Its details say what was tried; Retry-After is the least that any of its kind names."""
+def verdict(failures: Sequence[Failure], unwell: Sequence[Dropped], at_ms: int) -> OwnkeyError:
+    """The error to answer with. Its details say what was tried; Retry-After is the least that any of its kind names.
+
+    Args:
+        unwell: Candidates that were not tried for their health; without failures, at least one.
+        at_ms: When that was decided.
+    """
+    passed_over = refusal(unwell, at_ms) if unwell else None
+    if not failures:
+        assert passed_over is not None
+        return passed_over
     chosen = min(failures, key=lambda failure: _rank(failure.error))
-    alike = [failure for failure in failures if type(failure.error) is type(chosen.error)]
+    alike = [failure.error for failure in failures if type(failure.error) is type(chosen.error)]
     error = chosen.error
-    if isinstance(error, CredentialsExhausted):
-        error = _exhausted(alike)
-    waits = [each.error.retry_after_s for each in alike if each.error.retry_after_s is not None]
+    if isinstance(error, _DEAD) and (passed_over is None or isinstance(passed_over, _DEAD)):
+        error = _exhausted(failures, unwell)
+    elif passed_over is not None and _rank(passed_over) < _rank(error):
+        error, alike = passed_over, [passed_over]
+    elif passed_over is not None and passed_over.status == error.status:
+        alike.append(passed_over)
+    waits = [each.retry_after_s for each in alike if each.retry_after_s is not None]
     error.retry_after_s = min(waits, default=None)
     error.details = {"provider": chosen.candidate.provider.display_name, **error.details}
-    if len(failures) > 1:
+    if len(failures) > 1 or unwell:
         error.details["attempts"] = [_summary(failure) for failure in failures]
     return error
 
 
-def _exhausted(failures: Sequence[Failure]) -> CredentialsExhausted:
-    said = [f"{each.candidate.credential.alias!r}: {_sentence(each.error.message)}" for each in failures]
-    aliases = [each.candidate.credential.alias for each in failures]
-    provider = failures[0].candidate.provider.display_name
-    own = any(each.candidate.source is CredentialSource.BYOK for each in failures)
-    return CredentialsExhausted(
-        f"{provider} refused the {'credential' if len(said) == 1 else 'credentials'} {' '.join(said)}",
-        fix=None if own else "Ask the operator of this gateway to replace the platform's credential.",
-        details={**failures[0].error.details, "credentials": aliases},
-    )
+def _exhausted(failures: Sequence[Failure], unwell: Sequence[Dropped]) -> OwnkeyError:
+    """All that waiting does not cure, whether it was found out now or before."""
+    refused = [each for each in failures if isinstance(each.error, _DEAD)]
+    dead = [_dead(each) for each in refused] + [dead_of(each) for each in unwell]
+    return exhausted(dead, refused[0].error.details)
+
+
+def _dead(failure: Failure) -> Dead:
+    candidate, fault = failure.candidate, fault_of(failure.error)
+    kind = fault.kind if fault is not None else FaultKind.REFUSED
+    return Dead(candidate.credential, candidate.provider.display_name, candidate.source, kind, failure.error.message)
 
 
 def _summary(failure: Failure) -> dict[str, object]:
@@ -104,10 +125,6 @@ def _summary(failure: Failure) -> dict[str, object]:
         "code": error.code,
         "provider_status": error.details.get("provider_status"),
     }
-
-
-def _sentence(text: str) -> str:
-    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _rank(error: OwnkeyError) -> int:

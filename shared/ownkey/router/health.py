@@ -1,0 +1,210 @@
+"""What one request learns of credentials and providers, and what it may find out for all.
+
+`Monitor` belongs to an environment, `Watch` to one request. Nothing here delays a request but the claim to be a probe:
+what is learnt is written beside the next attempt, or after the answer, and `written()` waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable, Mapping
+
+from ownkey.domain.accounts import PLATFORM_ACCOUNT
+from ownkey.domain.credentials import CredentialSource
+from ownkey.domain.errors import OwnkeyError
+from ownkey.domain.health import (
+    COUNTED_FAILURES,
+    WINDOW_MS,
+    Fault,
+    Health,
+    HealthState,
+    Mark,
+    Scope,
+    after_fault,
+    claimed,
+    counted,
+    fault_of,
+    released,
+    shows_life,
+)
+from ownkey.router.candidates import Candidate, Dropped, Supply
+from ownkey.router.ports import HealthNotes
+
+logger = logging.getLogger(__name__)
+
+_REMEMBERED_PROVIDERS = 1_024
+_CLAIMS = 3
+"""Tries to become a probe while others change what stands there."""
+
+Decide = Callable[[Mark | None], Mark | None]
+_At = tuple[CredentialSource, str]
+"""A mark: whose item, and its key."""
+
+
+class Monitor:
+    """An environment's view of the providers it calls.
+
+    Args:
+        now_ms: Epoch milliseconds.
+    """
+
+    def __init__(self, notes: HealthNotes, now_ms: Callable[[], int]) -> None:
+        self.notes = notes
+        self.now_ms = now_ms
+        self._outcomes: OrderedDict[tuple[str, str], deque[tuple[int, bool]]] = OrderedDict()
+
+    def watch(self, account_id: str, own: Supply, platform: Supply) -> Watch:
+        """For one request of an account."""
+        sides = {CredentialSource.BYOK: (account_id, own.health)}
+        return Watch(self, sides | {CredentialSource.PLATFORM: (PLATFORM_ACCOUNT, platform.health)})
+
+    def outcome(self, account_id: str, provider: str, *, failed: bool) -> bool:
+        """Remembers how a request to a provider went. Whether it counts as a failure of the provider's."""
+        at = account_id, provider
+        recent = self._outcomes.setdefault(at, deque(maxlen=COUNTED_FAILURES))
+        self._outcomes.move_to_end(at)
+        if len(self._outcomes) > _REMEMBERED_PROVIDERS:
+            self._outcomes.popitem(last=False)
+        now_ms = self.now_ms()
+        recent.append((now_ms, failed))
+        return failed and counted([each for at_ms, each in recent if now_ms - at_ms <= WINDOW_MS])
+
+
+class Watch:
+    """See the module. Belongs to one request and one event loop."""
+
+    def __init__(self, monitor: Monitor, sides: Mapping[CredentialSource, tuple[str, Health]]) -> None:
+        self.passed_over: list[Dropped] = []
+        """Candidates that were not tried, since meanwhile their health forbids it."""
+        self._monitor = monitor
+        self._sides = dict(sides)
+        self._probing: dict[_At, Mark] = {}
+        self._down: dict[_At, Mark] = {}
+        self._told: set[_At] = set()
+        """Of what this request has said already how it is."""
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def admits(self, candidate: Candidate) -> bool:
+        """Whether a candidate may be tried now; claims the right to be the probe of what it may end."""
+        blocking = next((self._down[at] for at in _places(candidate) if at in self._down), None)
+        if blocking is None and candidate.probes:
+            blocking = await self._claim(candidate)
+        if blocking is not None:
+            self.passed_over.append(candidate.dropped(blocking))
+        return blocking is None
+
+    def answered(self, candidate: Candidate) -> None:
+        """The candidate's provider answers: what it was the probe of is over."""
+        credential, model, provider = _places(candidate)
+        self._outcome(provider, failed=False)
+        for at in (credential, model, provider):
+            self._clear(at)
+
+    def failed(self, candidate: Candidate, error: OwnkeyError, *, sent: bool) -> None:
+        """The candidate failed.
+
+        Args:
+            sent: Whether its provider was asked at all.
+        """
+        credential, model, provider = _places(candidate)
+        fault = fault_of(error, by_token=sent and candidate.form.scheme.exchanges)
+        if fault is not None and fault.scope is not Scope.PROVIDER:
+            self._mark(credential if fault.scope is Scope.CREDENTIAL else model, fault)
+        elif fault is not None and sent:
+            self._provider_failed(provider, fault)
+        if sent and shows_life(error):
+            self._outcome(provider, failed=False)
+            self._clear(provider)
+
+    def now_ms(self) -> int:
+        """Epoch milliseconds."""
+        return self._monitor.now_ms()
+
+    async def written(self) -> None:
+        """Waits until what was learnt is written. Cancelling the wait does not cancel the writing."""
+        for at in list(self._probing):
+            self._release(at)
+        for task in self._tasks:
+            await asyncio.shield(task)
+
+    async def _claim(self, candidate: Candidate) -> Mark | None:
+        """None: the candidate may go, as the probe where one is needed. Else what stands in its way."""
+        source = candidate.source
+        account_id, health = self._sides[source]
+        held = {key for each, key in (*self._probing, *self._told) if each is source}
+        probes = {key: mark for key, mark in candidate.probes.items() if key not in held}
+        now_ms = self._monitor.now_ms()
+        try:
+            for _ in range(_CLAIMS):
+                standing = await self._monitor.notes.claim(account_id, probes, now_ms) if probes else None
+                if standing is None:
+                    won = {key: claimed(mark, now_ms) for key, mark in probes.items()}
+                    self._probing |= {(source, key): mark for key, mark in won.items()}
+                    self._sides[source] = account_id, health.with_marks(won)
+                    return None
+                health = standing
+                blocking, probes = standing.look(candidate.health_keys, now_ms)
+                if blocking is not None:
+                    return blocking
+        except Exception:  # the table cannot be written, so nobody can be the only one
+            logger.exception("a probe could not be claimed", extra={"account_id": account_id})
+        return next((claimed(mark, now_ms) for mark in probes.values()), None)
+
+    def _provider_failed(self, at: _At, fault: Fault) -> None:
+        """Counts at most once a request: one that breaks its provider opens no breaker by its own retries."""
+        counts = self._outcome(at, failed=True)
+        probe = self._probing.get(at)
+        if probe is not None:
+            # The provider's other credentials need not be tried: this was the one request that may.
+            self._down[at] = after_fault(probe, fault, self._monitor.now_ms(), probing=True) or probe
+            self._mark(at, fault)
+        elif counts and at not in self._told:
+            self._mark(at, fault)
+
+    def _outcome(self, at: _At, *, failed: bool) -> bool:
+        source, key = at
+        return self._monitor.outcome(self._sides[source][0], key, failed=failed)
+
+    def _mark(self, at: _At, fault: Fault) -> None:
+        probe, now_ms = self._probing.pop(at, None), self._monitor.now_ms()
+
+        def decide(old: Mark | None) -> Mark | None:
+            return after_fault(old, fault, now_ms, probing=probe is not None and old == probe)
+
+        self._change(at, decide)
+
+    def _clear(self, at: _At) -> None:
+        """Takes away a mark that this request disproves: it was its probe, or the failures were only being counted."""
+        seen = self._probing.pop(at, None)
+        if seen is None:
+            source, key = at
+            mark = self._sides[source][1].marks.get(key)
+            seen = mark if mark is not None and mark.state is HealthState.SUSPECT else None
+        if seen is not None:
+            self._change(at, lambda old: None if old == seen else old)
+
+    def _release(self, at: _At) -> None:
+        """Gives back the right to be a probe: this request found out nothing."""
+        probe = self._probing.pop(at)
+        self._change(at, lambda old: released(old) if old is not None and old == probe else old)
+
+    def _change(self, at: _At, decide: Decide) -> None:
+        self._told.add(at)
+        source, key = at
+        account_id, health = self._sides[source]
+        change = self._monitor.notes.change(account_id, key, decide, seen=health, at_ms=self._monitor.now_ms())
+        self._tasks.append(asyncio.create_task(_logged(change, key)))
+
+
+def _places(candidate: Candidate) -> tuple[_At, _At, _At]:
+    credential, model, provider = candidate.health_keys
+    return (candidate.source, credential), (candidate.source, model), (candidate.source, provider)
+
+
+async def _logged(change: Awaitable[None], key: str) -> None:
+    try:
+        await change
+    except Exception:  # the answer must not suffer; the next request that fails learns it anew
+        logger.exception("a mark could not be written", extra={"mark": key})
