@@ -1,4 +1,4 @@
-"""`upkeep`: once a minute, ends what dead functions left behind."""
+"""`upkeep`: by schedule, ends what dead functions left behind, re-wraps, has credentials asked about again, reminds."""
 
 import asyncio
 import os
@@ -7,27 +7,63 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ownkey.ledger.upkeep import Upkeep
+from ownkey.registry import Registry
+from ownkey.registry.audit import AuditTrail
+from ownkey.registry.health import HealthBook
 from ownkey.runtime import logs
 from ownkey.runtime.guard import guarded
 from ownkey.runtime.settings import UpkeepSettings
 from ownkey.store.aws import AwsClient
 from ownkey.store.dynamodb import DynamoDb
+from ownkey.store.events import Events
+from ownkey.store.functions import Functions
+from ownkey.store.kms import Kms
+from ownkey.upkeep.reminders import Reminders
+from ownkey.upkeep.revalidation import Revalidation
+from ownkey.upkeep.rewrapping import Rewrapping
+from ownkey.validation.function import ValidationFunction
+from ownkey.vault import Rewrapper
 
 settings = UpkeepSettings.from_env(os.environ)
 logger = logs.configure(settings.powertools_service_name, settings.log_level)
+aws = AwsClient(settings.aws_region)
+db = DynamoDb(aws)
+registry = Registry(db, settings.registry_table)
 upkeep = Upkeep(
-    DynamoDb(AwsClient(settings.aws_region)),
+    db,
     registry_table=settings.registry_table,
     records_table=settings.records_table,
     credits_table=settings.credits_table,
 )
+rewrapping = Rewrapping(registry, Rewrapper(Kms(aws)), settings.vault_key_id)
+revalidation = Revalidation(
+    registry, HealthBook(db, settings.health_table), ValidationFunction(Functions(aws), settings.validation_function)
+)
+reminders = Reminders(registry, AuditTrail(db, settings.audit_table), Events(aws))
 # One event loop for the environment's life: the connections to AWS belong to it.
 loop = asyncio.Runner()
 
 
+async def sweep() -> dict[str, Any]:
+    """Attempts and holds first: money waits for nobody's keys."""
+    swept = asdict(await upkeep.run(datetime.now(UTC)))
+    return {**swept, "rewrapped": asdict(await rewrapping.run())}
+
+
+async def revalidate() -> dict[str, Any]:
+    return asdict(await revalidation.run())
+
+
+async def remind() -> dict[str, Any]:
+    return {"reminded": await reminders.run()}
+
+
+TASKS = {"sweep": sweep, "revalidate": revalidate, "remind": remind}
+
+
 @guarded
-def handler(_event: dict[str, Any], _context: object) -> dict[str, int]:
-    """One sweep; what it did."""
-    swept = asdict(loop.run(upkeep.run(datetime.now(UTC))))
-    logger.info("swept", extra=swept)
-    return swept
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """The task that the schedule names; what it did."""
+    done = loop.run(TASKS[event["task"]]())
+    logger.info("upkeep", extra={"task": event["task"], **done})
+    return done

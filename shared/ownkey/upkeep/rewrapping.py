@@ -17,6 +17,7 @@ from ownkey.domain.accounts import AccountHead
 from ownkey.domain.credentials import SealedSecret, StoredCredential
 from ownkey.domain.errors import CredentialUndecryptable, KmsKeyUnusable, StoreUnavailable, VaultUnavailable
 from ownkey.domain.rewraps import MAX_FAILURES_NAMED, JobState, RewrapFailure, RewrapJob
+from ownkey.domain.times import rfc3339
 from ownkey.registry import Registry
 from ownkey.registry.rewraps import JobTaken, KmsKeyChanged, Move, SecretChanged
 from ownkey.store import keys
@@ -138,7 +139,7 @@ class Rewrapping:
         return sorted(await self._registry.account_ids()) if job.account_id is None else [job.account_id]
 
     def _timestamp(self) -> str:
-        return self._now().astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        return rfc3339(self._now())
 
 
 def _sort_key(stored: StoredCredential) -> str:
