@@ -5,22 +5,29 @@ import os
 from typing import Any
 
 from ownkey.catalog import Catalog
+from ownkey.registry.audit import AuditTrail
+from ownkey.registry.health import HealthBook
 from ownkey.runtime import logs
 from ownkey.runtime.guard import guarded
 from ownkey.runtime.settings import ValidationSettings
 from ownkey.store.aws import AwsClient
+from ownkey.store.dynamodb import DynamoDb
 from ownkey.store.kms import Kms
 from ownkey.store.sts import Sts
 from ownkey.tokens import TokenBroker
 from ownkey.upstream import Upstream, UrlPolicy
-from ownkey.validation import Candidate, opening
+from ownkey.validation import Candidate, Finding, opening
+from ownkey.validation.noting import note_finding
 from ownkey.validation.validator import Validator
 from ownkey.vault import Opener
 
 settings = ValidationSettings.from_env(os.environ)
 logger = logs.configure(settings.powertools_service_name, settings.log_level)
 aws = AwsClient(settings.aws_region)
-opener = Opener(Kms(aws))
+db = DynamoDb(aws)
+audit = AuditTrail(db, settings.audit_table, function="validation")
+health = HealthBook(db, settings.health_table)
+opener = Opener(Kms(aws), on_unwrap=audit.note_unwrap)
 upstream = Upstream(UrlPolicy(settings.ownkey_allowed_origins))
 tokens = TokenBroker(upstream, Sts(aws))
 validator = Validator(opener, upstream, Catalog.load(settings.ownkey_upstreams), tokens)
@@ -32,9 +39,27 @@ loop = asyncio.Runner()
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """One finding. The event is ciphertext, the answer a verdict: nothing in either is secret."""
     if event.get("action") == opening.ACTION:
-        return loop.run(opening.open_check(opener, event))
+        return loop.run(opened(event))
     candidate = Candidate.from_json(event)
-    finding = loop.run(validator.validate(candidate))
+    finding = loop.run(validated(candidate))
     asked = {"account_id": candidate.binding.account_id, "provider": candidate.binding.provider_id}
     logger.info("validated", extra={**asked, "verdict": finding.verdict.value, "provider_status": finding.status})
     return finding.to_json()
+
+
+async def validated(candidate: Candidate) -> Finding:
+    """The finding, noted where the credential serves already."""
+    try:
+        finding = await validator.validate(candidate)
+        await note_finding(health, candidate, finding)
+        return finding
+    finally:
+        await audit.drain()
+
+
+async def opened(event: dict[str, Any]) -> dict[str, Any]:
+    """Whether a KMS key opens what it sealed."""
+    try:
+        return await opening.open_check(opener, event)
+    finally:
+        await audit.drain()

@@ -71,7 +71,7 @@ class FaultKind(StrEnum):
 
     REFUSED = "refused"
     """The provider does not take the key."""
-    TOKEN_REFUSED = "token_refused"
+    TOKEN_REFUSED = "token_refused"  # noqa: S105 - a kind of fault
     """It does not take the token that was had for the key."""
     OUT_OF_FUNDS = "out_of_funds"
     FORBIDDEN = "forbidden"
