@@ -249,7 +249,7 @@ async def test_a_rule_that_asks_for_no_account_does_not_pass_validation(
     at = found(simulator, scheme)
     with pytest.raises(CredentialsExhausted, match="other accounts") as caught:
         await present(broker, at, public, fresh=True)
-    assert "ownkey_account" in caught.value.fix
+    assert "ownkey_account" in caught.value.message
     trust(simulator, aws_endpoint, scheme, account="acc_1")
     await present(broker, at, public, fresh=True)
 

@@ -165,8 +165,9 @@ class TokenBroker:
         except CredentialsExhausted:
             return
         raise CredentialsExhausted(
-            "The vendor's rule gives a token to other accounts of this gateway too.",
-            fix=f"Let it ask for this account: the claim {ACCOUNT_TAG} of the identity token, or a role's external id.",
+            "The vendor's rule gives a token to other accounts of this gateway too: it does not ask for this one's "
+            f"{ACCOUNT_TAG} (a role: for its external id).",
+            fix="Let the rule ask for this account, then save the credential again (docs/decisions/0010-keyless.md).",
         )
 
 
