@@ -24,7 +24,6 @@ from collections.abc import Mapping
 from ownkey.domain.surfaces import Dialect, Surface
 from ownkey.providers.anthropic import AnthropicCountTokens, AnthropicMessages
 from ownkey.providers.authorize import authorize
-from ownkey.providers.credentials import auth_headers
 from ownkey.providers.document import Document, InvalidDocument
 from ownkey.providers.headers import forwarded_headers, upstream_request_id
 from ownkey.providers.openai import OpenAiChat
@@ -56,7 +55,6 @@ __all__ = [
     "StreamDecoder",
     "Translator",
     "Whole",
-    "auth_headers",
     "authorize",
     "forwarded_headers",
     "key_probe",
