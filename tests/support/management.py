@@ -29,6 +29,7 @@ from ownkey.validation.opening import OpenCheck
 from ownkey.vault import Opener, Sealer
 from tests.support.aws import Tables
 from tests.support.kms import KMS_KEY, FakeKms
+from tests.support.openapi import check_answer
 
 CATALOG = Catalog.load()
 NOW = "2026-11-21T08:00:00.000000Z"
@@ -120,9 +121,11 @@ class Management:
     kms: FakeKms
 
     async def call(self, method: str, path: str, *, by: str = "ann", **options: Any) -> httpx.Response:
-        """One request of a person."""
+        """One request of a person. Whatever comes has to be as the API's own document says."""
         headers = {"authorization": f"Bearer {by}", **options.pop("headers", {})}
-        return await self.client.request(method, path, headers=headers, **options)
+        response = await self.client.request(method, path, headers=headers, **options)
+        check_answer(response)
+        return response
 
     async def ok(self, method: str, path: str, *, by: str = "ann", **options: Any) -> dict[str, Any]:
         """The body of a request that succeeds."""

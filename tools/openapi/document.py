@@ -91,7 +91,7 @@ def _operation(path: str, operation: Operation, row: Json) -> Json:
         "x-ownkey-right": str(operation.may),
         "parameters": [*map(_parameter, row.get("parameters", ())), *_further_parameters(path, operation)],
         "responses": {
-            str(operation.status): _answer(operation),
+            **{str(status): _answer(operation) for status in sorted((operation.status, *operation.also))},
             "4XX": {"$ref": "#/components/responses/Error"},
             "5XX": {"$ref": "#/components/responses/Error"},
         },

@@ -39,6 +39,8 @@ class Operation:
     """Takes an `If-Match`."""
     tagged: bool = False
     """Answers with an `ETag`."""
+    also: tuple[int, ...] = ()
+    """Further statuses of success, with the same answer."""
     media: tuple[str, ...] = ()
     """Of answers that are no JSON."""
 
@@ -193,11 +195,12 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         "The account's members", Right.READ_MEMBERS, page("Member")
     ),
     ("POST", "/api/accounts/{account_id}/members"): Operation(
-        "Add a member, or change a member's role (200)",
+        "Add a member (201), or change a member's role (200)",
         Right.CHANGE_MEMBERS,
         ref("Member"),
         201,
         {"email": "neo@example.com", "role": "member"},
+        also=(200,),
         creates=True,
         tagged=True,
     ),

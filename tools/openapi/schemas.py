@@ -11,7 +11,9 @@ from typing import Any
 from ownkey.catalog import ValidationStatus
 from ownkey.domain.accounts import Role
 from ownkey.domain.audit import TARGETS, ActorKind, AuditOutcome
+from ownkey.domain.cards import CardStatus
 from ownkey.domain.credentials import PoolStrategy
+from ownkey.domain.health import FaultKind
 from ownkey.domain.ledger import EntryKind
 from ownkey.domain.rewraps import JobState
 from ownkey.domain.surfaces import Surface
@@ -73,10 +75,16 @@ _ROLE = one_of(Role)
 _STRATEGY = one_of(PoolStrategy)
 _VALIDATION = one_of(each.value for each in ValidationStatus)
 
+_STATUS = {
+    "status": one_of(each.value for each in CardStatus),
+    "status_until": {**nullable(TIME), "description": "When it is tried again by itself."},
+    "status_code": nullable(one_of(each.value for each in FaultKind)),
+    "status_reason": {**nullable(STRING), "description": "In the provider's words, without secrets."},
+}
 _CREDENTIAL_VERSION = {
     "version": INTEGER,
     "mask": STRING,
-    "status": STRING,
+    **_STATUS,
     "created_at": TIME,
     "share_percent": INTEGER,
     "last_used_at": nullable(TIME),
@@ -87,7 +95,9 @@ _CREDENTIAL = {
     "provider_name": STRING,
     "alias": STRING,
     "mask": STRING,
-    "status": STRING,
+    **_STATUS,
+    "status_models": {**nullable(STRINGS), "description": "The only models that the status is of; null: all."},
+    "provider_failing_until": nullable(TIME),
     "validation": _VALIDATION,
     "version": INTEGER,
     "versions": several(record("One version of the secret.", _CREDENTIAL_VERSION)),

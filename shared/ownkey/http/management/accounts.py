@@ -58,7 +58,7 @@ def routes(
 
         async def shown(account_id: str) -> Response:
             head, role = await registry.account(account_id), await registry.role(session.user_id, account_id)
-            return etags.answer(views.account(head, role))
+            return etags.answer(views.account(head, role), 201)
 
         return await idempotency.once(
             request,
@@ -105,7 +105,7 @@ def routes(
             return answer(views.deposit(wanted), 202)
 
         async def shown(deposit_id: str) -> Response:
-            return answer(views.deposit(await records.deposit(account_id, deposit_id)))
+            return answer(views.deposit(await records.deposit(account_id, deposit_id)), 202)
 
         return await idempotency.once(
             request,

@@ -59,7 +59,7 @@ class Idempotency:
         Args:
             resource_id: What the new resource is to be called. `create` gets it, or the one of an attempt before
                 whose outcome nobody saw: made twice under one id, it has to be one thing or a conflict.
-            shown: Answers what the resource says now. Raises NotFound where there is none.
+            shown: Answers what the resource says now, as if it had just been made. Raises NotFound where there is none.
 
         Raises:
             InvalidParameter: the key is none.
@@ -92,7 +92,7 @@ class Idempotency:
             raise _in_flight()
         if same:
             try:
-                response = await _replayed(request, replace(taken, status=201), shown)
+                response = await _replayed(request, taken, shown)
             except NotFound:
                 return await self._created(taken, create)
             await self._end(taken, NoteState.DONE, response.status_code)

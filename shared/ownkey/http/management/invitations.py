@@ -55,7 +55,8 @@ def routes(
             return etags.answer(views.invitation(wanted), 201)
 
         async def shown(invitation_id: str) -> Response:
-            return etags.answer(views.invitation(await registry.invitation(account_id, invitation_id, now=now())))
+            invitation = await registry.invitation(account_id, invitation_id, now=now())
+            return etags.answer(views.invitation(invitation), 201)
 
         return await idempotency.once(
             request,

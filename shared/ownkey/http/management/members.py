@@ -49,7 +49,7 @@ def routes(
 
         async def shown(_: str) -> Response:
             user_id = await user_pool.user_id(body.email)
-            return etags.answer(views.member(await registry.member(account_id, user_id)))
+            return etags.answer(views.member(await registry.member(account_id, user_id)), 201)
 
         return await idempotency.once(
             request,

@@ -27,6 +27,7 @@ COLUMNS = (
     "request_id",
 )
 
+
 def audit_entry(entry: AuditEntry) -> Json:
     """One entry; `target` is what was acted on."""
     return {
