@@ -51,7 +51,10 @@ _AS_GOOD_MS = 1_000
 """A mark that ends so little before another would is left as it is: each write counts."""
 
 OUT_OF_FUNDS = re.compile(r"insufficient_quota|credit balance is too low|insufficient[_ ]balance", re.IGNORECASE)
-"""In an error's code, type or message: the key's account has no money left, whatever the status."""
+"""In an error's code, type or message: the key's account has no money left, whatever the status (OpenAI 429,
+Anthropic 400)."""
+_OF_THE_CONTENT = re.compile(r"\bflagged\b|moderation|content[_ ]polic|prompt injection", re.IGNORECASE)
+"""In a 403: what is forbidden is this request's text, not the model (OpenRouter's moderation)."""
 
 
 class HealthState(StrEnum):
@@ -248,7 +251,7 @@ def fault_of(error: OwnkeyError, *, by_token: bool = False) -> Fault | None:
         if status == 402 or OUT_OF_FUNDS.search(said):
             return _fault(FaultKind.OUT_OF_FUNDS, error)
         if status == 403:
-            return _fault(FaultKind.FORBIDDEN, error)
+            return None if _OF_THE_CONTENT.search(said) else _fault(FaultKind.FORBIDDEN, error)
         return _fault(FaultKind.TOKEN_REFUSED if by_token else FaultKind.REFUSED, error)
     if isinstance(error, ProviderError):
         failing = not isinstance(status, int) or status >= 500

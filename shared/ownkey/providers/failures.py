@@ -24,6 +24,7 @@ from ownkey.domain.errors import (
     ProviderRefused,
     ProviderTimeout,
 )
+from ownkey.domain.health import OUT_OF_FUNDS
 from ownkey.domain.scrub import scrub
 
 MAX_MESSAGE_CHARS = 1_000
@@ -48,9 +49,6 @@ _CLASSES: Mapping[int, type[ProviderFailure]] = {
 """Status → error, where its hundred does not say enough. Other 4xx are `ProviderRefused`, other 5xx `ProviderError`."""
 
 _MESSAGE_NAMES = ("message", "Message", "msg", "detail")
-_OUT_OF_FUNDS = re.compile(r"insufficient_quota|credit balance is too low|insufficient[_ ]balance", re.IGNORECASE)
-"""In a code or message: the key's account has no money left, whatever the status (OpenAI 429, Anthropic 400)."""
-
 _STATUSES: Mapping[str, int] = {
     "authentication_error": 401,
     "invalid_api_key": 401,
@@ -121,7 +119,7 @@ def _failure(status: int, error: Mapping[str, Any], retry_after_s: float | None)
         for name, value in (("provider_status", status), ("provider_code", code), ("provider_type", kind))
         if value is not None
     }
-    if _OUT_OF_FUNDS.search(f"{code} {kind} {message}"):
+    if OUT_OF_FUNDS.search(f"{code} {kind} {message}"):
         return CredentialsExhausted(message, details=details)
     failure = _CLASSES.get(status, ProviderError if status >= 500 else ProviderRefused)
     if failure is ProviderRefused:
