@@ -169,7 +169,8 @@ async def exercise(up: Running, seen: Recorder) -> None:
         assert (await api.patch(f"/api/auth?keyId={key_id}", json={"providerKeys": None})).status_code == 200
         assert (await api.delete(f"/api/byok/{credential_id}")).is_success
         assert OPERATOR in up.state.sessions
-    await up.stack.fire("UpkeepFunction")
+    for schedule in up.stack.deployment.schedules:
+        await up.stack.fire(schedule.id)
     await up.stack.drain_stream()
 
 
