@@ -11,7 +11,8 @@ from ownkey.domain.errors import ProviderInvalidResponse, ProviderOverloaded, Pr
 from ownkey.domain.secrets import Secret
 from ownkey.domain.surfaces import Dialect, Surface
 from ownkey.domain.usage import Terms, Usage
-from ownkey.providers import auth_headers, translator_of
+from ownkey.providers import translator_of
+from ownkey.providers.credentials import auth_headers
 from tests.support.providers import MESSAGES, annotate, call, events, fixture, passed
 
 ANTHROPIC = translator_of(Surface.MESSAGES, Dialect.ANTHROPIC)
