@@ -76,6 +76,7 @@ ONLY_WHERE = {
     "SealAccountCredentials": "WithAccountKmsKeys",
     "RewrapAccountCredentials": "WithAccountKmsKeys",
     "ProveIdentity": "WithKeyless",
+    "TagIdentity": "WithKeyless",
     "AssumeBedrockRoles": "WithBedrockRoles",
 }
 """Statements that a parameter brings, and the condition that says so."""
@@ -149,6 +150,7 @@ def test_a_resource_with_a_wildcard_is_below_one_of_ours_and_named_here() -> Non
         ("RecordsTable/stream/*", "dynamodb:ListStreams"),  # knows no single stream
         ("FailedBatchesBucket/*", "s3:PutObject"),  # objects of that bucket
         ("*", "sts:GetWebIdentityToken"),  # about the caller itself
+        ("*", "sts:TagGetWebIdentityToken"),
     }
 
 
