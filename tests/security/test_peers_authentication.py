@@ -159,7 +159,7 @@ async def test_nor_does_it_for_inference(world: World) -> None:
 
 @pytest.mark.parametrize("name", ["x-original-url", "x-rewrite-url", "x-forwarded-path", "x-forwarded-prefix"])
 async def test_no_other_header_decides_it_either(api: Management, name: str) -> None:
-    """The same root cause, by the headers that proxies leave behind."""
+    """LiteLLM CVE-2026-49468: by the headers that proxies leave behind."""
     for method, path in routes(api.app):
         if path not in PUBLIC:
             assert (await ask(api.app, method, path, {name: "/api/openapi.json"})).status_code == 401

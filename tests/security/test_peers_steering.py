@@ -122,7 +122,7 @@ async def test_a_nested_parameter_cannot_either(world: World, canary: Canary) ->
 
 
 async def test_a_model_name_cannot_either(world: World, canary: Canary) -> None:
-    """The same root cause, by the one member of the body that does choose: among what the catalog lists."""
+    """LiteLLM CVE-2024-6587: by the one member of a body that does choose, among what the catalog lists."""
     host = canary.origin.removeprefix("http://")
     for model in (canary.origin, f"openai/{canary.origin}", f"custom_openai/{canary.origin}/v1", f"azure/{host}#",
                   f"openai@{host}", f"openai/../../{host}", f"//{host}/x", f"{host}#/gpt-4o-mini"):  # fmt: skip
@@ -175,7 +175,7 @@ async def test_there_is_no_route_that_skips_the_check(world: World, canary: Cana
 
 
 async def test_a_saved_key_cannot_be_pointed_elsewhere(api: Management) -> None:
-    """The same root cause, by management: whoever may change settings, and may not read keys, moves a key's host."""
+    """LiteLLM CVE-2024-6587: by management. Whoever may change settings, and read no key, would move a key's host."""
     saved = await api.save()
     for base_url in ("https://evil.example/v1", "https://api.openai.com/other"):
         status, error = await api.refused("PATCH", f"/api/byok/{saved['id']}", json={"base_url": base_url})

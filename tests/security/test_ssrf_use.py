@@ -96,7 +96,7 @@ async def test_without_the_guard_the_cases_do_reach_the_canary(canary: Canary, m
             await sent(upstream, url.replace("{port}", str(canary.port)).replace("https:", "http:"))
         await upstream.close()
         reached += len(wire.connected) > before
-    assert reached >= 200
+    assert reached > 200
     assert canary.saw_the_key
 
 
