@@ -19,6 +19,7 @@ from ownkey.domain.health import (
     Health,
     HealthState,
     Mark,
+    Marks,
     after_fault,
     after_validation,
     claimed,
@@ -66,18 +67,18 @@ class HealthBook:
         Raises:
             StoreUnavailable: it may not be written.
         """
-        health = seen
+        health, stored = seen, _to_item(seen.marks)
         for _ in range(_TRIES):
             old = health.marks.get(key)
             new = decide(old)
             if new == old:
                 return
             pruned = prunable(health.marks, at_ms, keep=key, adds=new is not None)
-            update = _swap(health_at(self._table, account_id), health, {key: new, **dict.fromkeys(pruned)})
+            update = _swap(health_at(self._table, account_id), stored, {key: new, **dict.fromkeys(pruned)})
             try:
                 await self._db.write(update)
             except ConditionFailed as e:
-                health = to_health(e.item)
+                health, stored = to_health(e.item), e.item or {}
             else:
                 return
         logger.warning("a mark keeps being changed by others", extra={"account_id": account_id, "mark": key})
@@ -93,7 +94,7 @@ class HealthBook:
         """
         taken = {key: claimed(mark, at_ms) for key, mark in probes.items()}
         try:
-            await self._db.write(_swap(health_at(self._table, account_id), Health(probes), taken))
+            await self._db.write(_swap(health_at(self._table, account_id), _to_item(probes), taken))
         except ConditionFailed as e:
             return to_health(e.item)
         return None
@@ -147,24 +148,27 @@ def _to_mark(value: object) -> Mark | None:
         return None
 
 
+def _to_item(marks: Marks) -> Item:
+    """Marks as attributes: always the same for the same mark, as conditions compare an attribute as a whole."""
+    return {key: _from_mark(mark) for key, mark in marks.items()}
+
+
 def _from_mark(mark: Mark) -> Item:
-    """A mark as an attribute: always the same for the same mark, as conditions compare it as a whole."""
     values = asdict(mark) | {"state": mark.state.value, "code": mark.code.value}
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _swap(at: Key, seen: Health, marks: Mapping[str, Mark | None]) -> Update:
-    """Replaces marks (None: takes away), if each still is what was seen."""
+def _swap(at: Key, stored: Item, marks: Mapping[str, Mark | None]) -> Update:
+    """Replaces marks (None: takes away), if each attribute still is as `stored` has it."""
     names = {f"#m{n}": key for n, key in enumerate(marks)}
     values: Item = {}
     conditions, sets, removes = [], [], []
     for n, (key, mark) in enumerate(marks.items()):
-        old = seen.marks.get(key)
-        if old is None:
+        if key not in stored:
             conditions.append(f"attribute_not_exists(#m{n})")
         else:
             conditions.append(f"#m{n} = :o{n}")
-            values[f":o{n}"] = _from_mark(old)
+            values[f":o{n}"] = stored[key]
         if mark is None:
             removes.append(f"#m{n}")
         else:
