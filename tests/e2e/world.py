@@ -130,6 +130,17 @@ class World:
         """Waits until every answer so far is recorded and billed."""
         self.run(self.up.stack.drain_stream())
 
+    def upkeep(self, task: str) -> Json:
+        """What a schedule of upkeep has it do (`sweep`, `revalidate`, `remind`); what it did."""
+        done = self.run(self.up.stack.invoke("UpkeepFunction", {"task": task}))
+        assert isinstance(done, dict), done
+        return done
+
+    def cool_down(self) -> None:
+        """Ends the functions' environments: the next ones have no caches. On AWS they would go on for minutes."""
+        for function in ("InferenceFunction", "ValidationFunction", "KeysFunction"):
+            self.call(self.up.stack.kill, function)
+
     # ── the simulated provider ──
 
     def script(self, provider: str, *, key: str | None = None, **knobs: Any) -> None:
