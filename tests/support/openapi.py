@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -21,6 +22,7 @@ from tools.openapi.operations import EXAMPLES
 Json = dict[str, Any]
 
 ACCOUNT = "account_id"
+ROLES_PAGE = Path(__file__).parents[2] / "docs/contracts/management-api.md"
 _DOCUMENT = "urn:openapi"
 _ERROR = f'{{"$ref": "{_DOCUMENT}#/components/schemas/Error"}}'
 
@@ -94,6 +96,18 @@ def operations(described: Json | None = None) -> list[Operation]:
     """Its operations, in their order."""
     paths = (described or document())["paths"]
     return [Operation(method.upper(), path, row) for path, rows in paths.items() for method, row in rows.items()]
+
+
+def role_table() -> dict[str, dict[str, bool]]:
+    """The table of docs/contracts/management-api.md: right → who (`owner`, …, `operator, in `platform``) → whether."""
+    rows = [line.strip("| ").split(" | ") for line in ROLES_PAGE.read_text().splitlines() if line.startswith("| ")]
+    header = next(cells for cells in rows if cells[0] == "may")
+    table = {
+        cells[0]: dict(zip(header[1:], cells[1:], strict=True))
+        for cells in rows
+        if len(cells) == len(header) and cells[0] != header[0]
+    }
+    return {right: {who: cell == "yes" for who, cell in who_may.items()} for right, who_may in table.items()}
 
 
 def check_answer(response: httpx.Response) -> None:
