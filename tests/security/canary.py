@@ -23,6 +23,8 @@ class Canary:
     """A server that takes down who comes and what they bring, and answers as the test says."""
 
     answer: bytes = NOTHING
+    hangs_up: bool = False
+    """Whether it closes the connection behind its answer."""
     connections: int = 0
     received: bytes = b""
     port: int = 0
@@ -48,6 +50,8 @@ class Canary:
                 if b"\r\n\r\n" in data:
                     writer.write(self.answer)
                     await writer.drain()
+                    if self.hangs_up:
+                        return
         except OSError:
             return
         finally:
@@ -55,9 +59,9 @@ class Canary:
 
 
 @asynccontextmanager
-async def listening(answer: bytes = NOTHING) -> AsyncIterator[Canary]:
+async def listening(answer: bytes = NOTHING, *, hangs_up: bool = False) -> AsyncIterator[Canary]:
     """A canary on a port of its own."""
-    canary = Canary(answer)
+    canary = Canary(answer, hangs_up)
     server = await asyncio.start_server(canary.serve, "127.0.0.1", 0)
     canary.port = server.sockets[0].getsockname()[1]
     try:

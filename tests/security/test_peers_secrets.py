@@ -152,7 +152,7 @@ async def test_no_failure_of_a_provider_brings_a_key_to_light(
 
     Root cause: exceptions that know their request. Ours know neither URL nor header nor body, and all is scrubbed.
     """
-    async with listening(HOSTILE_ANSWERS[answer]) as canary:
+    async with listening(HOSTILE_ANSWERS[answer], hangs_up=True) as canary:
         serve_from(world, canary)
         response = await world.post("/v1/chat/completions", CHAT | {"stream": streamed})
         assert canary.saw_the_key
