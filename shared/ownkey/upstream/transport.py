@@ -15,6 +15,7 @@ from ownkey.domain.errors import UnsafeBaseUrl
 from ownkey.upstream.addresses import AddressGuard, AddressRefused, CheckingResolver
 from ownkey.upstream.failures import UpstreamBroken, UpstreamTimeout, UpstreamUnreachable
 from ownkey.upstream.policy import UrlPolicy
+from ownkey.upstream.tap import BodyTap
 
 _IDLE_POOL_S = 20.0
 _CONNECTIONS = 64
@@ -49,6 +50,7 @@ class UpstreamResponse:
         self._response = response
         self._on_close: Callable[[], None] | None = on_close
         self._timeouts = timeouts
+        self._tap: BodyTap | None = None
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
 
@@ -59,15 +61,12 @@ class UpstreamResponse:
             UpstreamTimeout: silent for `idle_s`.
             UpstreamBroken: it stopped before its end.
         """
-        content = self._response.content
-        idle = _IdleWatch(self._timeouts.idle_s, self._response.close)
+        if self._tap is None:
+            self._tap = BodyTap(self._response)
+        tap = self._tap
+        idle = _IdleWatch(tap, self._timeouts.idle_s, self._drop)
         try:
-            while True:
-                idle.wait_begins()
-                piece = await content.readany()
-                idle.wait_ended()
-                if not piece:
-                    return
+            while piece := await tap.next():
                 yield piece
         except (aiohttp.ClientError, OSError):
             if idle.expired:
@@ -100,7 +99,15 @@ class UpstreamResponse:
         if self._response.content.at_eof():
             self._response.release()
         else:
-            self._response.close()
+            self._drop()
+
+    def _drop(self) -> None:
+        """Ends the connection, and with it the wait of whoever reads."""
+        if self._tap is not None:
+            self._tap.remove()
+        self._response.close()
+        if self._tap is not None:
+            self._tap.wake()
 
     async def __aenter__(self) -> UpstreamResponse:
         return self
@@ -110,30 +117,26 @@ class UpstreamResponse:
 
 
 class _IdleWatch:
-    """One timer for a whole body, looking back: a timeout of its own for each piece would cost a tenth of the piece."""
+    """One timer for a whole body, looking back: a timeout of its own for each piece would cost a tenth of the piece.
 
-    def __init__(self, idle_s: float, close: Callable[[], None]) -> None:
+    How long the reader takes over a piece is not the provider's silence.
+    """
+
+    def __init__(self, tap: BodyTap, idle_s: float, close: Callable[[], None]) -> None:
         self.expired = False
+        self._tap = tap
         self._idle_s = idle_s
         self._close = close
         self._loop = asyncio.get_running_loop()
-        self._waiting_since: float | None = None
         self._timer = self._loop.call_later(idle_s, self._look)
-
-    def wait_begins(self) -> None:
-        """From here on it is the provider's turn."""
-        self._waiting_since = self._loop.time()
-
-    def wait_ended(self) -> None:
-        """Something came: how long the reader takes over it is not the provider's silence."""
-        self._waiting_since = None
 
     def cancel(self) -> None:
         """The body is over."""
         self._timer.cancel()
 
     def _look(self) -> None:
-        silent_s = 0.0 if self._waiting_since is None else self._loop.time() - self._waiting_since
+        since = self._tap.waiting_since
+        silent_s = 0.0 if since is None else self._loop.time() - since
         if silent_s >= self._idle_s:
             self.expired = True
             self._close()  # which ends the wait with an error
