@@ -7,8 +7,10 @@ import csv
 import io
 import json
 import logging
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +28,7 @@ from tests.support.aws import Tables
 from tests.support.kms import KMS_KEY, FakeKms
 from tests.support.management import OPENAI_KEY, OPENAI_KEY_2, OPERATOR, Management, management
 
+PAGE = Path(__file__).parents[2] / "docs/audit.md"
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
@@ -163,6 +166,11 @@ class TestWhatIsWritten:
             if method in CHANGING and route.path.startswith("/api/")
         }
         assert routes == set(ACTIONS)
+
+    def test_the_page_has_every_action(self) -> None:
+        rows = [line.split("|")[1] for line in PAGE.read_text().splitlines() if line.startswith("| `")]
+        written = {name for row in rows for name in re.findall(r"`([a-z_]+\.[a-z_]+)`", row)}
+        assert written == {*ACTIONS.values(), "credential.unwrapped", "credential.expiring"}
 
     @pytest.mark.parametrize("agent", ["x" * 500, "ü\x00\x1b[31m", f"curl {OPENAI_KEY}"])
     async def test_a_user_agent_is_text_without_secrets_and_short(self, api: Management, agent: str) -> None:
