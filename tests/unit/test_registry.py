@@ -8,9 +8,10 @@ import pytest
 
 from ownkey.domain import ids
 from ownkey.domain.accounts import PLATFORM_ACCOUNT, Member, Role
-from ownkey.domain.credentials import Credential, SealedSecret
+from ownkey.domain.credentials import Credential, PoolStrategy, SealedSecret
 from ownkey.domain.errors import Conflict, Forbidden, GatewayKeyExpired, GatewayKeyRevoked, InvalidGatewayKey, NotFound
 from ownkey.domain.gateway_keys import GatewayKey, PresentedKey, digest_of, mint, present
+from ownkey.domain.health import Fault, FaultKind
 from ownkey.registry import (
     CreateCredential,
     DeleteCredential,
@@ -18,6 +19,7 @@ from ownkey.registry import (
     RotateCredential,
     UpdateCredential,
 )
+from ownkey.registry.health import HealthBook
 from ownkey.store import keys
 from ownkey.store.dynamodb import Key, Update
 from tests.support.aws import Tables
@@ -56,7 +58,8 @@ async def issue(registry: Registry, account_id: str = "acme", **values: object) 
     plain = mint(account_id).reveal()
     presented = present(plain)
     assert presented is not None
-    key = GatewayKey(ids.new_id(ids.GATEWAY_KEY), account_id, "app", presented.digest, "ok-…abcd", NOW, "user", **values)
+    key_id = ids.new_id(ids.GATEWAY_KEY)
+    key = GatewayKey(key_id, account_id, "app", presented.digest, "ok-…abcd", NOW, "user", **values)
     await registry.create_gateway_key(key)
     return presented, key
 
@@ -98,6 +101,47 @@ async def test_a_snapshot_is_read_once_for_each_version(registry: Registry) -> N
     await registry.apply("acme", [CreateCredential(credential(), sealed())])
     first = await registry.read_for_request(presented)
     assert (await registry.read_for_request(presented)).own is first.own
+
+
+async def test_pools_and_health_come_in_the_same_round_trip(
+    tables: Tables, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    presented, _ = await issue(registry)
+    for account_id in ("acme", PLATFORM_ACCOUNT):
+        await registry.apply(account_id, [CreateCredential(credential(account_id), sealed())])
+        await registry.set_pool(account_id, "openai", PoolStrategy.WEIGHTED)
+        await HealthBook(tables.db, tables.health).found(account_id, "cred_1", 1, Fault(FaultKind.REFUSED, account_id))
+    reading = Registry(tables.db, tables.registry, tables.health)
+    await reading.read_for_request(presented)
+    calls = [0]
+    call_json = tables.aws.call_json
+
+    async def counted(*args: object, **kwargs: object) -> object:
+        calls[0] += 1
+        return await call_json(*args, **kwargs)
+
+    monkeypatch.setattr(tables.aws, "call_json", counted)
+    view = await reading.read_for_request(presented)
+    assert calls == [1]
+    assert view.own.pools == view.platform.pools == {"openai": PoolStrategy.WEIGHTED}
+    assert [mark.reason for mark in view.own_health.marks.values()] == ["acme"]
+    assert [mark.reason for mark in view.platform_health.marks.values()] == [PLATFORM_ACCOUNT]
+
+
+async def test_an_account_of_which_nothing_is_known_is_healthy(tables: Tables, registry: Registry) -> None:
+    presented, _ = await issue(registry)
+    view = await Registry(tables.db, tables.registry, tables.health).read_for_request(presented)
+    assert not view.own_health
+    assert not view.platform_health
+
+
+async def test_a_strategy_that_a_newer_release_knows_is_the_default(tables: Tables, registry: Registry) -> None:
+    presented, _ = await issue(registry)
+    await registry.apply("acme", [CreateCredential(credential(), sealed())])
+    at = Key(tables.registry, keys.account("acme"), keys.HEAD)
+    await tables.db.write(Update(at, "SET pools = :pools", values={":pools": {"openai": "by-tarot", "groq": "random"}}))
+    view = await registry.read_for_request(presented)
+    assert view.own.pools == {"groq": PoolStrategy.RANDOM}
 
 
 async def test_platform_credentials_come_along(registry: Registry) -> None:
@@ -160,7 +204,7 @@ async def test_a_disabled_account_is_refused(registry: Registry, tables: Tables)
         await registry.read_for_request(presented)
 
 
-async def test_an_imported_key_finds_its_account(registry: Registry) -> None:
+async def test_an_imported_key_finds_its_account_and_its_health(tables: Tables, registry: Registry) -> None:
     foreign = "sk-some-other-gateway-0123456789"
     await registry.create_gateway_key(
         GatewayKey("gk_2", "acme", "imported", digest_of(foreign), "sk-…6789", NOW, "user")
@@ -169,6 +213,9 @@ async def test_an_imported_key_finds_its_account(registry: Registry) -> None:
     assert presented is not None
     assert (await registry.read_for_request(presented)).account.id == "acme"
     assert present(foreign) is None
+    await HealthBook(tables.db, tables.health).found("acme", "cred_1", 1, Fault(FaultKind.REFUSED))
+    view = await Registry(tables.db, tables.registry, tables.health).read_for_request(presented)
+    assert view.own_health.marks.keys() == {"cred_1@1"}
 
 
 async def test_other_accounts_are_unknown(registry: Registry) -> None:

@@ -10,8 +10,9 @@ import pytest
 from ownkey.catalog import Catalog
 from ownkey.domain.credentials import CredentialSource, StoredCredential
 from ownkey.domain.errors import InvalidParameter, ModelNotFound, NoByokKey, NoCredential, SurfaceNotSupported
+from ownkey.domain.health import Fault, FaultKind, Health, HealthState, Mark, after_fault
 from ownkey.domain.surfaces import Surface
-from ownkey.router import Ask, Plan, Planner, Preferences, Reason, Supply, refusal_of
+from ownkey.router import Ask, Moment, Plan, Planner, Preferences, Reason, Supply, refusal_of
 from tests.support.inference import credential
 
 CATALOG = Catalog.load()
@@ -270,6 +271,64 @@ def test_preferences_of_the_wrong_kind_are_named(provider: object, param: str) -
 @pytest.mark.parametrize("body", [{}, {"provider": None}, {"provider": {}}, {"provider": {"sort": "price"}}])
 def test_without_preferences_everything_is_open(body: dict[str, Any]) -> None:
     assert Preferences.of(body) == Preferences()
+
+
+# ── Health
+
+
+def marked(kind: FaultKind) -> Mark:
+    mark = after_fault(None, Fault(kind), 0)
+    assert mark is not None
+    return mark
+
+
+def test_what_stands_marked_is_dropped_with_its_reason_and_mark() -> None:
+    own = [credential("openai", alias=name) for name in ("well", "refused", "slow", "sealed", "elsewhere")]
+    own[4] = credential("openai", alias="elsewhere", destination="https://down.example/v1")
+    marks = {
+        "cred_refused@1": marked(FaultKind.REFUSED),
+        "cred_slow@1#gpt-4o": marked(FaultKind.RATE_LIMITED),
+        "cred_slow@2": marked(FaultKind.REFUSED),
+        "cred_well@1#gpt-4.1": marked(FaultKind.RATE_LIMITED),
+        "cred_sealed@1": marked(FaultKind.UNDECRYPTABLE),
+        "P#openai#https://down.example/v1": Mark(HealthState.OPEN, FaultKind.FAILING, 0, 15_000),
+    }
+    found = PLANNER.plan(Ask(Surface.CHAT, "gpt-4o", "gk_1"), Supply(own, Health(marks)), Supply())
+    assert order(found) == ["well"]
+    assert reasons(found) == {
+        "refused": Reason.REJECTED,
+        "slow": Reason.COOLING,
+        "sealed": Reason.UNDECRYPTABLE,
+        "elsewhere": Reason.PROVIDER_FAILING,
+    }
+    assert {each.mark for each in found.unwell} <= set(marks.values())
+    assert len(found.unwell) == 4
+
+
+def test_what_its_owner_says_comes_before_its_health() -> None:
+    own = [credential("openai", alias="mine", disabled=True)]
+    supply = Supply(own, Health({"cred_mine@1": marked(FaultKind.REFUSED)}))
+    found = PLANNER.plan(Ask(Surface.CHAT, "gpt-4o", "gk_1"), supply, Supply())
+    assert reasons(found) == {"mine": Reason.DISABLED}
+    assert found.unwell == []
+    assert isinstance(refusal_of(found), NoByokKey)
+
+
+def test_one_that_waits_for_its_probe_stays_in_its_place() -> None:
+    poor = marked(FaultKind.OUT_OF_FUNDS)
+    assert poor.until_ms is not None
+    own = [credential("openai", alias=name) for name in ("a", "b")]
+    supply = Supply(own, Health({"cred_a@1": poor}))
+    found = PLANNER.plan(Ask(Surface.CHAT, "gpt-4o", "gk_1"), supply, Supply(), Moment(poor.until_ms))
+    assert order(found) == ["a", "b"]
+    assert [dict(candidate.probes) for candidate in found.candidates] == [{"cred_a@1": poor}, {}]
+
+
+def test_the_platforms_health_is_its_own() -> None:
+    own, platform = [credential("openai", alias="same")], [credential("openai", alias="same")]
+    ask, health = Ask(Surface.CHAT, "gpt-4o", "gk_1"), Health({"cred_same@1": marked(FaultKind.REFUSED)})
+    assert order(PLANNER.plan(ask, Supply(own, health), Supply(platform))) == ["same*"]
+    assert order(PLANNER.plan(ask, Supply(own), Supply(platform, health))) == ["same"]
 
 
 # ── Nobody may
