@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ownkey.catalog import RATE_BUCKETS, PriceList, Rates, Step
-from ownkey.domain.usage import Usage
+from ownkey.domain.usage import Terms, Usage
 from ownkey.ledger.pricing import Unpriced, price
 
 MINI = PriceList(
@@ -61,6 +61,25 @@ def test_what_has_no_price_is_not_guessed() -> None:
     assert price(Usage(web_searches=2), MINI).total_nanousd == 50_000_000
 
 
+def test_a_search_pays_for_the_size_of_its_context() -> None:
+    fees = {
+        "web_search_low": Decimal("0.005"),
+        "web_search_medium": Decimal("0.008"),
+        "web_search_high": Decimal("0.012"),
+    }
+    sonar = PriceList("v1", (Step(0, Rates(input=Decimal(1), output=Decimal(1))),), fees=fees)
+    for size, fee in (("low", 5), ("medium", 8), ("high", 12), (None, 8), ("vast", 8)):
+        assert price(Usage(web_searches=1), sonar, terms=Terms(search_context=size)).total_nanousd == fee * 1_000_000
+
+
+def test_conditions_raise_tokens_and_leave_fees() -> None:
+    uplifted = PriceList(
+        "v1", SONNET.steps, uplifts={"geo:us": Decimal("1.1")}, fees={"web_search_medium": Decimal("0.01")}
+    )
+    cost = price(Usage(input=1_000, web_searches=1), uplifted, terms=Terms(uplifts=("geo:us",)))
+    assert cost.total_nanousd == 3_300_000 + 10_000_000
+
+
 def test_a_sum_is_rounded_once_half_to_even() -> None:
     tiny = PriceList("v1", (Step(0, Rates(input=Decimal("0.0005"), output=Decimal("0.0005"))),))
     # Half a nano-dollar each: two halves are one, a single half goes to even.
@@ -70,6 +89,7 @@ def test_a_sum_is_rounded_once_half_to_even() -> None:
 
 
 @given(st.dictionaries(st.sampled_from(RATE_BUCKETS), st.integers(0, 10**7)))
-def test_the_whole_is_the_sum_of_its_parts_but_for_rounding(buckets: dict[str, int]) -> None:
+def test_the_parts_add_up_to_the_whole(buckets: dict[str, int]) -> None:
     cost = price(Usage(**buckets), SONNET)
-    assert abs(cost.total_nanousd - cost.input_nanousd - cost.output_nanousd) <= 1
+    assert cost.total_nanousd == cost.input_nanousd + cost.output_nanousd
+    assert min(cost.input_nanousd, cost.output_nanousd) >= 0

@@ -14,6 +14,7 @@ RATES: Mapping[str, str] = {
     "cache_read_input_token_cost": "cache_read",
     "cache_creation_input_token_cost": "cache_write_5m",
     "cache_creation_input_token_cost_above_1hr": "cache_write_1h",
+    "cache_creation_input_token_cost_above_12hr": "cache_write_1h",
     "input_cost_per_audio_token": "audio_input",
     "input_cost_per_image_token": "image_input",
     "output_cost_per_token": "output",
@@ -68,10 +69,9 @@ LEFT_OUT: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), reason)
     for pattern, reason in (
         (r"_decisions$", "of an endpoint that is not served"),
-        (r"_above_12hr", "usage does not tell 12 h cache writes from others on the surfaces served"),
         (r"^cache_(read|creation)_input_(audio|image)_token_cost", "usage does not tell cached tokens by modality"),
         (r"^input_cost_per_token_cache_hit$", "an older name of cache_read_input_token_cost, beside it"),
-        (r"^citation_cost_per_token$", "usage does not tell citation tokens from others"),
+        (r"^citation_cost_per_token$", "the price of input, which citation tokens are counted as"),
         (r"^(input|output)_cost_per_pixel$", "of image models that no provider serves any more"),
     )
 )

@@ -45,6 +45,7 @@ class Rates:
     cache_write_5m: Decimal | None = None
     """Also that of a cache write without a stated lifetime."""
     cache_write_1h: Decimal | None = None
+    """Of the longer lifetime where a provider sells two, whichever it is."""
     audio_input: Decimal | None = None
     image_input: Decimal | None = None
     output: Decimal | None = None

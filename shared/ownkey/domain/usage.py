@@ -29,8 +29,9 @@ class Usage:
     """Text in, neither read from nor written to a cache."""
     cache_read: int = 0
     cache_write_5m: int = 0
-    """Also the only cache-write bucket of providers with one lifetime."""
+    """For the shorter lifetime, or the only one, that the provider sells: 5 minutes at some, 30 at others."""
     cache_write_1h: int = 0
+    """For the longer one: an hour at some, 12 at others."""
     audio_input: int = 0
     image_input: int = 0
     output: int = 0
@@ -81,6 +82,8 @@ class Terms:
     """`default`, `batch`, `flex`, `priority`, …, in the provider's words."""
     uplifts: tuple[str, ...] = ()
     """Conditions with a factor on every rate, by their name in the price list: `geo:us`, `speed:fast`."""
+    search_context: str | None = None
+    """How much of the web a search reads, where the fee depends on it: `low`, `medium`, `high`."""
 
 
 STANDARD_TERMS = Terms()

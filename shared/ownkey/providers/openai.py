@@ -6,10 +6,11 @@ Facts from openai-python 3.52: `types/completion_usage.py`, `types/chat/chat_com
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ownkey.domain.errors import ProviderFailure, ProviderInvalidResponse
-from ownkey.domain.usage import Terms, Usage
+from ownkey.domain.usage import Usage
 from ownkey.providers.counts import count, member, string, tells
 from ownkey.providers.document import REMOVED, Document
 from ownkey.providers.failures import decode_failure
@@ -18,6 +19,7 @@ from ownkey.providers.sse import with_data
 from ownkey.providers.translator import Annotate, Call, Encoded, Reading, StreamDecoder, Whole
 
 DONE = b"data: [DONE]\n\n"
+_CITATION = b'"url_citation"'
 
 _FORWARDED_HEADERS = frozenset({"openai-beta"})
 _TEXT_NAMES = frozenset({"content", "refusal", "reasoning", "reasoning_content", "arguments", "input", "transcript"})
@@ -88,6 +90,7 @@ class _Chunks:
             events.count(b'"usage"') != silent
             or events.count(b'"finish_reason"') != unfinished
             or b'"error"' in events
+            or _CITATION in events
             # The end, a comment, a broken event: anything but a JSON object.
             or events.count(b"}\n\n") != events.count(b"\n\n")
         )
@@ -124,7 +127,7 @@ class _Chunks:
 
 def read_usage(usage: Mapping[str, Any]) -> Usage | None:
     """OpenAI's arithmetic: cached, written, audio and image tokens are part of the prompt's, reasoning of the
-    completion's. Whatever a provider reports, the buckets add up to its totals. None: it tells nothing.
+    completion's. Whatever a provider reports, the buckets add up to what it bills. None: it tells nothing.
     """
     if not tells(usage, "prompt_tokens", "completion_tokens"):
         return None
@@ -133,24 +136,45 @@ def read_usage(usage: Mapping[str, Any]) -> Usage | None:
     out = member(usage, "completion_tokens_details")
     # DeepSeek and Moonshot name the cached part elsewhere.
     cached = count(into, "cached_tokens") or count(usage, "prompt_cache_hit_tokens") or count(usage, "cached_tokens")
+    written = count(into, "cache_write_tokens")
+    for_long = min(count(member(into, "cache_write_tokens_details"), "ttl_12h_tokens"), written)
     reasoning = count(out, "reasoning_tokens")
     if reasoning and count(usage, "total_tokens") == prompt + completion + reasoning:
         completion += reasoning  # xAI's completion tokens leave the reasoning out
+    if _researched(usage):  # Perplexity's prompt leaves out the sources it reads, and its completion the reasoning
+        prompt += count(usage, "citation_tokens")
+        reasoning = count(usage, "reasoning_tokens")
+        completion += reasoning
+    # Audio before the cached part: where it can be both, no provider of this dialect sells cached audio for less.
     ins = _shares(
-        prompt, cached, count(into, "cache_write_tokens"), count(into, "audio_tokens"), count(into, "image_tokens")
+        prompt, count(into, "audio_tokens"), cached, for_long, written - for_long, count(into, "image_tokens")
     )
     outs = _shares(completion, reasoning, count(out, "audio_tokens"), count(out, "image_tokens"))
     return Usage(
-        cache_read=ins[0],
-        cache_write_5m=ins[1],
-        audio_input=ins[2],
-        image_input=ins[3],
-        input=ins[4],
+        audio_input=ins[0],
+        cache_read=ins[1],
+        cache_write_1h=ins[2],
+        cache_write_5m=ins[3],
+        image_input=ins[4],
+        input=ins[5],
         reasoning=outs[0],
         audio_output=outs[1],
         image_output=outs[2],
         output=outs[3],
+        web_searches=_searches(usage),
     )
+
+
+def _researched(usage: Mapping[str, Any]) -> bool:
+    """Whether it is one of Perplexity's deep research: those alone bill sources and reasoning beside the totals."""
+    return count(usage, "citation_tokens") > 0 and "num_search_queries" in usage
+
+
+def _searches(usage: Mapping[str, Any]) -> int:
+    """Perplexity bills one search a request, by the size of its context; deep research each of its queries."""
+    if _researched(usage):
+        return count(usage, "num_search_queries")
+    return int(string(usage.get("search_context_size")) is not None)
 
 
 def _shares(total: int, *parts: int) -> list[int]:
@@ -172,13 +196,27 @@ def _note(reading: Reading, values: Mapping[str, Any]) -> None:
     reading.response_id = string(values.get("id")) or reading.response_id
     reading.model = string(values.get("model")) or reading.model
     if tier := string(values.get("service_tier")):
-        reading.terms = Terms(tier)
+        reading.terms = replace(reading.terms, service_tier=tier)
     choices, usage = values.get("choices"), values.get("usage")
     for choice in choices if isinstance(choices, list) else ():
-        if isinstance(choice, dict) and choice.get("finish_reason"):
-            reading.finish_reason = string(choice["finish_reason"])
+        if isinstance(choice, dict):
+            _note_choice(reading, choice)
     if isinstance(usage, dict):
         reading.usage = read_usage(usage) or reading.usage
+        if size := string(usage.get("search_context_size")):
+            reading.terms = replace(reading.terms, search_context=size)
+    if reading.searched and reading.usage and not reading.usage.web_searches:
+        reading.usage = replace(reading.usage, web_searches=1)
+
+
+def _note_choice(reading: Reading, choice: Mapping[str, Any]) -> None:
+    if choice.get("finish_reason"):
+        reading.finish_reason = string(choice["finish_reason"])
+    said = member(choice, "message") or member(choice, "delta")
+    annotations = said.get("annotations")
+    for each in annotations if isinstance(annotations, list) else ():
+        if isinstance(each, dict) and each.get("type") == "url_citation":
+            reading.searched = True
 
 
 def _annotation(reading: Reading, values: Mapping[str, Any], annotate: Annotate) -> dict[str, Any]:

@@ -59,6 +59,8 @@ class Reading:
     finish_reason: str | None = None
     response_id: str | None = None
     model: str | None = None
+    searched: bool = False
+    """The text cites pages of the web: the provider has searched it, and says nowhere how often."""
 
 
 Annotate = Callable[[Usage, Terms], Mapping[str, object]]
