@@ -6,7 +6,8 @@
 `secrets`           `Secret`: a string that never prints itself; masks
 `scrub`             removes secrets from text: the last line of defence before a log or a response
 `errors`            the error tree: status, code, whose side, the fix
-`accounts`          account head, members, roles
+`accounts`          account head, members, roles; `invitations`, who is asked to become a member
+`audit`             an entry of the audit log: who did what, to what, from where
 `gateway_keys`      the key an app presents: format, checksum, digest, the stored key
 `scopes`            what a gateway key may be used for, and from where
 `credentials`       a provider key in the vault: what is shown, what is sealed, what it is bound to

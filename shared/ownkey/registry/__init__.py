@@ -1,15 +1,17 @@
 """Accounts, members, gateway keys and credentials in DynamoDB: what a request reads, what management writes.
 
-========== =========================================================================
-`reads`    `Registry.read_for_request`: one round trip, snapshots cached by version
-`changes`  credentials created, rotated, updated, deleted: all or nothing
-`settings` what an account says of its credentials as a whole
-`health`   `HealthBook`: what the fleet has learnt of credentials and providers
-`rewraps`  jobs that bring secrets under another KMS key
-`people`   accounts and members
-`key_use`  when gateway keys were last used, in the table of health
-`items`    dataclasses to items and back
-========== =========================================================================
+============= =========================================================================
+`reads`       `Registry.read_for_request`: one round trip, snapshots cached by version
+`changes`     credentials created, rotated, updated, deleted: all or nothing
+`settings`    what an account says of its credentials as a whole
+`health`      `HealthBook`: what the fleet has learnt of credentials and providers
+`rewraps`     jobs that bring secrets under another KMS key
+`people`      accounts and members; `invitations`, who is asked to become one
+`idempotency` notes of creations that may be repeated
+`audit`       `AuditTrail`: the log of who did what, in a table of its own
+`key_use`     when gateway keys were last used, in the table of health
+`items`       dataclasses to items and back
+============= =========================================================================
 
 Every change of a credential or setting raises the account's version in the same transaction; a warm function that
 reads a new version reads the account's credentials again. That is why a rotation holds on the next request.
@@ -26,6 +28,8 @@ from ownkey.registry.changes import (
     UpdateCredential,
 )
 from ownkey.registry.gateway_keys import GatewayKeys
+from ownkey.registry.idempotency import RequestNotes
+from ownkey.registry.invitations import Invitations
 from ownkey.registry.people import People
 from ownkey.registry.reads import RequestReader, RequestView, Snapshot
 from ownkey.registry.rewraps import Rewraps
@@ -33,8 +37,10 @@ from ownkey.registry.settings import AccountSettings
 from ownkey.store.dynamodb import DynamoDb
 
 
-class Registry(RequestReader, CredentialChanges, AccountSettings, Rewraps, GatewayKeys, People):
-    """All of it over one table; health, which requests read along, is in one of its own."""
+class Registry(
+    RequestReader, CredentialChanges, AccountSettings, Rewraps, GatewayKeys, People, Invitations, RequestNotes
+):
+    """All of it over one table; health, which requests read along, is in one of its own, as is the audit log."""
 
     def __init__(self, db: DynamoDb, table: str, health_table: str | None = None) -> None:
         RequestReader.__init__(self, db, table, health_table)

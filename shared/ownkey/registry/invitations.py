@@ -29,7 +29,7 @@ class Invitations(RegistryTable):
         try:
             await self._db.transact(
                 [
-                    Check(self._key(keys.account(invitation.account_id), keys.HEAD), "attribute_exists(pk)"),
+                    Check(self._head_at(invitation.account_id), "attribute_exists(pk)"),
                     Put(self._in_account(invitation), item, condition="attribute_not_exists(pk)"),
                     Put(self._in_inbox(invitation), item),
                 ]

@@ -8,15 +8,14 @@ from dataclasses import replace
 from ownkey.domain.accounts import AccountHead, Member, Role
 from ownkey.domain.errors import Conflict, NotFound
 from ownkey.registry import items
-from ownkey.registry.idempotency import RequestNotes
-from ownkey.registry.invitations import Invitations
+from ownkey.registry.table import RegistryTable
 from ownkey.store import keys
 from ownkey.store.dynamodb import Check, ConditionFailed, Delete, Key, Put, Update, Write
 
 _ROLE = {"#role": "role"}
 
 
-class People(Invitations, RequestNotes):
+class People(RegistryTable):
     """Reads and writes of accounts and members for management."""
 
     async def create_account(self, account_id: str, name: str, *, now: str, owner: Member | None = None) -> AccountHead:
@@ -28,7 +27,7 @@ class People(Invitations, RequestNotes):
         head = AccountHead(account_id, name, version=1, created_at=now)
         writes: list[Write] = [
             Put(
-                self._key(keys.account(account_id), keys.HEAD),
+                self._head_at(account_id),
                 items.from_account(head),
                 condition="attribute_not_exists(pk)",
             ),
@@ -50,7 +49,7 @@ class People(Invitations, RequestNotes):
     async def accounts(self, account_ids: Sequence[str] | None = None) -> list[AccountHead]:
         """These accounts (None: all), by id; one that does not exist is left out."""
         wanted = await self.account_ids() if account_ids is None else account_ids
-        at = [self._key(keys.account(account_id), keys.HEAD) for account_id in wanted]
+        at = [self._head_at(account_id) for account_id in wanted]
         heads: list[AccountHead] = []
         for first in range(0, len(at), 100):
             found = await self._db.batch_get(at[first : first + 100])
@@ -63,7 +62,7 @@ class People(Invitations, RequestNotes):
         Raises:
             NotFound: there is none of this id.
         """
-        item = await self._db.get(self._key(keys.account(account_id), keys.HEAD))
+        item = await self._db.get(self._head_at(account_id))
         if item is None:
             raise NotFound(f"There is no account {account_id}.")
         return items.to_account(item)
@@ -88,7 +87,7 @@ class People(Invitations, RequestNotes):
             disabled=seen.disabled if disabled is None else disabled,
         )
         update = Update(
-            self._key(keys.account(seen.id), keys.HEAD),
+            self._head_at(seen.id),
             "SET #name = :name, platform_allowed = :platform_allowed, disabled = :disabled ADD #version :one",
             # Not by the version, which rises with every credential.
             condition="#name = :seen_name AND platform_allowed = :seen_platform_allowed AND disabled = :seen_disabled",
@@ -120,7 +119,7 @@ class People(Invitations, RequestNotes):
         try:
             await self._db.transact(
                 [
-                    Check(self._key(keys.account(member.account_id), keys.HEAD), "attribute_exists(pk)"),
+                    Check(self._head_at(member.account_id), "attribute_exists(pk)"),
                     Put(self._member_at(member), item, condition="attribute_not_exists(pk)"),
                     Put(self._membership_at(member), item),
                 ]

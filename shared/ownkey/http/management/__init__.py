@@ -1,12 +1,14 @@
 """The management API: accounts, provider keys, gateway keys, usage. What people and the console call under /api.
 
 ================ ==============================================================================
-`app`            `create_management_app`: the routes together, request ids, audit lines
-`access`         who may do what for which account
+`app`            `create_management_app`: the routes together, request ids, what stands around each request
+`access`         who may do what for which account; `auditing`, the log of what they did
+`answers`        JSON, pages; `etags`, changes on what was seen; `idempotency`, creations that are repeated
 `bodies`         what may be sent; `views`, what is shown; `errors`, how it is refused
 `credentials`    saving, rotating, changing, validating one provider key; `proving`, its seal and its one validation
 `provider_keys`  the provider keys of one gateway key together (`PATCH /api/auth`)
-`byok` `gateway_keys` `accounts` `usage`  the endpoints
+`openapi`        the document of all of it, for programs
+`byok` `gateway_keys` `accounts` `members` `invitations` `settings` `audit_log` `usage` …  the endpoints
 ================ ==============================================================================
 
 Resources, fields and roles: docs/contracts/management-api.md.
