@@ -34,7 +34,7 @@ _THEIR_NAMES: Mapping[str, tuple[str, ...]] = {
     "audio_output": ("output_audio_mtok",),
     "image_output": ("output_image_mtok",),
 }
-_TIERS: Mapping[str, Mapping[str, str]] = {
+TIERS: Mapping[str, Mapping[str, str]] = {
     "batch": {"processing": "batch"},
     "flex": {"service_tier": "flex"},
     "priority": {"service_tier": "priority"},
@@ -128,12 +128,12 @@ def _compare(model: Model, other: ModelInfo, at: datetime) -> Iterator[Disagreem
     yield from _compare_ladder(model, None, other.get_prices(at), at)
     variants = [dict(variant.when) for variant in other.price_variants or ()]
     assert model.prices is not None
-    for tier, context in _TIERS.items():
+    for tier, context in TIERS.items():
         if tier in model.prices.service_tiers and context in variants:
-            yield from _compare_ladder(model, tier, _only_variant(other, context, at), at)
+            yield from _compare_ladder(model, tier, only_variant(other, context, at), at)
 
 
-def _only_variant(other: ModelInfo, context: Mapping[str, str], at: datetime) -> ModelPrice:
+def only_variant(other: ModelInfo, context: Mapping[str, str], at: datetime) -> ModelPrice:
     """The prices the variant states itself: what it takes over from the standard ones says nothing of the tier."""
     return next(
         variant.prices
@@ -146,7 +146,7 @@ def _compare_ladder(model: Model, tier: str | None, other: ModelPrice, at: datet
     prices = model.prices
     assert prices is not None
     ladder = prices.service_tiers[tier] if tier else prices.steps
-    stated = {bucket: price for bucket in _THEIR_NAMES if (price := _theirs(other, bucket)) is not None}
+    stated = {bucket: price for bucket in _THEIR_NAMES if (price := their_price(other, bucket)) is not None}
     for step in ladder:
         ours = step.rates
         if tier is None and step.above_tokens == 0:
@@ -166,7 +166,7 @@ def _standing(stated: Rates, now: Rates) -> Rates:
     )
 
 
-def _theirs(other: ModelPrice, bucket: str) -> Any:
+def their_price(other: ModelPrice, bucket: str) -> Any:
     return next((p for name in _THEIR_NAMES[bucket] if (p := getattr(other, name, None)) is not None), None)
 
 
