@@ -20,6 +20,7 @@ Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Put = Callable[[bytes], bool]
 RawHeaders = list[tuple[bytes, bytes]]
 
 MAX_BODY_BYTES = 6 * 1024 * 1024
@@ -61,6 +62,8 @@ class Exchange:
         context = scope.get("aws.context")
         self._left_s = context.get_remaining_time_in_millis() / 1000 if context is not None else _LOCAL_DEADLINE_S
         self._send = send
+        self.put: Put | None = scope.get("ownkey.put")
+        """Where the server has it: a piece in the middle of a stream, sent within the call. False: await `write`."""
 
     def deadline(self) -> tuple[float, int]:
         """When the answer must be over on the event loop's clock, and when the function is in epoch seconds."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import time
+from collections.abc import AsyncIterator, Mapping
 
 from ownkey.domain.errors import ProviderFailure
 from ownkey.http.errors import event_of
@@ -21,10 +22,13 @@ async def relay(
     stream_headers = {"content-type": "text/event-stream; charset=utf-8", "x-accel-buffering": "no", **headers}
     await exchange.start(200, stream_headers, attempt.served, attempts)
     line = _Line(exchange, attempt, keep_alive_s)
+    pieces = attempt.pieces()
     last = b""
     try:
-        async for piece in attempt.pieces():
-            await line.write(piece)
+        # The first goes out in one packet with the head. The others have a task to themselves: one that is resumed for
+        # each piece should not have the whole application's frames to go through.
+        await line.write(await anext(pieces))
+        await asyncio.ensure_future(line.pump(pieces))
     except ProviderFailure as error:
         last = event_of(error, exchange.dialect, exchange.request_id)
     finally:
@@ -40,15 +44,26 @@ class _Line:
         self._attempt = attempt
         self._keep_alive_s = keep_alive_s
         self._loop = asyncio.get_running_loop()
-        self._written_s = self._loop.time()
+        self._written_s = time.monotonic()
         self._open = True
         self._pinging: asyncio.Task[None] | None = None
         self._timer = self._loop.call_later(keep_alive_s, self._tick)
         self._watching = asyncio.create_task(self._watch())
 
+    async def pump(self, pieces: AsyncIterator[bytes]) -> None:
+        """Sends the pieces that are neither the first nor the last."""
+        put, attempt = self._exchange.put, self._attempt
+        async for piece in pieces:
+            if put is None or attempt.client_gone:
+                await self.write(piece)
+                continue
+            self._written_s = time.monotonic()
+            if not put(piece):
+                await self.write(b"")
+
     async def write(self, data: bytes, *, more: bool = True) -> None:
         """Sends a piece."""
-        self._written_s = self._loop.time()
+        self._written_s = time.monotonic()
         if self._attempt.client_gone:
             return
         try:
@@ -64,7 +79,7 @@ class _Line:
 
     def _tick(self) -> None:
         """One timer for the whole stream, looking back: a timer for each piece would cost more than the piece."""
-        silent_s = self._loop.time() - self._written_s
+        silent_s = time.monotonic() - self._written_s
         if silent_s >= self._keep_alive_s:
             self._pinging = self._loop.create_task(self._ping())
             silent_s = 0.0

@@ -18,6 +18,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 OpenStream = Callable[[Callable[[], None]], Awaitable[ResponseStream]]
 
+_OUT_OF_ORDER = "a response's body was sent before its start or after its end"
 _NO_BODY_STATUSES = frozenset({*range(100, 200), 204, 304})
 
 
@@ -70,6 +71,16 @@ class Exchange:
         else:
             raise RuntimeError(f"no such message in this ASGI server: {message['type']}")
 
+    def put(self, data: bytes) -> bool:
+        """A piece of the body in the middle of a stream, past whatever stands between the app and `send`.
+
+        False: it is sent, and the next `send` (of an empty piece, if need be) is to be awaited before more is put.
+        """
+        stream = self.stream
+        if stream is None or stream.ended:
+            raise RuntimeError(_OUT_OF_ORDER)
+        return stream.put(b"" if self._without_body else data)
+
     def fail(self, error: FunctionError) -> None:
         """Ends a response that has begun and cannot be completed."""
         if self.stream is not None and not self.complete:
@@ -87,7 +98,7 @@ class Exchange:
     async def _send_body(self, data: bytes, *, last: bool) -> None:
         stream = self.stream
         if stream is None or stream.ended:
-            raise RuntimeError("a response's body was sent before its start or after its end")
+            raise RuntimeError(_OUT_OF_ORDER)
         stream.write(b"" if self._without_body else data, last=last)
         if last:
             self._over.set()

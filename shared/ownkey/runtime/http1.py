@@ -13,6 +13,8 @@ from typing import NamedTuple
 _READ_LIMIT_BYTES = 1 << 20
 _BROKEN = (OSError, EOFError, ValueError, LookupError, asyncio.LimitOverrunError)
 
+CHUNK = b"%x\r\n%b\r\n"
+"""Of a chunk's length and data. Not for empty data: a chunk of no bytes ends the body."""
 LAST_CHUNK = b"0\r\n\r\n"
 
 
@@ -67,8 +69,8 @@ def request(method: str, path: str, headers: Mapping[str, str], body: bytes | No
 
 
 def chunk(data: bytes) -> bytes:
-    """One chunk of a chunked body. Not for empty data: a chunk of no bytes ends the body."""
-    return b"%x\r\n%b\r\n" % (len(data), data)
+    """One chunk of a chunked body."""
+    return CHUNK % (len(data), data)
 
 
 def last_chunk(trailers: Mapping[str, str]) -> bytes:

@@ -63,7 +63,7 @@ class Loop:
 
     Args:
         app: Its `scope` has, beside ASGI's keys, `aws.event`, `aws.context` (`InvocationContext`: request id, function
-            ARN, deadline, `register(task)`) and `state`.
+            ARN, deadline, `register(task)`), `ownkey.put` (`asgi.Exchange.put`) and `state`.
         api: Where events come from.
         error_response: What the client gets when the app failed before it began to answer.
         state: What the app's lifespan left.
@@ -103,6 +103,7 @@ class Loop:
             await self._api.report_invocation_error(invocation, refusal)
             return
         exchange = Exchange(partial(self._api.respond, invocation), request.scope["method"], request.body)
+        request.scope["ownkey.put"] = exchange.put
         deadline = _Deadline(invocation.deadline_ms)
         app = asyncio.ensure_future(self._app(request.scope, exchange.receive, exchange.send))
         try:

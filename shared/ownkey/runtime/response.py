@@ -39,6 +39,7 @@ class ResponseStream:
         self.broken = False
         self.ended = False
         self._writer = connection.writer
+        self._transport = connection.writer.transport
         self._held = head
         self._on_broken = on_broken
         self._answer = asyncio.ensure_future(http1.read_answer(connection.reader))
@@ -54,6 +55,14 @@ class ResponseStream:
         framed = http1.chunk(data) if data else b""
         self.ended = last
         self._send(framed + http1.LAST_CHUNK if last else framed)
+
+    def put(self, data: bytes) -> bool:
+        """As `write`, for the middle of a stream; False where the server reads slower than the app writes: `drain`."""
+        if self._held or not data:
+            self.write(data)
+        elif not self.broken:
+            self._transport.write(http1.CHUNK % (len(data), data))
+        return not self._transport.get_write_buffer_size()
 
     def fail(self, error: FunctionError) -> None:
         """Ends the response as broken: the error stands in its trailers."""
