@@ -137,8 +137,8 @@ class World:
         return done
 
     def cool_down(self) -> None:
-        """Ends the functions' environments: the next ones have no caches. On AWS they would go on for minutes."""
-        for function in ("InferenceFunction", "ValidationFunction", "KeysFunction"):
+        """Ends the environments of the functions that open keys: the next ones have no caches."""
+        for function in ("InferenceFunction", "ValidationFunction"):
             self.call(self.up.stack.kill, function)
 
     # ── the simulated provider ──
