@@ -11,7 +11,7 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache
-from typing import cast
+from typing import NamedTuple, cast
 from urllib.parse import urlsplit
 
 from ownkey.wire.arrival import Arrival
@@ -23,8 +23,7 @@ _SECOND_ADDRESS_AFTER_S = 0.25
 """Where a host has several addresses and the first does not answer: as RFC 8305 has it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where to connect to."""
 
     host: str
@@ -139,7 +138,9 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._answer: Arrival[Answer] | None = None
         self._heard_s = 0.0
-        self._timer: asyncio.TimerHandle
+        self._ends_s = 0.0
+        self._silence_s = 0.0
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def usable(self) -> bool:
@@ -148,16 +149,15 @@ class _Connection(asyncio.Protocol):
 
     async def ask(self, request: bytes, patience: Patience) -> Answer:
         """See `Client.ask`."""
-        loop = self._loop
-        self._answer = answer = Arrival[Answer](loop)
-        self._heard_s = now_s = loop.time()
-        self._timer = loop.call_later(patience.silence_s, self._look, now_s + patience.whole_s, patience.silence_s)
+        self._answer = answer = Arrival[Answer](self._loop)
+        self._heard_s = now_s = self._loop.time()
+        self._ends_s, self._silence_s = now_s + patience.whole_s, patience.silence_s
+        self._watch()
         self._transport.write(request)
         try:
             return await answer
         finally:
             self._answer = None
-            self._timer.cancel()
 
     def abort(self) -> None:
         """Closes it at once."""
@@ -184,13 +184,26 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """asyncio's."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._answer is not None:
             self._answer.fail(error or ConnectionResetError("the server hung up before its answer was complete"))
 
-    def _look(self, ends_s: float, silence_s: float) -> None:
-        """One timer, looking back: an answer comes in pieces, and each would set its own."""
-        due_s = min(ends_s, self._heard_s + silence_s)
-        if self._answer is not None and self._loop.time() >= due_s:
+    def _watch(self) -> None:
+        """One timer for many exchanges, looking back: setting and cancelling one for each would cost more than it."""
+        due_s = min(self._ends_s, self._heard_s + self._silence_s)
+        if self._timer is not None and self._timer.when() > due_s:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer = self._loop.call_at(due_s, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._answer is None:
+            return
+        if self._loop.time() >= min(self._ends_s, self._heard_s + self._silence_s):
             self._answer.fail(TimeoutError("the server did not answer in time"))
         else:
-            self._timer = self._loop.call_at(due_s, self._look, ends_s, silence_s)
+            self._watch()
