@@ -14,7 +14,7 @@ Row = Mapping[str, Any]
 
 _ID = re.compile(r"^[a-z0-9]+(?:-[a-z0-9]+)*$")
 _HEADER = re.compile(r"^[A-Za-z0-9-]+$")
-_PRICE_SOURCE_FIELDS = {"litellm", "bare_ids", "genai_prices", "inclusive_thresholds"}
+_PRICE_SOURCE_FIELDS = {"litellm", "bare_ids", "genai_prices", "inclusive_thresholds", "uplifts"}
 _KINDS = list(Kind)
 
 
@@ -52,6 +52,9 @@ def _problems_of(provider: Provider, row: Row) -> Iterable[str]:
     for header in (*provider.headers, *provider.credential_headers.values()):
         if not _HEADER.match(header):
             yield f"{header!r} is no name of a header"
+    for host, uplift in provider.regions.items():
+        if not re.fullmatch(r"[a-z0-9.-]+", host) or not uplift.startswith("region:"):
+            yield f"{host!r} = {uplift!r} is no host with the uplift of a region"
     if strange := provider.quirks - QUIRKS.keys():
         yield f"unknown quirks: {', '.join(sorted(strange))}"
     if strange := frozenset(row.get("price_source", {})) - _PRICE_SOURCE_FIELDS:

@@ -44,6 +44,7 @@ Row = dict[str, Any]
 Sheets = dict[tuple[str, int], dict[str, Decimal]]
 """(service tier, above how many tokens) -> bucket -> USD per million tokens."""
 
+_NONE: Mapping[str, str] = {}
 _MTOK = 1_000_000
 _FINEST = Decimal("1e-9")
 _SIZED = re.compile(r"^(?:\w+/)?(?:low|medium|high|standard|hd|\d+-x-\d+)/")
@@ -54,7 +55,12 @@ class UnknownPriceFieldError(Exception):
 
 
 def provider_rows(
-    entries: Mapping[str, Entry], litellm_name: str, *, bare_ids: bool = False, inclusive_thresholds: bool = False
+    entries: Mapping[str, Entry],
+    litellm_name: str,
+    *,
+    bare_ids: bool = False,
+    inclusive_thresholds: bool = False,
+    uplifts: Mapping[str, str] = _NONE,
 ) -> dict[str, Row]:
     """The rows of one provider, by the provider's own model ids.
 
@@ -64,9 +70,10 @@ def provider_rows(
         bare_ids: Its models' keys are their ids; else they are `<litellm_name>/<id>`. The file's keys of the other kind
             name classes of models and repeat others, and are no models.
         inclusive_thresholds: A context tier begins at its threshold, not above it.
+        uplifts: Factors on all its models' rates that the file does not have.
     """
     prefix = f"{litellm_name}/"
-    return {
+    rows = {
         key.removeprefix(prefix): row(entry, inclusive_thresholds=inclusive_thresholds)
         for key, entry in sorted(entries.items())
         if entry.get("litellm_provider") == litellm_name
@@ -74,6 +81,10 @@ def provider_rows(
         and key.startswith(prefix) != bare_ids
         and not _SIZED.match(key)
     }
+    for facts in rows.values() if uplifts else ():
+        if "prices" in facts:
+            facts["uplifts"] = {**uplifts, **facts.get("uplifts", {})}
+    return rows
 
 
 def row(entry: Entry, *, inclusive_thresholds: bool = False) -> Row:

@@ -105,6 +105,8 @@ class Provider:
     """What it serves natively. Empty: its credentials are kept and validated; nothing is sent to it."""
     quirks: frozenset[str]
     """Departures from its dialect, of `QUIRKS`; the translator reads them."""
+    regions: Mapping[str, str]
+    """Hosts of its own that serve in one region alone, with the uplift of `PriceList.uplifts` that is paid there."""
     source: str
     """Where the facts of the row are from."""
     checked: date
@@ -114,6 +116,11 @@ class Provider:
     def names(self) -> tuple[str, ...]:
         """Every name it goes by: id, display name, aliases."""
         return (self.id, self.display_name, *self.aliases)
+
+    def uplifts_at(self, base_url: str) -> tuple[str, ...]:
+        """The uplifts that a request to this address brings, whatever its answer says."""
+        uplift = self.regions.get((urlsplit(base_url).hostname or "").lower())
+        return (uplift,) if uplift else ()
 
     def form(self, form_id: str) -> Form:
         """The form of this id.
@@ -182,6 +189,7 @@ class Provider:
 
 
 QUIRKS: Mapping[str, str] = {
+    "always_searches": "Every request is a web search, asked for or not: its fee is held.",
     "no_stream_options": "Refuses `stream_options`; its streams carry usage without being asked.",
 }
 """The departures from a dialect that rows may name, and what each means."""
@@ -201,6 +209,7 @@ def decode_provider(row: Mapping[str, Any]) -> Provider:
             "headers": {},
             "credential_headers": {},
             "key_url": None,
+            "regions": {},
             **own,
             "aliases": tuple(row.get("aliases", ())),
             "kind": Kind(row["kind"]),
