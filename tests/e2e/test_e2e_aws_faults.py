@@ -109,6 +109,8 @@ class TestTheRecords:
         charge = Decimal(attempt["charge_usd"])
         assert charge > 0
         assert account.balance() == {"available_usd": 5 - charge, "held_usd": 0, "total_usd": 5 - charge}
-        assert [each["amount_usd"] for each in account.entries() if each["kind"] == "charge"] == [f"-{charge}"]
+        taken = [each for each in account.entries() if each["kind"] in {"settle", "margin"}]
+        assert [each["kind"] for each in taken] == ["margin", "settle"]
+        assert sum(Decimal(each["amount_usd"]) for each in taken) == -charge
         (row,) = account.usage()
         assert (row["attempts"], Decimal(row["charge_usd"])) == (1, charge)

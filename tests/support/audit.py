@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from local.running import Running
 from ownkey.domain.attempts import AttemptRecord
+from ownkey.domain.ledger import Balance, Cause, MovementKind, Posting
 from ownkey.ledger import rollups
 from ownkey.ledger.records import to_record
 from ownkey.ledger.rollups import Dimension, Granularity, Rollups
-from ownkey.ledger.statements import Statements
+from ownkey.ledger.statements import Statements, to_posting
 from ownkey.store import keys
 from ownkey.store.dynamodb import DynamoDb, decode_item
 from tests.support.aws import boto
@@ -45,22 +47,55 @@ async def audit(up: Running, db: DynamoDb, account_id: str) -> Books:
         if stored != expected:
             differences.append(f"{dimension}: stored {dict(stored)}, records say {dict(expected)}")
 
-    statements = Statements(db, names["CreditsTable"], names["LedgerTable"])
-    balance = await statements.balance(account_id)
-    entries = await db.query_all(names["LedgerTable"], keys.ledger(account_id))
-    moved = sum(entry["amount_nanousd"] for entry in entries)
-    if balance.total_nanousd != moved:
-        differences.append(f"balance {balance.total_nanousd} is not the sum of the entries {moved}")
-    charged = Counter({entry["cause"]: -entry["amount_nanousd"] for entry in entries if entry["kind"] == "charge"})
-    charges = {r.start.attempt_id: r.end.charge_nanousd for r in ended if r.end and r.end.charge_nanousd}
-    if dict(charged) != charges:
-        differences.append(f"charged {dict(charged)}, records say {charges}")
-    held = await db.query_all(names["CreditsTable"], keys.credits_of(account_id), prefix=keys.HOLD_PREFIX)
-    if balance.held_nanousd != sum(hold["amount_nanousd"] for hold in held):
-        differences.append("what is held is not the sum of the holds")
+    differences += await money(db, names["CreditsTable"], names["LedgerTable"], account_id, ended)
+    return Books(tuple(attempts), tuple(differences))
+
+
+async def money(
+    db: DynamoDb, credits_table: str, ledger_table: str, account_id: str, ended: Sequence[AttemptRecord]
+) -> list[str]:
+    """What is wrong between balance, open holds, ledger and the attempts that ended, to the nano-dollar."""
+    differences = []
+    balance = await Statements(db, credits_table, ledger_table).balance(account_id)
+    postings = [to_posting(item) for item in await db.query_all(ledger_table, keys.ledger(account_id))]
+    movements = [each for posting in postings for each in posting.movements]
+    held = await db.query_all(credits_table, keys.credits_of(account_id), prefix=keys.HOLD_PREFIX)
+    open_nanousd = sum(hold["amount_nanousd"] for hold in held)
+    expected = Balance(
+        sum(each.available_nanousd for each in movements) - open_nanousd,
+        sum(each.held_nanousd for each in movements) + open_nanousd,
+    )
+    if balance != expected:
+        differences.append(f"{balance} is not what movements and open holds sum to, {expected}")
     if min(balance.available_nanousd, balance.held_nanousd) < 0:
         differences.append(f"the balance is negative: {balance}")
-    return Books(tuple(attempts), tuple(differences))
+    differences += [
+        f"{each.id} leaves something held" for each in postings if sum(m.held_nanousd for m in each.movements)
+    ]
+    by_attempt = {each.cause_id: each for each in postings if each.cause is Cause.ATTEMPT}
+    for record in ended:
+        differences += _wrong_posting(record, by_attempt.pop(record.start.attempt_id, None))
+    differences += [f"a posting of {attempt_id}, which never ended" for attempt_id in by_attempt]
+    return differences
+
+
+def _wrong_posting(record: AttemptRecord, posting: Posting | None) -> list[str]:
+    """Where the charge is not in the cost, the margin and the overrun of its posting, each as much as it must be."""
+    start, end = record.start, record.end
+    assert end is not None
+    if posting is None:
+        return [f"{start.attempt_id} moved nothing"] if end.charge_nanousd or start.hold_nanousd else []
+    taken = Counter[MovementKind]()
+    for each in posting.movements:
+        taken[each.kind] -= each.amount_nanousd
+    cost, margin = taken[MovementKind.SETTLE], taken[MovementKind.MARGIN]
+    if cost + margin + posting.overrun_nanousd != end.charge_nanousd:
+        return [
+            f"{start.attempt_id}: {cost} + {margin}, {posting.overrun_nanousd} over; its record {end.charge_nanousd}"
+        ]
+    if cost > end.cost_nanousd or (posting.overrun_nanousd == 0 and cost != min(end.cost_nanousd, end.charge_nanousd)):
+        return [f"{start.attempt_id}: settled {cost}, of a cost of {end.cost_nanousd}"]
+    return []
 
 
 def _attempts(up: Running) -> list[AttemptRecord]:

@@ -11,7 +11,7 @@ import pytest
 
 from ownkey.domain.attempts import AttemptRecord, Outcome
 from ownkey.domain.errors import InsufficientCredits
-from ownkey.domain.ledger import Balance, EntryKind, Hold
+from ownkey.domain.ledger import Balance, Hold, Movement, MovementKind
 from ownkey.domain.usage import Usage
 from ownkey.ledger.holds import Holds
 from ownkey.ledger.records import Deposit, Records, ended_item
@@ -25,6 +25,7 @@ from ownkey.registry import Registry
 from ownkey.store import keys
 from ownkey.store.dynamodb import Key, encode_item
 from tests.support.attempts import AT, attempt
+from tests.support.audit import money
 from tests.support.aws import Tables
 
 NOW = AT.isoformat()
@@ -49,7 +50,7 @@ class Books:
         )
 
     async def deposit(self, amount: int, name: str = "dep_1") -> None:
-        deposit = Deposit("acme", name, amount, "operator", NOW)
+        deposit = Deposit("acme", name, amount, "operator", "2026-11-01T00:00:00+00:00")
         await self.records.request_deposit(deposit)
         await self.settlement.deposit(deposit, now=NOW)
 
@@ -69,6 +70,14 @@ class Books:
             "acme", Dimension.TOTAL, Granularity.DAY, first="2026-11-21", last="2026-11-21"
         )
         return dict(row.counters)
+
+    async def moved(self) -> list[Movement]:
+        """Every movement, in order."""
+        return [each.movement for each in reversed((await self.statements.entries("acme")).entries)]
+
+    async def wrong(self, *attempts: AttemptRecord) -> list[str]:
+        """What does not add up; all attempts of the account are to be given."""
+        return await money(self.db, self.tables.credits, self.tables.ledger, "acme", attempts)
 
     async def open_holds(self) -> list[str]:
         return [
@@ -116,9 +125,13 @@ async def test_a_platform_attempt_settles_its_hold_and_charges_once(books: Books
         await books.settlement.attempts("acme", [served, served], now=NOW)
 
     assert await books.statements.balance("acme") == Balance(8_950, 0)
-    entries = (await books.statements.entries("acme")).entries
-    assert sorted((e.kind.value, e.amount_nanousd) for e in entries) == [("charge", -1_050), ("deposit", 10_000)]
-    assert sum(e.amount_nanousd for e in entries) == 8_950
+    assert await books.moved() == [
+        Movement(MovementKind.DEPOSIT, 10_000),
+        Movement(MovementKind.HOLD, -4_000, 4_000),
+        Movement(MovementKind.SETTLE, 0, -1_000),
+        Movement(MovementKind.MARGIN, 0, -50),
+        Movement(MovementKind.RELEASE, 2_950, -2_950),
+    ]
     assert (await books.total())["charge_nanousd"] == 1_050
     assert await books.open_holds() == []
 
@@ -146,8 +159,12 @@ async def test_an_overrun_is_the_operators_and_stands_in_the_entry(books: Books)
     await books.record(over)
     await books.settlement.attempts("acme", [over], now=NOW)
     assert await books.statements.balance("acme") == Balance(0, 0)
-    (charge,) = (e for e in (await books.statements.entries("acme")).entries if e.kind is EntryKind.CHARGE)
-    assert (charge.amount_nanousd, charge.overrun_nanousd) == (-1_000, 1_100)
+    assert (await books.moved())[1:] == [
+        Movement(MovementKind.HOLD, -900, 900),
+        Movement(MovementKind.SETTLE, -100, -900),
+    ]
+    entries = (await books.statements.entries("acme")).entries
+    assert [each.overrun_nanousd for each in entries] == [1_100, 0, 0]
 
 
 async def test_a_charge_whose_hold_was_released_comes_from_what_is_available(books: Books) -> None:
@@ -158,6 +175,19 @@ async def test_a_charge_whose_hold_was_released_comes_from_what_is_available(boo
     await books.records.end(late.start, late.end)
     await books.settlement.attempts("acme", [late], now=NOW)
     assert await books.statements.balance("acme") == Balance(475, 0)
+    assert (await books.moved())[1:] == [Movement(MovementKind.SETTLE, -500), Movement(MovementKind.MARGIN, -25)]
+
+
+async def test_a_refusal_gives_all_of_its_hold_back_and_says_so(books: Books) -> None:
+    await books.deposit(1_000)
+    refused = attempt(cost=0, hold=900, outcome=Outcome.REFUSED)
+    await books.record(refused)
+    await books.settlement.attempts("acme", [refused], now=NOW)
+    assert await books.statements.balance("acme") == Balance(1_000, 0)
+    assert (await books.moved())[1:] == [
+        Movement(MovementKind.HOLD, -900, 900),
+        Movement(MovementKind.RELEASE, 900, -900),
+    ]
 
 
 async def test_redelivery_in_any_cut_and_order_changes_nothing(books: Books) -> None:
@@ -183,6 +213,7 @@ async def test_redelivery_in_any_cut_and_order_changes_nothing(books: Books) -> 
     assert total["cost_byok_nanousd"] + total["cost_platform_nanousd"] == sum(range(1, 41))
     assert await books.statements.balance("acme") == Balance(1_000_000 - charged, 0)
     assert await books.open_holds() == []
+    assert await books.wrong(*attempts) == []
 
 
 async def test_aggregates_by_every_dimension(books: Books) -> None:

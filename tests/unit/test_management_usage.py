@@ -10,10 +10,10 @@ import pytest
 from ownkey.domain.attempts import AttemptEnd, AttemptRecord, AttemptStart, Outcome, RequestFacts
 from ownkey.domain.credentials import CredentialSource
 from ownkey.domain.ids import REQUEST, new_id
-from ownkey.domain.ledger import Entry, EntryKind
+from ownkey.domain.ledger import Cause, Movement, MovementKind, Posting, posting, released, settled
 from ownkey.domain.usage import Usage, UsageSource
 from ownkey.ledger.rollups import updates
-from ownkey.ledger.statements import entry_item
+from ownkey.ledger.statements import posting_item
 from ownkey.store.dynamodb import Key, Put
 from tests.support.aws import Tables
 from tests.support.management import Management, management
@@ -81,24 +81,68 @@ class TestBalance:
 
 
 class TestLedger:
-    async def test_entries_come_newest_first_in_pages(self, api: Management) -> None:
-        for n in range(5):
-            entry = Entry("acme", f"2026-11-2{n}T00:00:00Z#charge#req#{n}", EntryKind.CHARGE, -n, f"req#{n}", f"{n}")
-            await api.tables.db.write(Put(Key(api.tables.ledger, "LEDGER#acme", entry.id), entry_item(entry)))
-        causes, cursor = [], ""
-        while True:
-            page = await api.ok("GET", f"/api/ledger?limit=2{cursor}")
-            causes += [row["cause"] for row in page["data"]]
+    @pytest.mark.parametrize("limit", [1, 2, 3, 5, 7, 100])
+    async def test_entries_come_newest_first_in_pages_of_any_size(self, api: Management, limit: int) -> None:
+        moved = [
+            (Cause.DEPOSIT, (Movement(MovementKind.DEPOSIT, 9),)),
+            (Cause.ATTEMPT, settled(held_nanousd=9, cost_nanousd=4, charge_nanousd=5)),
+            (Cause.RELEASE, released(9)),
+            (Cause.ATTEMPT, settled(held_nanousd=0, cost_nanousd=4, charge_nanousd=4)),
+        ]
+        for n, (cause, movements) in enumerate(moved):
+            await post(api, posting("acme", cause, f"req#{n}", f"2026-11-2{n}T00:00:00Z", *movements))
+        seen, cursor = [], ""
+        for _ in range(10):
+            page = await api.ok("GET", f"/api/ledger?limit={limit}{cursor}")
+            assert len(page["data"]) <= limit
+            seen += [(row["cause_id"], row["kind"]) for row in page["data"]]
             if page["next_cursor"] is None:
                 break
             cursor = f"&cursor={page['next_cursor']}"
-        assert causes == ["req#4", "req#3", "req#2", "req#1", "req#0"]
+        assert seen == [
+            ("req#3", "settle"),
+            ("req#2", "release"),
+            ("req#2", "hold"),
+            ("req#1", "release"),
+            ("req#1", "margin"),
+            ("req#1", "settle"),
+            ("req#1", "hold"),
+            ("req#0", "deposit"),
+        ]
 
-    async def test_amounts_are_signed_dollars(self, api: Management) -> None:
-        entry = Entry("acme", "1#charge#a", EntryKind.CHARGE, -1_575_000, "a", "t", overrun_nanousd=25)
-        await api.tables.db.write(Put(Key(api.tables.ledger, "LEDGER#acme", entry.id), entry_item(entry)))
-        (row,) = (await api.ok("GET", "/api/ledger"))["data"]
-        assert (row["kind"], row["amount_usd"], row["overrun_usd"]) == ("charge", "-0.001575", "0.000000025")
+    @pytest.mark.parametrize("cursor", ["bm9uc2Vuc2U", "I", "IzE", "MjAyNi0xMS0yMSNhI3g"])
+    async def test_a_made_up_cursor_is_refused(self, api: Management, cursor: str) -> None:
+        status, error = await api.refused("GET", f"/api/ledger?cursor={cursor}")
+        assert (status, error["param"]) == (400, "cursor")
+
+    async def test_amounts_are_signed_dollars_and_an_overrun_is_said_once(self, api: Management) -> None:
+        movements = settled(
+            held_nanousd=1_575_000, cost_nanousd=1_500_000, charge_nanousd=1_575_025, overrun_nanousd=25
+        )
+        await post(api, posting("acme", Cause.ATTEMPT, "a", "2026-11-21T00:00:00Z", *movements, overrun_nanousd=25))
+        margin, settle, hold = (await api.ok("GET", "/api/ledger"))["data"]
+        assert hold == {
+            "id": "2026-11-21T00:00:00Z#attempt#a#0",
+            "kind": "hold",
+            "amount_usd": "0",
+            "available_usd": "-0.001575",
+            "held_usd": "0.001575",
+            "overrun_usd": "0",
+            "cause": "attempt",
+            "cause_id": "a",
+            "at": "2026-11-21T00:00:00Z",
+        }
+        assert (settle["amount_usd"], settle["held_usd"], settle["overrun_usd"]) == (
+            "-0.0015",
+            "-0.0015",
+            "0.000000025",
+        )
+        assert (margin["amount_usd"], margin["overrun_usd"]) == ("-0.000075", "0")
+
+
+async def post(api: Management, moved: Posting) -> None:
+    at = Key(api.tables.ledger, "LEDGER#acme", moved.id)
+    await api.tables.db.write(Put(at, posting_item(moved)))
 
 
 class TestUsage:

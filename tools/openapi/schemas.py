@@ -14,7 +14,7 @@ from ownkey.domain.audit import TARGETS, ActorKind, AuditOutcome
 from ownkey.domain.cards import CardStatus
 from ownkey.domain.credentials import PoolStrategy
 from ownkey.domain.health import FaultKind
-from ownkey.domain.ledger import EntryKind
+from ownkey.domain.ledger import Cause, MovementKind
 from ownkey.domain.rewraps import JobState
 from ownkey.domain.surfaces import Surface
 from ownkey.domain.usage import USAGE_BUCKETS, UsageSource
@@ -371,10 +371,13 @@ COMPONENTS: Mapping[str, Schema] = {
         "A movement of the balance.",
         {
             "id": STRING,
-            "kind": one_of(each.value for each in EntryKind),
+            "kind": one_of(each.value for each in MovementKind),
             "amount_usd": USD,
+            "available_usd": USD,
+            "held_usd": USD,
             "overrun_usd": USD,
-            "cause": STRING,
+            "cause": one_of(each.value for each in Cause),
+            "cause_id": STRING,
             "at": STRING,
         },
     ),

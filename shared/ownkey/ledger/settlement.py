@@ -2,7 +2,7 @@
 
 The stream delivers at least once, in any cut, and failed batches may be replayed by hand much later. So the mark that
 a record was counted (`billed_at`) is set in the same transaction as everything it moves: aggregates, balance, hold,
-entry. A batch of an account is one transaction, or a few where it is large; the records in it that turn out to be
+posting. A batch of an account is one transaction, or a few where it is large; the records in it that turn out to be
 counted already are dropped and the rest is tried again.
 """
 
@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from ownkey.domain.attempts import AttemptRecord
-from ownkey.domain.ledger import Balance, Entry, EntryKind
+from ownkey.domain.attempts import AttemptEnd, AttemptRecord
+from ownkey.domain.ledger import Balance, Cause, Posting, deposited, posting, settled
 from ownkey.ledger import rollups
 from ownkey.ledger.records import Deposit
-from ownkey.ledger.statements import entry_item
+from ownkey.ledger.statements import posting_item
 from ownkey.store import keys
 from ownkey.store.dynamodb import ConditionFailed, Delete, DynamoDb, Key, Put, Update, Write
 
@@ -42,17 +42,29 @@ class _Due:
     """An ended attempt and what is known of its hold."""
 
     record: AttemptRecord
+    end: AttemptEnd
     hold_nanousd: int
     overrun_nanousd: int = 0
 
     @property
     def charge_nanousd(self) -> int:
         """What is taken from credits: the charge, less what neither hold nor balance covers."""
-        return self._end_charge - self.overrun_nanousd
+        return self.end.charge_nanousd - self.overrun_nanousd
 
     @property
-    def _end_charge(self) -> int:
-        return self.record.end.charge_nanousd if self.record.end else 0
+    def posting(self) -> Posting | None:
+        """What it moves; None where it had no credits to do with."""
+        end, start = self.end, self.record.start
+        movements = settled(
+            held_nanousd=self.hold_nanousd,
+            cost_nanousd=end.cost_nanousd,
+            charge_nanousd=end.charge_nanousd,
+            overrun_nanousd=self.overrun_nanousd,
+        )
+        if not movements:
+            return None
+        overrun, account_id = self.overrun_nanousd, start.request.account_id
+        return posting(account_id, Cause.ATTEMPT, start.attempt_id, end.ended_at, *movements, overrun_nanousd=overrun)
 
 
 class SettlementStuck(Exception):
@@ -68,13 +80,8 @@ class Settlement:
 
     async def deposit(self, deposit: Deposit, *, now: str) -> bool:
         """Carries out a deposit; False where it had been already."""
-        entry = Entry(
-            account_id=deposit.account_id,
-            id=f"{deposit.requested_at}#{EntryKind.DEPOSIT}#{deposit.id}",
-            kind=EntryKind.DEPOSIT,
-            amount_nanousd=deposit.amount_nanousd,
-            cause=deposit.id,
-            at=now,
+        moved = posting(
+            deposit.account_id, Cause.DEPOSIT, deposit.id, deposit.requested_at, *deposited(deposit.amount_nanousd)
         )
         try:
             await self._db.transact(
@@ -85,7 +92,7 @@ class Settlement:
                         "ADD available_nanousd :amount, held_nanousd :nothing",
                         values={":amount": deposit.amount_nanousd, ":nothing": 0},
                     ),
-                    self._put(entry),
+                    self._put(moved),
                 ]
             )
         except ConditionFailed as e:
@@ -96,7 +103,11 @@ class Settlement:
 
     async def attempts(self, account_id: str, records: Sequence[AttemptRecord], *, now: str) -> int:
         """Counts ended attempts of one account; gives how many were not counted before."""
-        due = {record.start.attempt_id: _Due(record, record.start.hold_nanousd) for record in records if record.end}
+        due = {
+            record.start.attempt_id: _Due(record, record.end, record.start.hold_nanousd)
+            for record in records
+            if record.end
+        }
         counted = 0
         for chunk in _chunks(list(due.values())):
             counted += await self._chunk(account_id, chunk, now)
@@ -140,8 +151,8 @@ class Settlement:
                 at = Key(self._tables.credits, keys.credits_of(account_id), keys.hold(start.attempt_id))
                 condition, values = "amount_nanousd = :amount", {":amount": due.hold_nanousd}
                 add("hold", index, Delete(at, condition=condition, values=values))
-            if due.charge_nanousd or due.overrun_nanousd:
-                add("other", index, self._put(_charge_entry(account_id, due)))
+            if moved := due.posting:
+                add("other", index, self._put(moved))
         held = sum(due.hold_nanousd for due in chunk)
         charged = sum(due.charge_nanousd for due in chunk)
         if held or charged:
@@ -166,9 +177,9 @@ class Settlement:
     def _balance_key(self, account_id: str) -> Key:
         return Key(self._tables.credits, keys.credits_of(account_id), keys.BALANCE)
 
-    def _put(self, entry: Entry) -> Put:
-        at = Key(self._tables.ledger, keys.ledger(entry.account_id), entry.id)
-        return Put(at, entry_item(entry), condition="attribute_not_exists(pk)")
+    def _put(self, moved: Posting) -> Put:
+        at = Key(self._tables.ledger, keys.ledger(moved.account_id), moved.id)
+        return Put(at, posting_item(moved), condition="attribute_not_exists(pk)")
 
 
 def _mark(key: Key, now: str) -> Update:
@@ -177,20 +188,6 @@ def _mark(key: Key, now: str) -> Update:
         "SET billed_at = :now",
         condition="attribute_exists(pk) AND attribute_not_exists(billed_at)",
         values={":now": now},
-    )
-
-
-def _charge_entry(account_id: str, due: _Due) -> Entry:
-    start, end = due.record.start, due.record.end
-    assert end is not None
-    return Entry(
-        account_id=account_id,
-        id=f"{end.ended_at}#{EntryKind.CHARGE}#{start.attempt_id}",
-        kind=EntryKind.CHARGE,
-        amount_nanousd=-due.charge_nanousd,
-        cause=start.attempt_id,
-        at=end.ended_at,
-        overrun_nanousd=due.overrun_nanousd,
     )
 
 

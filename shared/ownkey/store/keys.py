@@ -123,9 +123,12 @@ def hold(attempt_id: str) -> str:
 
 
 # Ledger
+LEDGER_PREFIX = "LEDGER#"
+
+
 def ledger(account_id: str) -> str:
-    """Partition of an account's entries (sort key: the entry's id, time-ordered)."""
-    return f"LEDGER#{account_id}"
+    """Partition of an account's postings (sort key: the posting's id, time-ordered)."""
+    return f"{LEDGER_PREFIX}{account_id}"
 
 
 # Rollups

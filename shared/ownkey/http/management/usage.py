@@ -48,7 +48,11 @@ def routes(
     @router.get("/ledger")
     async def list_entries(request: Request, limit: Limit = 50, cursor: Cursor = None) -> Response:
         caller = await access.enter(request, Right.READ_MONEY)
-        page = await statements.entries(caller.account_id, limit=limit, cursor=read_cursor(cursor))
+        after = read_cursor(cursor)
+        try:
+            page = await statements.entries(caller.account_id, limit=limit, cursor=after)
+        except ValueError as e:
+            raise bad_cursor() from e
         return answer_page(map(views.entry, page.entries), page.next_cursor)
 
     @router.get("/usage")

@@ -37,14 +37,18 @@ def balance(each: Balance) -> Json:
 
 
 def entry(each: Entry) -> Json:
-    """One movement of the balance."""
+    """One movement of the balance, and what moved it."""
+    posting, movement = each.posting, each.movement
     return {
         "id": each.id,
-        "kind": each.kind.value,
-        "amount_usd": usd_string(each.amount_nanousd),
+        "kind": movement.kind.value,
+        "amount_usd": usd_string(movement.amount_nanousd),
+        "available_usd": usd_string(movement.available_nanousd),
+        "held_usd": usd_string(movement.held_nanousd),
         "overrun_usd": usd_string(each.overrun_nanousd),
-        "cause": each.cause,
-        "at": each.at,
+        "cause": posting.cause.value,
+        "cause_id": posting.cause_id,
+        "at": posting.at,
     }
 
 
