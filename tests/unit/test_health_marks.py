@@ -248,11 +248,11 @@ def test_only_its_probe_reopens_it_for_twice_as_long() -> None:
 
 
 def test_an_environment_counts_only_if_it_saw_nothing_else_lately() -> None:
-    assert health.counted([True])
-    assert health.counted([True, True])
-    assert health.counted([False, True, True, True])
-    assert not health.counted([False, True])
-    assert not health.counted([True, False, True])
+    assert health.counted(1, None, NOW), "it saw nothing at all"
+    assert health.counted(1, NOW - 61 * SECOND, NOW), "it saw an answer long ago"
+    assert not health.counted(1, NOW - 60 * SECOND, NOW)
+    assert not health.counted(2, NOW - 1, NOW)
+    assert health.counted(3, NOW - 1, NOW), "it answered, but three times in a row it did not"
 
 
 # ── What stands in the way

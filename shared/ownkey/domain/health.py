@@ -15,7 +15,7 @@ The rules are a table in docs/contracts/routing.md, and `_RULES` here. Times are
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -281,12 +281,16 @@ def after_fault(old: Mark | None, fault: Fault, now_ms: int, *, probing: bool = 
     return _marked(fault, now_ms, old.strikes + 1 if old is not None and again else 1) or old
 
 
-def counted(recent: Sequence[bool]) -> bool:
-    """Whether a failure counts, by how one environment's last requests went (True: failed; the last one is itself).
+def counted(failures_in_a_row: int, answered_ms: int | None, now_ms: int) -> bool:
+    """Whether a failure counts, by how one environment's requests went lately.
 
     A provider that answers one in three here is not down, whatever the third says.
+
+    Args:
+        failures_in_a_row: This one among them.
+        answered_ms: When the provider last answered; None: not that the environment knows.
     """
-    return all(recent[-COUNTED_FAILURES:])
+    return failures_in_a_row >= COUNTED_FAILURES or answered_ms is None or now_ms - answered_ms > WINDOW_MS
 
 
 def _while_standing(old: Mark, fault: Fault, now_ms: int) -> Mark | None:

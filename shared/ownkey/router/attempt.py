@@ -66,8 +66,7 @@ class Attempt:
         self._limits = limits
         self._clock = asyncio.get_running_loop().time
         self._began_s = self._clock()
-        at, prices = datetime.now(UTC), candidate.model.prices if candidate.model else None
-        self._tariff = Tariff(candidate.source, prices, job.margin_percent, at)
+        self._tariff = Tariff.of(candidate, job.margin_percent, datetime.now(UTC))
         self._call = Call(
             body=job.body,
             client_headers=job.client_headers,

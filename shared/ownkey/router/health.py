@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Mapping
 
 from ownkey.domain.accounts import PLATFORM_ACCOUNT
 from ownkey.domain.credentials import CredentialSource
 from ownkey.domain.errors import OwnkeyError
 from ownkey.domain.health import (
-    COUNTED_FAILURES,
-    WINDOW_MS,
     Fault,
     Health,
     HealthState,
@@ -26,6 +23,7 @@ from ownkey.domain.health import (
     claimed,
     counted,
     fault_of,
+    provider_key,
     released,
     shows_life,
 )
@@ -53,23 +51,29 @@ class Monitor:
     def __init__(self, notes: HealthNotes, now_ms: Callable[[], int]) -> None:
         self.notes = notes
         self.now_ms = now_ms
-        self._outcomes: OrderedDict[tuple[str, str], deque[tuple[int, bool]]] = OrderedDict()
+        self._lately: dict[tuple[str, str], tuple[int, int | None]] = {}
+        """Of each provider, for each account: failures in a row, and when it answered before."""
 
     def watch(self, account_id: str, own: Supply, platform: Supply) -> Watch:
         """For one request of an account."""
         sides = {CredentialSource.BYOK: (account_id, own.health)}
         return Watch(self, sides | {CredentialSource.PLATFORM: (PLATFORM_ACCOUNT, platform.health)})
 
-    def outcome(self, account_id: str, provider: str, *, failed: bool) -> bool:
-        """Remembers how a request to a provider went. Whether it counts as a failure of the provider's."""
-        at = account_id, provider
-        recent = self._outcomes.setdefault(at, deque(maxlen=COUNTED_FAILURES))
-        self._outcomes.move_to_end(at)
-        if len(self._outcomes) > _REMEMBERED_PROVIDERS:
-            self._outcomes.popitem(last=False)
-        now_ms = self.now_ms()
-        recent.append((now_ms, failed))
-        return failed and counted([each for at_ms, each in recent if now_ms - at_ms <= WINDOW_MS])
+    def answered(self, account_id: str, provider: str) -> None:
+        """Remembers that a provider answers."""
+        self._remember((account_id, provider), 0, self.now_ms())
+
+    def failed(self, account_id: str, provider: str) -> bool:
+        """Remembers that a provider failed. Whether that counts."""
+        failures, answered_ms = self._lately.get((account_id, provider), (0, None))
+        self._remember((account_id, provider), failures + 1, answered_ms)
+        return counted(failures + 1, answered_ms, self.now_ms())
+
+    def _remember(self, at: tuple[str, str], failures: int, answered_ms: int | None) -> None:
+        self._lately.pop(at, None)
+        self._lately[at] = failures, answered_ms
+        if len(self._lately) > _REMEMBERED_PROVIDERS:
+            del self._lately[next(iter(self._lately))]
 
 
 class Watch:
@@ -88,7 +92,7 @@ class Watch:
 
     async def admits(self, candidate: Candidate) -> bool:
         """Whether a candidate may be tried now; claims the right to be the probe of what it may end."""
-        blocking = next((self._down[at] for at in _places(candidate) if at in self._down), None)
+        blocking = self._down.get(_provider_at(candidate)) if self._down else None
         if blocking is None and candidate.probes:
             blocking = await self._claim(candidate)
         if blocking is not None:
@@ -97,10 +101,11 @@ class Watch:
 
     def answered(self, candidate: Candidate) -> None:
         """The candidate's provider answers: what it was the probe of is over."""
-        credential, model, provider = _places(candidate)
-        self._outcome(provider, failed=False)
-        for at in (credential, model, provider):
-            self._clear(at)
+        account_id, health = self._sides[candidate.source]
+        self._monitor.answered(account_id, _provider_at(candidate)[1])
+        if health:
+            for key in candidate.health_keys:
+                self._clear((candidate.source, key))
 
     def failed(self, candidate: Candidate, error: OwnkeyError, *, sent: bool) -> None:
         """The candidate failed.
@@ -108,15 +113,15 @@ class Watch:
         Args:
             sent: Whether its provider was asked at all.
         """
-        credential, model, provider = _places(candidate)
+        source, (credential, model, provider) = candidate.source, candidate.health_keys
         fault = fault_of(error, by_token=sent and candidate.form.scheme.exchanges)
         if fault is not None and fault.scope is not Scope.PROVIDER:
-            self._mark(credential if fault.scope is Scope.CREDENTIAL else model, fault)
+            self._mark((source, credential if fault.scope is Scope.CREDENTIAL else model), fault)
         elif fault is not None and sent:
-            self._provider_failed(provider, fault)
+            self._provider_failed((source, provider), fault)
         if sent and shows_life(error):
-            self._outcome(provider, failed=False)
-            self._clear(provider)
+            self._monitor.answered(self._sides[source][0], provider)
+            self._clear((source, provider))
 
     def now_ms(self) -> int:
         """Epoch milliseconds."""
@@ -154,7 +159,8 @@ class Watch:
 
     def _provider_failed(self, at: _At, fault: Fault) -> None:
         """Counts at most once a request: one that breaks its provider opens no breaker by its own retries."""
-        counts = self._outcome(at, failed=True)
+        source, key = at
+        counts = self._monitor.failed(self._sides[source][0], key)
         probe = self._probing.get(at)
         if probe is not None:
             # The provider's other credentials need not be tried: this was the one request that may.
@@ -162,10 +168,6 @@ class Watch:
             self._mark(at, fault)
         elif counts and at not in self._told:
             self._mark(at, fault)
-
-    def _outcome(self, at: _At, *, failed: bool) -> bool:
-        source, key = at
-        return self._monitor.outcome(self._sides[source][0], key, failed=failed)
 
     def _mark(self, at: _At, fault: Fault) -> None:
         probe, now_ms = self._probing.pop(at, None), self._monitor.now_ms()
@@ -198,9 +200,8 @@ class Watch:
         self._tasks.append(asyncio.create_task(_logged(change, key)))
 
 
-def _places(candidate: Candidate) -> tuple[_At, _At, _At]:
-    credential, model, provider = candidate.health_keys
-    return (candidate.source, credential), (candidate.source, model), (candidate.source, provider)
+def _provider_at(candidate: Candidate) -> _At:
+    return candidate.source, provider_key(candidate.provider.id, candidate.base_url)
 
 
 async def _logged(change: Awaitable[None], key: str) -> None:

@@ -231,19 +231,20 @@ def _pooled(
     usable: Sequence[tuple[_Rank, str, bool, Candidate]], own: Supply, platform: Supply, draws: Draws
 ) -> Iterator[Candidate]:
     """The candidates, those of equal rank in the order of their pools: each provider's in the places that it has."""
+    if len(usable) < 2:
+        yield from (candidate for _, _, _, candidate in usable)
+        return
     for number, (_, run) in enumerate(groupby(usable, key=itemgetter(0))):
-        equals: dict[str, list[Candidate]] = {}
-        places: list[str] = []
-        for _, _, _, candidate in run:
-            places.append(candidate.provider.id)
-            equals.setdefault(candidate.provider.id, []).append(candidate)
-        source = equals[places[0]][0].source
-        pools = (platform if source is CredentialSource.PLATFORM else own).pools
+        equals = [candidate for _, _, _, candidate in run]
+        pools = (platform if equals[0].source is CredentialSource.PLATFORM else own).pools
+        by_provider: dict[str, list[Candidate]] = {}
+        for candidate in equals:
+            by_provider.setdefault(candidate.provider.id, []).append(candidate)
         ordered = {
-            provider_id: iter(pool_order(pools.get(provider_id, PoolStrategy.FALLBACK), each, draws, first=number == 0))
-            for provider_id, each in equals.items()
+            provider_id: iter(pool_order(pools.get(provider_id, PoolStrategy.FALLBACK), each, draws, first=not number))
+            for provider_id, each in by_provider.items()
         }
-        yield from (next(ordered[provider_id]) for provider_id in places)
+        yield from (next(ordered[candidate.provider.id]) for candidate in equals)
 
 
 def _why_not(ask: Ask, wanted: _Wanted, credential: Credential, provider: Provider, model_id: str) -> Reason | None:

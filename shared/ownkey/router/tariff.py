@@ -6,23 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from math import ceil
-from typing import Any
 
-from ownkey.catalog import Model, PriceList
+from ownkey.catalog import Model, PriceList, price_list_for
 from ownkey.domain.credentials import CredentialSource
 from ownkey.domain.money import usd_number, with_margin
 from ownkey.domain.usage import STANDARD_TERMS, Terms, Usage
 from ownkey.ledger.pricing import Unpriced, price
 from ownkey.providers import Document
-
-INPUT_MARGIN = 1.3
-"""On an estimated prompt, for a hold: what the estimate may fall short by."""
-UNSTATED_OUTPUT_TOKENS = 16_384
-"""The most that is held for an answer whose request names no limit; more is an overrun, and the operator's risk."""
-
-_LIMITS = ("max_completion_tokens", "max_tokens")
-_MAX_CHOICES = 128
+from ownkey.router.candidates import Candidate
+from ownkey.router.worst_case import held_input, worst_case, worst_terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,50 +34,70 @@ class Tariff:
 
     source: CredentialSource
     prices: PriceList | None
+    """What the provider bills for this credential."""
     margin_percent: Decimal
     at: datetime
+    """When the provider is asked."""
+    listed: PriceList | None = None
+    """What the platform charges by: the published prices. None: the same."""
+    uplifts: tuple[str, ...] = ()
+    """Those that the address called brings, whatever the answer says."""
+    always_searches: bool = False
+    """Whether every request is a web search."""
+
+    @staticmethod
+    def of(candidate: Candidate, margin_percent: Decimal, at: datetime) -> Tariff:
+        """A candidate's: by its credential's own list where it has one, and by where it is called."""
+        credential, published = candidate.credential, candidate.model.prices if candidate.model else None
+        return Tariff(
+            candidate.source,
+            price_list_for(credential.pricing, credential.id, candidate.model_id, published),
+            margin_percent,
+            at,
+            listed=published,
+            uplifts=candidate.provider.uplifts_at(candidate.base_url),
+            always_searches="always_searches" in candidate.provider.quirks,
+        )
 
     @property
     def price_version(self) -> str | None:
-        """The catalog's version; None without a price."""
+        """Of the list that the cost is by; None without a price."""
         return self.prices.version if self.prices else None
 
     def bill(self, usage: Usage, terms: Terms = STANDARD_TERMS) -> Bill:
         """Cost and charge of a usage; nothing used costs nothing, whatever a request may cost."""
         if self.prices is None or usage == Usage():
             return Bill(priced=self.prices is not None)
-        try:
-            cost = price(usage, self.prices, terms=terms, at=self.at).total_nanousd
-        except Unpriced:
-            if self.source is CredentialSource.BYOK:
-                return Bill()
-            # The platform serves only models whose tokens have prices: what has none is a tool's fee.
-            tokens = replace(usage, web_searches=0)
-            cost = price(tokens, self.prices, terms=terms, at=self.at).total_nanousd
-        charge = with_margin(cost, self.margin_percent) if self.source is CredentialSource.PLATFORM else 0
-        return Bill(cost, charge, priced=True)
+        cost = self._cost(self.prices, usage, terms, at=self.at)
+        if cost is None:
+            return Bill()
+        if self.source is CredentialSource.BYOK:
+            return Bill(cost, 0, priced=True)
+        listed = self.listed or self.prices
+        list_price = cost if listed is self.prices else self._cost(listed, usage, terms, at=self.at)
+        return Bill(cost, with_margin(list_price or 0, self.margin_percent), priced=True)
 
     def hold(self, request: Document, model: Model | None, input_tokens: int) -> int:
         """The worst case of a platform attempt in nano-dollars, margin included; 0 on BYOK."""
-        if self.source is CredentialSource.BYOK:
+        listed = self.listed or self.prices
+        if self.source is CredentialSource.BYOK or listed is None:
             return 0
-        return self.bill(worst_case(request, model, input_tokens)).charge_nanousd
+        terms = worst_terms(request, listed)
+        rates = listed.rates(input_tokens=held_input(input_tokens), service_tier=terms.service_tier)
+        usage = worst_case(request, model, input_tokens, rates=rates, always_searches=self.always_searches)
+        # Not at this hour's rates: the hour may be over when the provider is asked.
+        return with_margin(self._cost(listed, usage, terms, at=None) or 0, self.margin_percent)
 
-
-def worst_case(request: Document, model: Model | None, input_tokens: int) -> Usage:
-    """The most a request may use: the estimate with its margin, and the output it allows, in their dearest buckets."""
-    values = request.values
-    limits = [values[name] for name in _LIMITS if _is_count(values.get(name))]
-    ceiling = model.max_output if model else None
-    output = max(limits) if limits else UNSTATED_OUTPUT_TOKENS
-    choices = min(values["n"], _MAX_CHOICES) if _is_count(values.get("n")) else 1
-    spoken = isinstance(values.get("modalities"), list) and "audio" in values["modalities"]
-    return Usage(
-        **{
-            "cache_write_1h" if b'"cache_control"' in request.raw else "input": ceil(input_tokens * INPUT_MARGIN),
-            "audio_output" if spoken else "output": choices * (min(output, ceiling) if ceiling else output),
-        }
-    )
+    def _cost(self, prices: PriceList, usage: Usage, terms: Terms, *, at: datetime | None) -> int | None:
+        """None where it cannot be told."""
+        terms = replace(terms, uplifts=terms.uplifts + self.uplifts)
+        try:
+            return price(usage, prices, terms=terms, at=at).total_nanousd
+        except Unpriced:
+            if self.source is CredentialSource.BYOK:
+                return None
+            # The platform serves only models whose tokens have prices: what has none is a tool's fee.
+            return price(replace(usage, web_searches=0), prices, terms=terms, at=at).total_nanousd
 
 
 def annotation(bill: Bill, source: CredentialSource, cost_mode: str) -> Mapping[str, object]:
@@ -101,7 +113,3 @@ def annotation(bill: Bill, source: CredentialSource, cost_mode: str) -> Mapping[
     if not bill.priced:
         details["unpriced"] = True
     return {"is_byok": byok, "cost": usd_number(shown), "cost_details": details}
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0

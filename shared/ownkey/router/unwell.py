@@ -23,7 +23,7 @@ _FIXES: Mapping[FaultKind, str] = {
     FaultKind.TOKEN_REFUSED: "validate it (POST /api/byok/{id}/validate) to see what its provider says",
     FaultKind.OUT_OF_FUNDS: "add funds at its provider",
     FaultKind.FORBIDDEN: "let it use the model in its provider's console",
-    FaultKind.UNDECRYPTABLE: "check the KMS key; if that is well, paste the provider key again (POST /api/byok/{id}/rotate)",
+    FaultKind.UNDECRYPTABLE: "check the KMS key; if that is well, paste the key again (POST /api/byok/{id}/rotate)",
 }
 _OPERATORS_FIX = "Ask the operator of this gateway to replace the platform's credential."
 
