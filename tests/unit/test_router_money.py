@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
-from ownkey.catalog import Catalog
+from ownkey.catalog import Catalog, price_list_for
 from ownkey.domain.credentials import CredentialSource
+from ownkey.domain.pricing import CredentialPricing, PricingMode
 from ownkey.domain.usage import Terms, Usage
 from ownkey.providers import Document
-from ownkey.router.tariff import Bill, Tariff, annotation, worst_case
+from ownkey.router.tariff import Bill, Tariff, annotation
+from ownkey.router.worst_case import UNSTATED_SEARCHES, worst_case
 
 CATALOG = Catalog.load()
 BYOK, PLATFORM = CredentialSource.BYOK, CredentialSource.PLATFORM
@@ -94,10 +96,95 @@ def test_the_worst_case_is_what_the_request_allows(values: dict[str, Any], outpu
 
 def test_caching_and_speech_are_held_at_their_dearest() -> None:
     cached = request(system=[{"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}}], max_tokens=10)
-    assert worst_case(cached, GPT_4O, 100) == Usage(cache_write_1h=130, output=10)
-    assert worst_case(request(modalities=["text", "audio"], max_tokens=10), GPT_4O, 100) == Usage(
-        input=130, audio_output=10
+    rates = CATALOG.model("anthropic", "claude-opus-5").prices.rates()
+    assert worst_case(cached, GPT_4O, 100, rates=rates) == Usage(cache_write_1h=130, output=10)
+    spoken = CATALOG.model("openai", "gpt-audio").prices.rates()
+    said = request(modalities=["text", "audio"], max_tokens=10)
+    assert worst_case(said, GPT_4O, 100, rates=spoken) == Usage(input=130, audio_output=10)
+    heard = request(messages=[{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}], max_tokens=10)
+    assert worst_case(heard, GPT_4O, 100, rates=spoken) == Usage(audio_input=130, output=10)
+
+
+def test_a_model_that_writes_to_its_cache_unasked_is_held_at_that_price() -> None:
+    rates = CATALOG.model("openai", "gpt-6-sol").prices.rates()
+    assert worst_case(request(max_tokens=10), GPT_4O, 100, rates=rates) == Usage(cache_write_5m=130, output=10)
+
+
+def held_at(provider: str, model_id: str, body: Document, **facts: Any) -> int:
+    model = CATALOG.model(provider, model_id)
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    return Tariff(PLATFORM, model.prices, Decimal(0), now, **facts).hold(body, model, 1000)
+
+
+def test_a_hold_covers_the_dearest_place_and_speed_that_can_come() -> None:
+    standard = 1300 * 6_250 + 100 * 25_000
+    assert held_at("anthropic", "claude-opus-5", request(max_tokens=100)) == standard * 11 // 10
+    assert held_at("anthropic", "claude-opus-5", request(max_tokens=100, speed="fast")) == standard * 22 // 10
+
+
+def test_a_hold_covers_the_tier_asked_for_and_the_address_called() -> None:
+    priority = 1300 * 5_000 + 100 * 20_000
+    assert held_at("openai", "gpt-6-sol", request(max_tokens=100, service_tier="priority")) == priority
+    there = held_at("openai", "gpt-6-sol", request(max_tokens=100, service_tier="priority"), uplifts=("region:eu",))
+    assert there == priority * 11 // 10
+
+
+def test_a_hold_does_not_count_on_a_cheap_hour() -> None:
+    saturday = held_at("deepseek", "deepseek-v4-pro", request(max_tokens=100))
+    assert saturday == 1300 * 1_320 + 100 * 3_960
+
+
+@pytest.mark.parametrize(
+    ("tools", "searches"),
+    [
+        ([{"type": "web_search_20250305", "name": "web_search", "max_uses": 3}], 3),
+        ([{"type": "web_search_20250305", "name": "web_search"}], UNSTATED_SEARCHES),
+        ([{"type": "web_search_20250305", "max_uses": 10**9}], 100),
+        ([{"name": "web_search", "input_schema": {}}, None, "web_search"], 0),
+        ("web_search", 0),
+    ],
+)
+def test_a_hold_covers_the_searches_a_request_allows(tools: Any, searches: int) -> None:
+    without = held_at("anthropic", "claude-opus-5", request(max_tokens=100))
+    assert held_at("anthropic", "claude-opus-5", request(max_tokens=100, tools=tools)) == without + searches * 10**7
+
+
+def test_a_hold_covers_the_search_that_every_request_is() -> None:
+    tokens = 1300 * 1_000 + 100 * 1_000
+    assert held_at("perplexity", "sonar", request(max_tokens=100), always_searches=True) == tokens + 12_000_000
+    low = request(max_tokens=100, web_search_options={"search_context_size": "low"})
+    assert held_at("perplexity", "sonar", low, always_searches=True) == tokens + 5_000_000
+
+
+def test_an_address_in_a_region_costs_more_though_no_answer_says_so() -> None:
+    sol = CATALOG.model("openai", "gpt-6-sol").prices
+    there = CATALOG.provider("openai").uplifts_at("https://EU.api.openai.com/v1")
+    assert there == ("region:eu",)
+    assert CATALOG.provider("openai").uplifts_at("https://api.openai.com/v1") == ()
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    assert Tariff(BYOK, sol, Decimal(5), now, uplifts=there).bill(Usage(input=1000)).cost_nanousd == 2_200_000
+    assert Tariff(BYOK, sol, Decimal(5), now).bill(Usage(input=1000)).cost_nanousd == 2_000_000
+
+
+def test_an_own_list_is_the_cost_and_the_published_one_the_charge() -> None:
+    own = CredentialPricing(PricingMode.DISCOUNT, "2026-11-20T00:00:00Z", Decimal(20))
+    prices, now = price_list_for(own, "cred_1", "gpt-4o", GPT_4O.prices), datetime(2026, 11, 21, tzinfo=UTC)
+    used = Usage(input=1000, output=100)
+    platform = Tariff(PLATFORM, prices, Decimal(5), now, listed=GPT_4O.prices)
+    assert platform.bill(used) == Bill(2_800_000, 3_675_000, priced=True)
+    assert platform.price_version == f"{CATALOG.version}+cred_1@2026-11-20T00:00:00Z"
+    assert platform.hold(request(max_tokens=100), GPT_4O, 1000) == tariff(PLATFORM).hold(
+        request(max_tokens=100), GPT_4O, 1000
     )
+    assert Tariff(BYOK, prices, Decimal(5), now, listed=GPT_4O.prices).bill(used) == Bill(2_800_000, 0, priced=True)
+
+
+def test_a_flat_plan_costs_nothing_and_is_priced() -> None:
+    own = CredentialPricing(PricingMode.FLAT, "2026-11-20T00:00:00Z")
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    flat = Tariff(BYOK, price_list_for(own, "cred_1", "anything", None), Decimal(5), now)
+    assert flat.bill(Usage(input=10**6, reasoning=5, web_searches=7)) == Bill(0, 0, priced=True)
+    assert flat.price_version == "none+cred_1@2026-11-20T00:00:00Z"
 
 
 def test_an_unknown_model_has_a_worst_case_too() -> None:

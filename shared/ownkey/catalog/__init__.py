@@ -40,6 +40,7 @@ from ownkey.catalog.catalog import MAX_AGE_DAYS, Catalog, ModelRef
 from ownkey.catalog.forms import KEY, Field, Form, Scheme
 from ownkey.catalog.intake import FormInput, mask_of, read_form, wire_members
 from ownkey.catalog.models import Model
+from ownkey.catalog.negotiated import price_list_for
 from ownkey.catalog.prices import NANOUSD_PER_UNIT, RATE_BUCKETS, OffPeak, PriceList, Rates, Step, Window
 from ownkey.catalog.providers import KeyHint, Kind, Provider, UpstreamOverride
 
@@ -69,6 +70,7 @@ __all__ = [
     "Verdict",
     "Window",
     "mask_of",
+    "price_list_for",
     "read_form",
     "wire_members",
 ]

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from ownkey.domain.pricing import CredentialPricing
+
 SEAL_SCHEMA = "1"
 """Version of the sealing format: part of the binding, so that a later format cannot be taken for this one."""
 
@@ -134,6 +136,8 @@ class Credential:
     """When the provider's key ends, as its owner noted it: for reminders. The provider decides."""
     secret_created_at: str | None = None
     """Of the current version; None: as old as the credential."""
+    pricing: CredentialPricing | None = None
+    """What its provider bills for it, where that is not the published price."""
 
     def binding(self) -> Binding:
         """What the current version is sealed for."""

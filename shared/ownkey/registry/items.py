@@ -8,6 +8,7 @@ from typing import Any
 from ownkey.domain.accounts import AccountHead, Member, Role
 from ownkey.domain.credentials import Credential, PreviousVersion, SealedSecret
 from ownkey.domain.gateway_keys import GatewayKey, PreviousSecret
+from ownkey.domain.pricing import CredentialPricing
 from ownkey.store.dynamodb import Item
 
 
@@ -61,6 +62,8 @@ def to_credential(item: Item) -> Credential:
             values[name] = tuple(values[name])
     if "previous" in values:
         values["previous"] = PreviousVersion(**values["previous"])
+    if "pricing" in values:
+        values["pricing"] = CredentialPricing.from_item(values["pricing"])
     return Credential(**values)
 
 
@@ -82,6 +85,8 @@ _MAPPINGS = ("headers", "fields")
 def _plain(name: str, value: Any) -> Any:
     if isinstance(value, PreviousVersion):
         return asdict(value)
+    if isinstance(value, CredentialPricing):
+        return value.to_item()
     if isinstance(value, tuple):
         return list(value)
     return dict(value) if name in _MAPPINGS else value
