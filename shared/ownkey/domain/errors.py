@@ -23,6 +23,8 @@ OwnkeyError
 │   ├── GatewayKeyRevoked           401  gateway_key_revoked
 │   └── InvalidSession              401  invalid_session
 ├── InsufficientCredits             402  insufficient_credits
+├── BudgetExceeded                  402  budget_exceeded            (a limit on spend)
+├── RateLimited                     429  rate_limit_exceeded        (a limit on requests or tokens)
 ├── Forbidden                       403  forbidden
 │   ├── AddressNotAllowed           403  address_not_allowed        (a gateway key's IP allow-list)
 │   ├── OriginNotAllowed            403  origin_not_allowed         (a gateway key's allowed origins)
@@ -57,6 +59,7 @@ provider is scrubbed before it gets here.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
@@ -83,7 +86,7 @@ class OwnkeyError(Exception):
     code: str = "internal_error"
     side: ClassVar[Side] = Side.GATEWAY
     default_fix: ClassVar[str] = "Try again; if it persists, give the operator the request id."
-    retryable: ClassVar[bool | None] = None
+    retryable: bool | None = None
     """What `x-should-retry` says; None leaves it to the client's own rule for the status."""
 
     def __init__(
@@ -211,6 +214,46 @@ class InvalidSession(Unauthenticated):
 class InsufficientCredits(OwnkeyError):
     status, code, retryable = 402, "insufficient_credits", False
     default_fix = "Add credits, or save a key of your own for this provider (POST /api/byok)."
+
+
+class BudgetExceeded(OwnkeyError):
+    status, code, retryable = 402, "budget_exceeded", False
+    default_fix = "Have the limit raised (PATCH /api/limits/{id}), or wait for its next period."
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What a rate limit says of itself, for headers."""
+
+    measure: str
+    """`requests` or `tokens`."""
+    limit: int
+    remaining: int
+    reset_s: float | None
+    """Until all of it is there again; None: never."""
+    resets_at: str | None
+    """The same as a time (RFC 3339)."""
+
+
+class RateLimited(OwnkeyError):
+    """One of the account's own limits. `retryable` is False where waiting does not help, or takes too long."""
+
+    status, code = 429, "rate_limit_exceeded"
+    default_fix = "Wait as `Retry-After` says, or have the limit raised (PATCH /api/limits/{id})."
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        quota: Quota | None = None,
+        retryable: bool | None = None,
+        fix: str | None = None,
+        retry_after_s: float | None = None,
+        details: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(message, fix=fix, retry_after_s=retry_after_s, details=details)
+        self.quota = quota
+        self.retryable = retryable
 
 
 class Forbidden(OwnkeyError):

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ownkey.domain.errors import OwnkeyError, ProviderOverloaded
+from ownkey.domain.errors import OwnkeyError, ProviderOverloaded, Quota, RateLimited
 from ownkey.domain.scrub import scrub
 from ownkey.domain.surfaces import Dialect
 
@@ -37,6 +37,7 @@ _ANTHROPIC_TYPES: Mapping[int, str] = {
 """By status; other 4xx are `invalid_request_error`, 5xx `api_error`."""
 
 _OVERLOADED_ANTHROPIC = 529
+_MINUTE_S = 60
 
 
 def status_of(error: OwnkeyError, dialect: Dialect) -> int:
@@ -71,6 +72,17 @@ def headers_of(error: OwnkeyError) -> dict[str, str]:
     return headers
 
 
+def rate_headers(quota: Quota, dialect: Dialect) -> dict[str, str]:
+    """A limit of the account's own, named as the dialect's provider names its limits."""
+    limit, remaining = str(quota.limit), str(quota.remaining)
+    if dialect is Dialect.ANTHROPIC:
+        told = {"limit": limit, "remaining": remaining, "reset": quota.resets_at}
+        return {f"anthropic-ratelimit-{quota.measure}-{name}": value for name, value in told.items() if value}
+    reset = None if quota.reset_s is None else _duration(quota.reset_s)
+    told = {"limit": limit, "remaining": remaining, "reset": reset}
+    return {f"x-ratelimit-{name}-{quota.measure}": value for name, value in told.items() if value}
+
+
 @dataclass(frozen=True, slots=True)
 class Rendered:
     """An error as it goes out."""
@@ -83,6 +95,8 @@ class Rendered:
 def render(error: OwnkeyError, dialect: Dialect, request_id: str) -> Rendered:
     """The whole response of an error, but for the headers that every response has."""
     headers = {"content-type": "application/json", **headers_of(error)}
+    if isinstance(error, RateLimited) and error.quota is not None:
+        headers |= rate_headers(error.quota, dialect)
     return Rendered(status_of(error, dialect), headers, _encoded(error, dialect, request_id))
 
 
@@ -95,6 +109,16 @@ def event_of(error: OwnkeyError, dialect: Dialect, request_id: str) -> bytes:
     if dialect is Dialect.ANTHROPIC:
         return b"event: error\ndata: " + data + b"\n\n"
     return b"data: " + data + b"\n\ndata: [DONE]\n\n"
+
+
+def _duration(seconds: float) -> str:
+    """As OpenAI writes one: `8.5s`, `6m0s`, `2h0m30s`."""
+    rounded = max(0.0, round(seconds, 3))
+    if rounded < _MINUTE_S:
+        return f"{rounded:g}s"
+    minutes, left = divmod(math.ceil(rounded), _MINUTE_S)
+    hours, minutes = divmod(minutes, _MINUTE_S)
+    return f"{hours}h{minutes}m{left}s" if hours else f"{minutes}m{left}s"
 
 
 def _encoded(error: OwnkeyError, dialect: Dialect, request_id: str) -> bytes:

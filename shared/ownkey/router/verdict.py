@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ownkey.domain.errors import (
+    BudgetExceeded,
     CredentialsCooling,
     CredentialsExhausted,
     CredentialUndecryptable,
@@ -24,6 +25,7 @@ from ownkey.domain.errors import (
     ProviderStreamBroken,
     ProviderTimeout,
     ProviderUnreachable,
+    RateLimited,
     StoreUnavailable,
     VaultUnavailable,
 )
@@ -33,6 +35,7 @@ from ownkey.router.unwell import Dead, dead_of, exhausted, refusal
 
 MOST_TELLING: tuple[type[OwnkeyError], ...] = (
     ProviderRefused,
+    RateLimited,
     ProviderRateLimited,
     CredentialsCooling,
     ProviderOverloaded,
@@ -46,6 +49,7 @@ MOST_TELLING: tuple[type[OwnkeyError], ...] = (
     VaultUnavailable,
     CredentialsExhausted,
     CredentialUndecryptable,
+    BudgetExceeded,
     InsufficientCredits,
 )
 """Of failures of different kinds, the first kind here is answered."""
@@ -65,8 +69,10 @@ def remaining(failure: Failure, candidates: Sequence[Candidate]) -> list[Candida
     """The candidates still worth trying after a failure.
 
     A request that a provider refuses is refused by its next key too; a model that one provider does not have, another
-    may. Everything else may well succeed elsewhere.
+    may; a rate limit of the account's own holds for all of them. Everything else may well succeed elsewhere.
     """
+    if isinstance(failure.error, RateLimited):
+        return []
     if not isinstance(failure.error, ProviderRefused):
         return list(candidates)
     if failure.error.status != 404:
