@@ -46,7 +46,7 @@ async def connect() -> AsyncIterator[InferenceDeps]:
                 vault=Opener(Kms(aws), on_unwrap=audit.note_unwrap),
                 tokens=TokenBroker(upstream, Sts(aws)),
                 attempts=Records(db, settings.records_table),
-                holds=Holds(db, settings.credits_table),
+                holds=Holds(db, credits_table=settings.credits_table, records_table=settings.records_table),
                 upstream=upstream,
                 health=HealthBook(db, settings.health_table),
             ),

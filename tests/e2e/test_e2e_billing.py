@@ -14,10 +14,16 @@ from typing import Any
 import openai
 import pytest
 
+from ownkey.domain.ids import REQUEST, new_id
+from ownkey.domain.ledger import Hold
+from ownkey.ledger.holds import Holds
+from ownkey.store.aws import AwsClient
+from ownkey.store.dynamodb import DynamoDb
 from tests.e2e.accounts import Account, said
 from tests.e2e.stage import chunk
 from tests.e2e.surfaces import BOTH, CHAT, MESSAGES, Surface
 from tests.e2e.world import World
+from tests.support.aws import environ
 
 NANO = Decimal(10) ** 9
 
@@ -329,6 +335,27 @@ class TestHolds:
         refusal = CHAT.refused(account, model="gpt-4o", max_tokens=16_000)
         assert (refusal.status, refusal.code) == (402, "insufficient_credits")
         assert CHAT.ask(account, model="gpt-4o", max_tokens=100) == "You said: hello"
+
+    def test_what_a_dead_function_holds_is_given_back_at_once_and_posted(self, world):
+        account = world.account(credits_usd="0.025")
+        self.die_holding(world, account, Decimal("0.025"))
+        assert account.balance()["available_usd"] == 0
+        assert CHAT.ask(account, model="gpt-4o", max_tokens=100) == "You said: hello"
+        entries = [each for each in account.entries() if each["cause"] == "release"]
+        assert [(each["kind"], each["held_usd"]) for each in entries] == [("release", "-0.025"), ("hold", "0.025")]
+        assert account.balance()["held_usd"] == 0
+
+    def die_holding(self, world: World, account: Account, dollars: Decimal) -> None:
+        """Leaves what a function leaves that placed its hold, wrote nothing else and is past its deadline."""
+        names = world.up.stack.resources
+
+        async def hold() -> None:
+            aws = AwsClient(environ=environ(world.up.state.aws_endpoint))
+            holds = Holds(DynamoDb(aws), credits_table=names["CreditsTable"], records_table=names["RecordsTable"])
+            await holds.place(Hold(account.id, f"{new_id(REQUEST)}#00", nanousd(dollars), 1))
+            await aws.close()
+
+        asyncio.run(hold())
 
     async def test_credits_never_go_below_zero_however_many_ask_at_once(self, world):
         account = world.account(credits_usd="0.025")

@@ -43,7 +43,7 @@ class Books:
     """An account's credits, as billing keeps them."""
 
     def __init__(self, tables: Tables) -> None:
-        self.holds = Holds(tables.db, tables.credits)
+        self.holds = Holds(tables.db, credits_table=tables.credits, records_table=tables.records)
         self._records = Records(tables.db, tables.records)
         self._statements = Statements(tables.db, tables.credits, tables.ledger)
         names = Names(tables.records, tables.credits, tables.ledger, tables.rollups)

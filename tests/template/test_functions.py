@@ -148,7 +148,9 @@ def test_billing_sees_what_waits_to_be_billed_and_not_its_own_marks() -> None:
     (each,) = stream()["FilterCriteria"]["Filters"]
     # Lambda matches DynamoDB events under `dynamodb` only, and `exists` on leaves only.
     assert json.loads(each["Pattern"]) == {
-        "dynamodb": {"NewImage": {"state": {"S": ["ended", "requested"]}, "billed_at": {"S": [{"exists": False}]}}}
+        "dynamodb": {
+            "NewImage": {"state": {"S": ["ended", "requested", "released"]}, "billed_at": {"S": [{"exists": False}]}}
+        }
     }
 
 

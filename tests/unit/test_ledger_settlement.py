@@ -6,14 +6,16 @@ import asyncio
 import random
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from ownkey.domain.attempts import AttemptRecord, Outcome
-from ownkey.domain.errors import InsufficientCredits
+from ownkey.domain.errors import InsufficientCredits, StoreUnavailable
 from ownkey.domain.ledger import Balance, Hold, Movement, MovementKind
 from ownkey.domain.usage import Usage
 from ownkey.ledger.holds import Holds
+from ownkey.ledger.reclaim import Reclaimed
 from ownkey.ledger.records import Deposit, Records, ended_item
 from ownkey.ledger.rollups import Dimension, Granularity, Rollups
 from ownkey.ledger.settlement import Settlement
@@ -23,7 +25,7 @@ from ownkey.ledger.stream import count_batch
 from ownkey.ledger.upkeep import Upkeep
 from ownkey.registry import Registry
 from ownkey.store import keys
-from ownkey.store.dynamodb import Key, encode_item
+from ownkey.store.dynamodb import DynamoDb, Item, Key, Put, encode_item
 from tests.support.attempts import AT, attempt
 from tests.support.audit import money
 from tests.support.aws import Tables
@@ -38,7 +40,8 @@ class Books:
         self.db = tables.db
         self.tables = tables
         self.records = Records(tables.db, tables.records)
-        self.holds = Holds(tables.db, tables.credits)
+        self.at = AT
+        self.holds = Holds(tables.db, credits_table=tables.credits, records_table=tables.records, now=lambda: self.at)
         self.settlement = Settlement(tables.db, Names(tables.records, tables.credits, tables.ledger, tables.rollups))
         self.statements = Statements(tables.db, tables.credits, tables.ledger)
         self.rollups = Rollups(tables.db, tables.rollups)
@@ -78,6 +81,12 @@ class Books:
     async def wrong(self, *attempts: AttemptRecord) -> list[str]:
         """What does not add up; all attempts of the account are to be given."""
         return await money(self.db, self.tables.credits, self.tables.ledger, "acme", attempts)
+
+    async def post_releases(self) -> list[str]:
+        """Brings the account's released holds to billing, as the stream does; those that could not be counted."""
+        items = await self.db.query_all(self.tables.records, keys.releases("acme"))
+        images = [{"SequenceNumber": item["sk"], "NewImage": encode_item(item)} for item in items]
+        return await count_batch(self.settlement, [{"dynamodb": image} for image in images], AT)
 
     async def open_holds(self) -> list[str]:
         return [
@@ -316,15 +325,104 @@ async def test_upkeep_catches_up_after_a_pause_of_its_schedule(books: Books, tab
     assert (await books.upkeep.run(AT + timedelta(days=9))).abandoned == 1
 
 
-async def test_upkeep_releases_holds_without_a_record_once(books: Books, tables: Tables) -> None:
+async def test_upkeep_releases_holds_without_a_record_once_and_billing_posts_them_once(
+    books: Books, tables: Tables
+) -> None:
     await Registry(tables.db, tables.registry).create_account("acme", "Acme", now=NOW)
     await books.deposit(10_000)
     dead = attempt(hold=4_000)
     await books.holds.place(Hold("acme", dead.start.attempt_id, 4_000, dead.start.expires_at_s))
+    assert await books.wrong() == []
     assert (await books.upkeep.run(AT + timedelta(seconds=900))).released == 0
     swept = await asyncio.gather(*(books.upkeep.run(AT + timedelta(seconds=931)) for _ in range(4)))
     assert sum(each.released for each in swept) == 1
     assert await books.statements.balance("acme") == Balance(10_000, 0)
+
+    for _ in range(3):
+        assert await books.post_releases() == []
+    assert (await books.moved())[1:] == [
+        Movement(MovementKind.HOLD, -4_000, 4_000),
+        Movement(MovementKind.RELEASE, 4_000, -4_000),
+    ]
+    assert await books.wrong() == []
+
+
+async def test_a_function_that_wakes_after_its_hold_was_released_is_charged_all_the_same(books: Books) -> None:
+    await books.deposit(10_000)
+    late = attempt(cost=1_000, charge=1_050, hold=4_000)
+    hold = Hold("acme", late.start.attempt_id, 4_000, late.start.expires_at_s)
+    assert late.end is not None
+    await books.holds.place(hold)
+    books.at = AT + timedelta(seconds=931)
+    assert (await books.holds.reclaim("acme")).released == 1
+    await books.records.start(late.start)
+    await books.records.end(late.start, late.end)
+    await books.settlement.attempts("acme", [late], now=NOW)
+    assert await books.post_releases() == []
+    assert await books.statements.balance("acme") == Balance(8_950, 0)
+    assert await books.wrong(late) == []
+
+
+async def test_what_dead_functions_hold_is_given_back_to_the_next_request(books: Books) -> None:
+    await books.deposit(10_000)
+    for _ in range(2):
+        dead = attempt(hold=5_000).start
+        await books.holds.place(Hold("acme", dead.attempt_id, 5_000, dead.expires_at_s))
+    asked = Hold("acme", attempt().start.attempt_id, 9_000, 2_000_000_000)
+    with pytest.raises(InsufficientCredits):
+        await books.holds.place(asked)
+    books.at = AT + timedelta(seconds=931)
+    await books.holds.place(asked)
+    assert await books.statements.balance("acme") == Balance(1_000, 9_000)
+    assert await books.post_releases() == []
+    assert await books.wrong() == []
+
+
+async def test_the_next_request_ends_an_abandoned_attempt_and_leaves_one_that_ended_to_billing(books: Books) -> None:
+    await books.deposit(10_000)
+    dead, ended = attempt(charge=1, hold=5_000), attempt(cost=100, charge=105, hold=5_000)
+    await books.holds.place(Hold("acme", dead.start.attempt_id, 5_000, dead.start.expires_at_s))
+    await books.records.start(dead.start)
+    await books.record(ended)
+    books.at = AT + timedelta(seconds=931)
+    with pytest.raises(InsufficientCredits):
+        await books.holds.place(Hold("acme", attempt().start.attempt_id, 1, 2_000_000_000))
+    (abandoned,) = await books.records.attempts_of_request("acme", dead.start.request.request_id)
+    assert abandoned.end is not None
+    assert abandoned.end.outcome is Outcome.ABANDONED
+    await books.settlement.attempts("acme", [abandoned, ended], now=NOW)
+    await books.holds.place(Hold("acme", attempt().start.attempt_id, 1, 2_000_000_000))
+    assert await books.statements.balance("acme") == Balance(10_000 - 525 - 105 - 1, 1)
+    assert await books.wrong(abandoned, ended) == []
+
+
+async def test_one_account_that_cannot_be_swept_keeps_no_other_waiting(books: Books, tables: Tables) -> None:
+    class Db(DynamoDb):
+        async def query_all(self, table: str, pk: str, **options: Any) -> list[Item]:
+            if pk == keys.credits_of("a-broken"):
+                raise StoreUnavailable("Down.")
+            return await super().query_all(table, pk, **options)
+
+    for name in ("a-broken", "acme"):
+        await Registry(tables.db, tables.registry).create_account(name, name, now=NOW)
+    await books.deposit(10_000)
+    dead = attempt(hold=4_000).start
+    await books.holds.place(Hold("acme", dead.attempt_id, 4_000, dead.expires_at_s))
+    upkeep = Upkeep(
+        Db(tables.aws), registry_table=tables.registry, records_table=tables.records, credits_table=tables.credits
+    )
+    swept = await upkeep.run(AT + timedelta(seconds=931))
+    assert (swept.released, swept.failed) == (1, 1)
+    assert await books.db.get(Key(tables.records, keys.SWEEP_PARTITION, "abandoned")) is None, "it is looked at again"
+
+
+async def test_a_hold_that_no_balance_holds_is_left_and_logged(books: Books, caplog: pytest.LogCaptureFixture) -> None:
+    await books.deposit(10)
+    stray = Key(books.tables.credits, keys.credits_of("acme"), keys.hold(attempt().start.attempt_id))
+    await books.db.write(Put(stray, {"amount_nanousd": 1, "expires_at_s": 1}))
+    assert await books.holds.reclaim("acme") == Reclaimed(0, 0)
+    assert "not in its balance" in caplog.text
+    assert await books.statements.balance("acme") == Balance(10, 0)
 
 
 async def test_a_record_that_ended_is_settled_by_the_stream_not_released(books: Books, tables: Tables) -> None:

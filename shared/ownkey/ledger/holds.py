@@ -2,36 +2,63 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import UTC, datetime
+
 from ownkey.domain.errors import InsufficientCredits
 from ownkey.domain.ledger import Hold
 from ownkey.domain.money import usd_string
+from ownkey.ledger.reclaim import Reclaimed, Reclaimer, hold_key
 from ownkey.store import keys
-from ownkey.store.dynamodb import ConditionFailed, DynamoDb, Item, Key, Put, Update
+from ownkey.store.dynamodb import ConditionFailed, DynamoDb, Key, Put, Update
 
 
 class Holds:
-    """Places holds; `settlement` and `upkeep` end them."""
+    """Places holds; billing ends them, `reclaim` those of dead functions."""
 
-    def __init__(self, db: DynamoDb, table: str) -> None:
+    def __init__(
+        self,
+        db: DynamoDb,
+        *,
+        credits_table: str,
+        records_table: str,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._db = db
-        self._table = table
+        self._table = credits_table
+        self._reclaimer = Reclaimer(db, records_table=records_table, credits_table=credits_table)
+        self._now = now
 
     async def place(self, hold: Hold) -> None:
         """Moves the amount from available to held, in one transaction with the hold's item.
 
-        A repeat for the same attempt finds its hold and changes nothing.
+        A repeat for the same attempt finds its hold and changes nothing. Where there is too little, what dead functions
+        still hold is given back first.
 
         Raises:
             InsufficientCredits: the account has less available.
         """
-        balance = Key(self._table, keys.credits_of(hold.account_id), keys.BALANCE)
+        if await self._placed(hold):
+            return
+        if (await self.reclaim(hold.account_id)).released and await self._placed(hold):
+            return
+        raise InsufficientCredits(
+            f"This request may cost up to ${usd_string(hold.amount_nanousd)} on the platform's key, "
+            f"more than the account {hold.account_id} has available."
+        )
+
+    async def reclaim(self, account_id: str) -> Reclaimed:
+        """Ends the account's expired holds; one query where there are none."""
+        return await self._reclaimer.run(account_id, self._now())
+
+    async def _placed(self, hold: Hold) -> bool:
         item = {"amount_nanousd": hold.amount_nanousd, "expires_at_s": hold.expires_at_s}
         try:
             await self._db.transact(
                 [
                     Put(hold_key(self._table, hold), item, condition="attribute_not_exists(pk)"),
                     Update(
-                        balance,
+                        Key(self._table, keys.credits_of(hold.account_id), keys.BALANCE),
                         "SET available_nanousd = available_nanousd - :amount, held_nanousd = held_nanousd + :amount",
                         condition="available_nanousd >= :amount",
                         values={":amount": hold.amount_nanousd},
@@ -39,20 +66,5 @@ class Holds:
                 ]
             )
         except ConditionFailed as e:
-            if 0 in e.failed:
-                return
-            raise InsufficientCredits(
-                f"This request may cost up to ${usd_string(hold.amount_nanousd)} on the platform's key, "
-                f"more than the account {hold.account_id} has available."
-            ) from e
-
-
-def hold_key(table: str, hold: Hold) -> Key:
-    """Where an open hold stands."""
-    return Key(table, keys.credits_of(hold.account_id), keys.hold(hold.attempt_id))
-
-
-def to_hold(account_id: str, item: Item) -> Hold:
-    """An open hold from its item."""
-    attempt_id = item["sk"].removeprefix(keys.HOLD_PREFIX)
-    return Hold(account_id, attempt_id, item["amount_nanousd"], item["expires_at_s"])
+            return 0 in e.failed
+        return True

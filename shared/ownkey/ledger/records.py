@@ -1,4 +1,4 @@
-"""Attempt records and deposits in the records table: two writes an attempt, each idempotent."""
+"""Attempt records, deposits and releases in the records table: two writes an attempt, each idempotent."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from ownkey.store import keys
 from ownkey.store.dynamodb import ConditionFailed, DynamoDb, Item, Key, Put
 
 DEPOSIT_REQUESTED = "requested"
+RELEASED = "released"
 _MAX_DAYS_A_PAGE = 31
 
 
@@ -41,6 +42,22 @@ class Deposit:
     requested_at: str
     note: str = ""
     billed_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A hold that was given back without any record of its attempt: billing posts it."""
+
+    account_id: str
+    attempt_id: str
+    amount_nanousd: int
+    released_at: str
+    billed_at: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The record's sort key. With the time: whatever is held again is released again."""
+        return f"{self.attempt_id}@{self.released_at}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +261,20 @@ def to_deposit(item: Mapping[str, Any]) -> Deposit:
         return Deposit(**_values(Deposit, item))
     except TypeError as e:
         raise UnreadableRecord("a deposit lacks an attribute") from e
+
+
+def to_release(item: Mapping[str, Any]) -> Release:
+    """A release from its item, keys included.
+
+    Raises:
+        UnreadableRecord: of another schema, or lacking what every release has.
+    """
+    if item.get("record_schema") != RECORD_SCHEMA:
+        raise UnreadableRecord(f"record schema {item.get('record_schema')!r}")
+    try:
+        return Release(**_values(Release, item) | {"account_id": item["pk"].removeprefix(keys.RELEASES_PREFIX)})
+    except (KeyError, TypeError) as e:
+        raise UnreadableRecord("a release lacks an attribute") from e
 
 
 def _values(cls: type, item: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The stream function's work: each ended attempt and each deposit counted exactly once.
+"""The stream function's work: each ended attempt, deposit and release counted exactly once.
 
 The stream delivers at least once, in any cut, and failed batches may be replayed by hand much later. So the mark that
 a record was counted (`billed_at`) is set in the same transaction as everything it moves: aggregates, balance, hold,
@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ownkey.domain.attempts import AttemptEnd, AttemptRecord
-from ownkey.domain.ledger import Balance, Cause, Posting, deposited, posting, settled
+from ownkey.domain.ledger import Balance, Cause, Posting, deposited, posting, released, settled
 from ownkey.ledger import rollups
-from ownkey.ledger.records import Deposit
+from ownkey.ledger.records import Deposit, Release
 from ownkey.ledger.statements import posting_item
 from ownkey.store import keys
 from ownkey.store.dynamodb import ConditionFailed, Delete, DynamoDb, Key, Put, Update, Write
@@ -83,18 +83,30 @@ class Settlement:
         moved = posting(
             deposit.account_id, Cause.DEPOSIT, deposit.id, deposit.requested_at, *deposited(deposit.amount_nanousd)
         )
+        paid_in = Update(
+            self._balance_key(deposit.account_id),
+            "ADD available_nanousd :amount, held_nanousd :nothing",
+            values={":amount": deposit.amount_nanousd, ":nothing": 0},
+        )
+        at = Key(self._tables.records, keys.deposits(deposit.account_id), deposit.id)
+        return await self._once(_mark(at, now), paid_in, self._put(moved))
+
+    async def release(self, release: Release, *, now: str) -> bool:
+        """Posts a hold that was given back already; False where it had been posted."""
+        moved = posting(
+            release.account_id,
+            Cause.RELEASE,
+            release.attempt_id,
+            release.released_at,
+            *released(release.amount_nanousd),
+        )
+        at = Key(self._tables.records, keys.releases(release.account_id), release.id)
+        return await self._once(_mark(at, now), self._put(moved))
+
+    async def _once(self, mark: Update, *moves: Write) -> bool:
+        """All of it, or nothing where the mark stands already."""
         try:
-            await self._db.transact(
-                [
-                    _mark(Key(self._tables.records, keys.deposits(deposit.account_id), deposit.id), now),
-                    Update(
-                        self._balance_key(deposit.account_id),
-                        "ADD available_nanousd :amount, held_nanousd :nothing",
-                        values={":amount": deposit.amount_nanousd, ":nothing": 0},
-                    ),
-                    self._put(moved),
-                ]
-            )
+            await self._db.transact([mark, *moves])
         except ConditionFailed as e:
             if 0 in e.failed:
                 return False
@@ -165,9 +177,15 @@ class Settlement:
         """Ends holds of `held` and takes `charged`: what the holds do not cover comes from what is available."""
         return Update(
             self._balance_key(account_id),
-            "SET available_nanousd = available_nanousd + :back, held_nanousd = held_nanousd - :held",
+            "SET available_nanousd = available_nanousd + :back, held_nanousd = held_nanousd - :held "
+            "ADD charged_nanousd :charged",
             condition="available_nanousd >= :short AND held_nanousd >= :held",
-            values={":back": held - charged, ":held": held, ":short": max(0, charged - held)},
+            values={
+                ":back": held - charged,
+                ":held": held,
+                ":short": max(0, charged - held),
+                ":charged": charged,
+            },
         )
 
     async def _balance(self, account_id: str) -> Balance:

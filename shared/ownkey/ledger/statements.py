@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ownkey.domain.ledger import Balance, Cause, Entry, Movement, MovementKind, Posting
+from ownkey.ledger.balances import Balances
 from ownkey.store import keys
-from ownkey.store.dynamodb import DynamoDb, Item, Key
+from ownkey.store.dynamodb import DynamoDb, Item
 
 _FIRST = "0"
 """Below every posting's id: they begin with a date."""
@@ -25,13 +26,12 @@ class Statements:
 
     def __init__(self, db: DynamoDb, credits_table: str, ledger_table: str) -> None:
         self._db = db
-        self._credits = credits_table
+        self._balances = Balances(db, credits_table)
         self._ledger = ledger_table
 
     async def balance(self, account_id: str) -> Balance:
         """The account's credits; zero where it never had any."""
-        item = await self._db.get(Key(self._credits, keys.credits_of(account_id), keys.BALANCE))
-        return Balance(item["available_nanousd"], item["held_nanousd"]) if item else Balance()
+        return await self._balances.balance(account_id)
 
     async def entries(self, account_id: str, *, limit: int = 50, cursor: str | None = None) -> EntriesPage:
         """A page of the account's movements, newest first; those of one posting too, the last before the first.

@@ -13,7 +13,16 @@ from typing import Any
 
 from ownkey.domain.attempts import AttemptRecord, AttemptState
 from ownkey.domain.errors import OwnkeyError
-from ownkey.ledger.records import DEPOSIT_REQUESTED, Deposit, UnreadableRecord, to_deposit, to_record
+from ownkey.ledger.records import (
+    DEPOSIT_REQUESTED,
+    RELEASED,
+    Deposit,
+    Release,
+    UnreadableRecord,
+    to_deposit,
+    to_record,
+    to_release,
+)
 from ownkey.ledger.settlement import Settlement, SettlementStuck
 from ownkey.store.aws import AwsError
 from ownkey.store.dynamodb import ConditionFailed, decode_item
@@ -32,7 +41,7 @@ async def count_batch(settlement: Settlement, batch: Sequence[StreamRecord], now
     """
     failed: set[str] = set()
     attempts: dict[str, dict[str, AttemptRecord]] = {}
-    deposits: dict[str, Deposit] = {}
+    single: dict[str, Deposit | Release] = {}
     for stream_record in batch:
         sequence = stream_record["dynamodb"]["SequenceNumber"]
         try:
@@ -41,21 +50,22 @@ async def count_batch(settlement: Settlement, batch: Sequence[StreamRecord], now
             _log.error("a record cannot be read", extra={"sequence_number": sequence, "reason": str(e)})
             failed.add(sequence)
             continue
-        if isinstance(record, Deposit):
-            deposits[sequence] = record
+        if isinstance(record, Deposit | Release):
+            single[sequence] = record
         elif record is not None:
             attempts.setdefault(record.start.request.account_id, {})[sequence] = record
     at = now.isoformat(timespec="milliseconds")
-    for sequence, deposit in deposits.items():
-        if not await _counted(settlement.deposit(deposit, now=at), deposit.account_id):
+    for sequence, each in single.items():
+        work = settlement.deposit(each, now=at) if isinstance(each, Deposit) else settlement.release(each, now=at)
+        if not await _counted(work, each.account_id):
             failed.add(sequence)
     for account_id, records in attempts.items():
         if not await _counted(settlement.attempts(account_id, list(records.values()), now=at), account_id):
             failed.update(records)
-    return [sequence for each in batch if (sequence := each["dynamodb"]["SequenceNumber"]) in failed]
+    return [sequence for row in batch if (sequence := row["dynamodb"]["SequenceNumber"]) in failed]
 
 
-def read_record(stream_record: StreamRecord) -> AttemptRecord | Deposit | None:
+def read_record(stream_record: StreamRecord) -> AttemptRecord | Deposit | Release | None:
     """What a stream record asks to be counted; None where there is nothing to count (yet, or any more).
 
     Raises:
@@ -74,6 +84,8 @@ def read_record(stream_record: StreamRecord) -> AttemptRecord | Deposit | None:
         return to_record(item)
     if item.get("state") == DEPOSIT_REQUESTED:
         return to_deposit(item)
+    if item.get("state") == RELEASED:
+        return to_release(item)
     return None
 
 

@@ -1,26 +1,25 @@
-"""Ends what dead functions left behind.
+"""Ends what dead functions left behind, for every account: intents without an end, and holds (`reclaim`).
 
-An attempt whose function died has an intent and no end: past its deadline it is ended as abandoned, at the estimate
-in its intent, and the stream settles it like any other. A hold without any record (its function died in between) is
-released. Both look only at what no function can still be working on.
+Looks only at what no function can still be working on.
 """
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from ownkey.domain.attempts import AttemptEnd, AttemptRecord, AttemptState, Outcome
+from ownkey.domain.attempts import AttemptState
+from ownkey.domain.errors import OwnkeyError
 from ownkey.domain.ids import REQUEST, first_id
-from ownkey.domain.ledger import Hold
-from ownkey.domain.usage import UsageSource
-from ownkey.ledger.holds import hold_key, to_hold
-from ownkey.ledger.records import Records, to_record
+from ownkey.ledger.reclaim import GRACE_S, Reclaimer
+from ownkey.ledger.records import UnreadableRecord, to_record
 from ownkey.store import keys
-from ownkey.store.dynamodb import ConditionFailed, Delete, DynamoDb, Key, Put, Update
+from ownkey.store.aws import AwsError
+from ownkey.store.dynamodb import ConditionFailed, DynamoDb, Key, Put
 
-GRACE_S = 30
-"""Beyond a function's deadline: its last write may still be on the way, and clocks differ."""
+_log = logging.getLogger(__name__)
+
 _LONGEST_S = 900 + GRACE_S
 _FIRST_SWEEP = timedelta(days=2)
 
@@ -31,6 +30,8 @@ class Swept:
 
     abandoned: int = 0
     released: int = 0
+    failed: int = 0
+    """Accounts."""
 
 
 class Upkeep:
@@ -40,21 +41,29 @@ class Upkeep:
         self._db = db
         self._registry = registry_table
         self._records_table = records_table
-        self._credits = credits_table
-        self._records = Records(db, records_table)
+        self._reclaimer = Reclaimer(db, records_table=records_table, credits_table=credits_table)
 
     async def run(self, now: datetime) -> Swept:
         """Ends abandoned attempts and releases holds without a record, over all accounts.
 
-        A run continues where the last complete one stopped, so a pause of the schedule loses nothing.
+        A run continues where the last complete one stopped, so neither a pause of the schedule nor an account that
+        cannot be looked at loses anything.
         """
         since = await self._swept_until(now)
-        abandoned = released = 0
+        abandoned = released = failed = 0
         for row in await self._db.query_all(self._registry, keys.ACCOUNTS_PARTITION):
-            abandoned += await self._end_abandoned(row["sk"], since, now)
-            released += await self._release_holds(row["sk"], now)
-        await self._note_swept_until(now - timedelta(seconds=_LONGEST_S))
-        return Swept(abandoned, released)
+            try:
+                abandoned += await self._end_abandoned(row["sk"], since, now)
+                reclaimed = await self._reclaimer.run(row["sk"], now)
+            except (OwnkeyError, AwsError, ConditionFailed):
+                _log.exception("an account could not be swept; the next run tries again", extra={"account": row["sk"]})
+                failed += 1
+                continue
+            abandoned += reclaimed.abandoned
+            released += reclaimed.released
+        if not failed:
+            await self._note_swept_until(now - timedelta(seconds=_LONGEST_S))
+        return Swept(abandoned, released, failed)
 
     async def _end_abandoned(self, account_id: str, since: datetime, now: datetime) -> int:
         ended, day = 0, since.date()
@@ -69,64 +78,12 @@ class Upkeep:
                 values={":started": AttemptState.STARTED.value, ":past": int(now.timestamp()) - GRACE_S},
             )
             for item in items:
-                ended += await self._abandon(to_record(item), now)
+                try:
+                    ended += await self._reclaimer.abandon(to_record(item), now)
+                except UnreadableRecord as e:
+                    _log.error("a record cannot be read", extra={"attempt_id": item["sk"], "reason": str(e)})
             day += timedelta(days=1)
         return ended
-
-    async def _abandon(self, record: AttemptRecord, now: datetime) -> bool:
-        start = record.start
-        end = AttemptEnd(
-            outcome=Outcome.ABANDONED,
-            ended_at=now.isoformat(timespec="milliseconds"),
-            status=None,
-            usage=start.estimated_usage,
-            usage_source=UsageSource.ESTIMATED,
-            cost_nanousd=start.estimated_cost_nanousd,
-            charge_nanousd=start.estimated_charge_nanousd,
-            error_code="abandoned",
-        )
-        return await self._records.end(start, end)
-
-    async def _release_holds(self, account_id: str, now: datetime) -> int:
-        items = await self._db.query_all(
-            self._credits,
-            keys.credits_of(account_id),
-            prefix=keys.HOLD_PREFIX,
-            filter_expression="expires_at_s < :past",
-            values={":past": int(now.timestamp()) - GRACE_S},
-        )
-        released = 0
-        for item in items:
-            hold = to_hold(account_id, item)
-            if not await self._has_record(hold):
-                released += await self._release(hold)
-        return released
-
-    async def _has_record(self, hold: Hold) -> bool:
-        """Whether the attempt left a record: then its end settles the hold, and this is not the place to."""
-        request_id = hold.attempt_id.partition("#")[0]
-        at = Key(self._records_table, keys.attempts_of_request(hold.account_id, request_id), hold.attempt_id)
-        return await self._db.get(at) is not None
-
-    async def _release(self, hold: Hold) -> bool:
-        amount = {":amount": hold.amount_nanousd}
-        try:
-            await self._db.transact(
-                [
-                    Delete(hold_key(self._credits, hold), condition="amount_nanousd = :amount", values=amount),
-                    Update(
-                        Key(self._credits, keys.credits_of(hold.account_id), keys.BALANCE),
-                        "SET available_nanousd = available_nanousd + :amount, held_nanousd = held_nanousd - :amount",
-                        condition="held_nanousd >= :amount",
-                        values=amount,
-                    ),
-                ]
-            )
-        except ConditionFailed as e:
-            if 0 in e.failed:
-                return False
-            raise
-        return True
 
     async def _swept_until(self, now: datetime) -> datetime:
         item = await self._db.get(self._cursor())

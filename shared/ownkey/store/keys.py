@@ -107,6 +107,14 @@ def deposits(account_id: str) -> str:
     return f"DEP#{account_id}"
 
 
+RELEASES_PREFIX = "REL#"
+
+
+def releases(account_id: str) -> str:
+    """Partition of an account's released holds (sort key: the attempt's id and the time)."""
+    return f"{RELEASES_PREFIX}{account_id}"
+
+
 SWEEP_PARTITION = "SWEEP"
 """Records: where upkeep notes how far it has looked for abandoned attempts."""
 
