@@ -23,7 +23,6 @@ PRICED = [
     for model in CATALOG.models(provider.id)
     if model.prices and model.prices.base.input is not None and model.prices.base.output is not None
 ]
-NOW = "2026-11-21T00:00:00Z"
 MOST_TOKENS = 10**12
 NANO_PER_USD_PER_MTOK = 1_000
 
@@ -88,7 +87,7 @@ def test_more_tokens_never_cost_less(conditions: Any, usage: Usage, bucket: str,
 @given(st.fixed_dictionaries(dict.fromkeys(RATE_BUCKETS, amounts)), usages)
 def test_a_list_of_ones_own_is_as_exact(rates: dict[str, str], usage: Usage) -> None:
     body = {"mode": "custom", "models": [{"model": "*", "rates": rates}]}
-    prices = price_list_for(read_pricing(body, now=NOW), "cred_1", "any", None)
+    prices = price_list_for(read_pricing(body), "cred_1", "any", None)
     assert prices is not None
     assert price(usage, prices).total_nanousd == round(exact(usage, prices, Terms(), datetime.now(UTC)))
 
@@ -97,7 +96,7 @@ def test_a_list_of_ones_own_is_as_exact(rates: dict[str, str], usage: Usage) -> 
 def test_a_discount_is_taken_off_exactly_and_rounded_with_the_rest(
     model: Model, usage: Usage, percent: Decimal
 ) -> None:
-    own = CredentialPricing(PricingMode.DISCOUNT, NOW, percent)
+    own = CredentialPricing(PricingMode.DISCOUNT, percent)
     assert model.prices is not None
     prices, at = price_list_for(own, "cred_1", model.id, model.prices), datetime(2026, 11, 18, tzinfo=UTC)
     assert prices is not None

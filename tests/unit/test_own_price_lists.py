@@ -32,7 +32,7 @@ USED = Usage(input=1000, cache_read=500, reasoning=10, output=100)
 
 def cost(body: dict[str, Any], usage: Usage = USED, model: str = "gpt-6-sol", **terms: Any) -> int:
     published = CATALOG.model("openai", model)
-    prices = price_list_for(read_pricing(body, now=NOW), "cred_1", model, published.prices if published else None)
+    prices = price_list_for(read_pricing(body), "cred_1", model, published.prices if published else None)
     assert prices is not None
     return price(usage, prices, terms=Terms(**terms)).total_nanousd
 
@@ -41,7 +41,7 @@ def cost(body: dict[str, Any], usage: Usage = USED, model: str = "gpt-6-sol", **
     "body", [{"mode": "catalog"}, {"mode": "flat"}, {"mode": "discount", "percent": "12.5"}, CUSTOM]
 )
 def test_a_list_is_kept_and_shown_as_it_was_given(body: dict[str, Any]) -> None:
-    pricing = read_pricing(body, now=NOW)
+    pricing = read_pricing(body)
     assert pricing.to_body() == body
     credential = Credential("cred_1", "acc_1", "openai", "a", "sk-…", 1, "https://api.openai.com/v1", NOW, NOW)
     assert to_credential(from_credential(credential)) == credential
@@ -51,7 +51,7 @@ def test_a_list_is_kept_and_shown_as_it_was_given(body: dict[str, Any]) -> None:
 
 def test_the_published_prices_are_the_default() -> None:
     assert price_list_for(None, "cred_1", "gpt-6-sol", SOL.prices) is SOL.prices
-    assert price_list_for(read_pricing({"mode": "catalog"}, now=NOW), "cred_1", "gpt-6-sol", SOL.prices) is SOL.prices
+    assert price_list_for(read_pricing({"mode": "catalog"}), "cred_1", "gpt-6-sol", SOL.prices) is SOL.prices
 
 
 def test_a_flat_plan_costs_nothing_under_any_terms() -> None:
@@ -70,7 +70,7 @@ def test_a_discount_lowers_every_tier_rung_and_fee() -> None:
 def test_a_discount_on_an_hour() -> None:
     deepseek = CATALOG.model("deepseek", "deepseek-flash")
     assert deepseek is not None
-    pricing = read_pricing({"mode": "discount", "percent": "10"}, now=NOW)
+    pricing = read_pricing({"mode": "discount", "percent": "10"})
     prices = price_list_for(pricing, "cred_1", deepseek.id, deepseek.prices)
     assert prices is not None
     assert price(Usage(input=1000), prices, at=datetime(2026, 11, 18, 2, tzinfo=UTC)).total_nanousd == 270_000
@@ -88,8 +88,8 @@ def test_the_first_pattern_that_fits_decides_and_others_are_published() -> None:
     assert cost(CUSTOM, model="gpt-6-a-model-of-tomorrow") == 1_720_000
     gpt_4o = CATALOG.model("openai", "gpt-4o")
     assert gpt_4o is not None
-    assert price_list_for(read_pricing(CUSTOM, now=NOW), "cred_1", "gpt-4o", gpt_4o.prices) is gpt_4o.prices
-    assert price_list_for(read_pricing(CUSTOM, now=NOW), "cred_1", "unheard-of", None) is None
+    assert price_list_for(read_pricing(CUSTOM), "cred_1", "gpt-4o", gpt_4o.prices) is gpt_4o.prices
+    assert price_list_for(read_pricing(CUSTOM), "cred_1", "unheard-of", None) is None
 
 
 def test_a_fee_that_is_left_out_is_the_published_one() -> None:
@@ -97,10 +97,19 @@ def test_a_fee_that_is_left_out_is_the_published_one() -> None:
     assert cost(CUSTOM, Usage(web_searches=1), model="gpt-6-luna") == 1_000_000
 
 
-def test_the_version_says_whose_list_it_is() -> None:
-    prices = price_list_for(read_pricing(CUSTOM, now=NOW), "cred_1", "gpt-6-sol", SOL.prices)
-    assert prices is not None
-    assert prices.version == f"{CATALOG.version}+cred_1@{NOW}"
+def test_the_version_says_whose_list_it_is_and_which() -> None:
+    def version(body: dict[str, Any]) -> str:
+        prices = price_list_for(read_pricing(body), "cred_1", "gpt-6-sol", SOL.prices)
+        assert prices is not None
+        return prices.version
+
+    assert version({"mode": "discount", "percent": "5"}).startswith(f"{CATALOG.version}+cred_1@")
+    assert version({"mode": "discount", "percent": "5"}) == version({"percent": "5", "mode": "discount"})
+    assert len({version({"mode": "discount", "percent": percent}) for percent in ("5", "6", "7")}) == 3
+    assert version({"mode": "catalog"}) == CATALOG.version
+    flat = price_list_for(read_pricing({"mode": "flat"}), "cred_1", "unheard-of", None)
+    assert flat is not None
+    assert flat.version.startswith("none+cred_1@")
 
 
 @pytest.mark.parametrize(
@@ -138,4 +147,4 @@ def test_the_version_says_whose_list_it_is() -> None:
 )
 def test_what_is_no_list_is_refused_by_name(body: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=re.escape(says)):
-        read_pricing(body, now=NOW)
+        read_pricing(body)

@@ -167,12 +167,12 @@ def test_an_address_in_a_region_costs_more_though_no_answer_says_so() -> None:
 
 
 def test_an_own_list_is_the_cost_and_the_published_one_the_charge() -> None:
-    own = CredentialPricing(PricingMode.DISCOUNT, "2026-11-20T00:00:00Z", Decimal(20))
+    own = CredentialPricing(PricingMode.DISCOUNT, Decimal(20))
     prices, now = price_list_for(own, "cred_1", "gpt-4o", GPT_4O.prices), datetime(2026, 11, 21, tzinfo=UTC)
     used = Usage(input=1000, output=100)
     platform = Tariff(PLATFORM, prices, Decimal(5), now, listed=GPT_4O.prices)
     assert platform.bill(used) == Bill(2_800_000, 3_675_000, priced=True)
-    assert platform.price_version == f"{CATALOG.version}+cred_1@2026-11-20T00:00:00Z"
+    assert platform.price_version == own.version("cred_1", CATALOG.version)
     assert platform.hold(request(max_tokens=100), GPT_4O, 1000) == tariff(PLATFORM).hold(
         request(max_tokens=100), GPT_4O, 1000
     )
@@ -180,11 +180,11 @@ def test_an_own_list_is_the_cost_and_the_published_one_the_charge() -> None:
 
 
 def test_a_flat_plan_costs_nothing_and_is_priced() -> None:
-    own = CredentialPricing(PricingMode.FLAT, "2026-11-20T00:00:00Z")
+    own = CredentialPricing(PricingMode.FLAT)
     now = datetime(2026, 11, 21, tzinfo=UTC)
     flat = Tariff(BYOK, price_list_for(own, "cred_1", "anything", None), Decimal(5), now)
     assert flat.bill(Usage(input=10**6, reasoning=5, web_searches=7)) == Bill(0, 0, priced=True)
-    assert flat.price_version == "none+cred_1@2026-11-20T00:00:00Z"
+    assert flat.price_version == own.version("cred_1", None)
 
 
 def test_an_unknown_model_has_a_worst_case_too() -> None:

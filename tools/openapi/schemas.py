@@ -15,6 +15,7 @@ from ownkey.domain.cards import CardStatus
 from ownkey.domain.credentials import PoolStrategy
 from ownkey.domain.health import FaultKind
 from ownkey.domain.ledger import Cause, MovementKind
+from ownkey.domain.pricing import PricingMode
 from ownkey.domain.rewraps import JobState
 from ownkey.domain.surfaces import Surface
 from ownkey.domain.usage import USAGE_BUCKETS, UsageSource
@@ -89,6 +90,16 @@ _CREDENTIAL_VERSION = {
     "share_percent": INTEGER,
     "last_used_at": nullable(TIME),
 }
+_AMOUNTS: Schema = {"type": "object", "additionalProperties": STRING, "description": "USD, as decimal strings."}
+_PRICING = record(
+    "The price list that its provider bills it by, as docs/pricing.md has it.",
+    {
+        "mode": one_of(PricingMode),
+        "percent": STRING,
+        "models": several(record("", {"model": STRING, "rates": _AMOUNTS, "fees": _AMOUNTS})),
+    },
+    sometimes=("percent", "models"),
+)
 _CREDENTIAL = {
     "id": STRING,
     "provider": STRING,
@@ -114,6 +125,7 @@ _CREDENTIAL = {
     "gateway_keys": nullable(STRINGS),
     "disabled": BOOLEAN,
     "always_use": BOOLEAN,
+    "pricing": _PRICING,
     "created_at": TIME,
     "updated_at": TIME,
     "validated_at": nullable(TIME),

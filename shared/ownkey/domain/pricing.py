@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -51,11 +53,9 @@ class ModelRates:
 
 @dataclass(frozen=True, slots=True)
 class CredentialPricing:
-    """One credential's price list, as its owner last set it."""
+    """One credential's price list."""
 
     mode: PricingMode
-    updated_at: str
-    """When: the list's version."""
     discount_percent: Decimal = Decimal(0)
     models: tuple[ModelRates, ...] = ()
     """Of `custom`: the first whose pattern fits decides."""
@@ -63,11 +63,13 @@ class CredentialPricing:
     def version(self, credential_id: str, catalog_version: str | None) -> str | None:
         """What stands in a record's `price_version`: the catalog's version, and behind a `+` whose list this is.
 
-        A record whose version has a `+` is not to be priced again by a catalog.
+        Another list has another digest, and the same list again the same. A record whose version has a `+` is not to
+        be priced again by a catalog.
         """
         if self.mode is PricingMode.CATALOG:
             return catalog_version
-        return f"{catalog_version or 'none'}+{credential_id}@{self.updated_at}"
+        text = json.dumps(self.to_body(), sort_keys=True)
+        return f"{catalog_version or 'none'}+{credential_id}@{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
     def rates_for(self, model_id: str) -> ModelRates | None:
         """The rates of one's own for a model, by the provider's name for it."""
@@ -77,7 +79,6 @@ class CredentialPricing:
         """Plain values; decimals are text."""
         return {
             "mode": self.mode.value,
-            "updated_at": self.updated_at,
             "discount_percent": str(self.discount_percent),
             "models": [
                 {"models": each.models, "rates": _texts(each.rates), "fees": _texts(each.fees)} for each in self.models
@@ -89,7 +90,6 @@ class CredentialPricing:
         """The inverse of `to_item`."""
         return CredentialPricing(
             PricingMode(item["mode"]),
-            item["updated_at"],
             Decimal(item["discount_percent"]),
             tuple(
                 ModelRates(each["models"], _decimals(each["rates"]), _decimals(each["fees"])) for each in item["models"]
@@ -108,7 +108,7 @@ class CredentialPricing:
         return body
 
 
-def read_pricing(body: Mapping[str, Any], *, now: str) -> CredentialPricing:
+def read_pricing(body: Mapping[str, Any]) -> CredentialPricing:
     """A price list as people write it:
 
     ```
@@ -133,7 +133,7 @@ def read_pricing(body: Mapping[str, Any], *, now: str) -> CredentialPricing:
         raise ValueError(f"`{min(strange)}` has no meaning with mode {mode}")
     percent = _percent(body.get("percent")) if mode is PricingMode.DISCOUNT else Decimal(0)
     models = _read_models(body.get("models")) if mode is PricingMode.CUSTOM else ()
-    return CredentialPricing(mode, now, percent, models)
+    return CredentialPricing(mode, percent, models)
 
 
 def _read_models(value: Any) -> tuple[ModelRates, ...]:

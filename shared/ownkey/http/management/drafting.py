@@ -12,6 +12,7 @@ from typing import Any, TypedDict
 from ownkey.catalog import Catalog, Provider
 from ownkey.domain.credentials import Credential, PreviousVersion
 from ownkey.domain.errors import Conflict, InvalidParameter
+from ownkey.domain.pricing import CredentialPricing
 from ownkey.upstream import UrlPolicy
 
 MAX_CREDENTIALS = 200
@@ -29,6 +30,7 @@ class Given(TypedDict, total=False):
     allowed_models: tuple[str, ...] | None
     gateway_keys: tuple[str, ...] | None
     expires_at: str | None
+    pricing: CredentialPricing | None
     headers: Mapping[str, str | None]
     """A header set to None is removed."""
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, cast
 
-from pydantic import ConfigDict, Field, SecretStr, StringConstraints, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr, StringConstraints, model_validator
 
+from ownkey.domain.pricing import CredentialPricing, PricingMode, read_pricing
 from ownkey.http.management.bodies.common import (
     ABSENT,
     Alias,
@@ -24,6 +25,8 @@ from ownkey.http.management.drafting import Given, Pasted
 MAX_PROVIDERS = 20
 _MAX_MEMBERS = 20
 
+Pricing = Annotated[dict[str, Any], AfterValidator(read_pricing)]
+"""A price list of the credential's own, as `domain.pricing` reads it."""
 Percent = Annotated[int, Field(ge=0, le=100)]
 ProviderName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 MemberName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -44,6 +47,7 @@ class CredentialSettings(Body):
     organization: HeaderValue | None = None
     project: HeaderValue | None = None
     expires_at: Expiry | None = None
+    pricing: Pricing | None = None
 
     def given(self) -> Given:
         """The settings that the body names, by their names in the domain."""
@@ -51,9 +55,16 @@ class CredentialSettings(Body):
         for name in self.model_fields_set & _LISTS:
             values = getattr(self, name)
             named[name] = values if values is None else tuple(values)
+        if "pricing" in self.model_fields_set:
+            named["pricing"] = self._pricing()
         if headers := {name: getattr(self, name) for name in self.model_fields_set & _HEADERS}:
             named["headers"] = headers
         return cast(Given, named)
+
+    def _pricing(self) -> CredentialPricing | None:
+        """None: the published prices, which is the same as saying so."""
+        pricing = cast("CredentialPricing | None", self.pricing)
+        return None if pricing is None or pricing.mode is PricingMode.CATALOG else pricing
 
 
 _PLAIN = frozenset({"alias", "priority", "weight", "disabled", "always_use", "expires_at"})

@@ -10,6 +10,7 @@ from ownkey.catalog import Catalog, ValidationStatus
 from ownkey.domain.cards import CardState, CardStatus, card
 from ownkey.domain.credentials import Credential, StoredCredential
 from ownkey.domain.health import HEALTHY, Health
+from ownkey.domain.pricing import PricingMode
 from ownkey.validation import Finding
 
 Json = dict[str, Any]
@@ -59,6 +60,7 @@ def credential(versions: Sequence[StoredCredential], shown: Shown) -> Json:
         "gateway_keys": _list(each.gateway_keys),
         "disabled": each.disabled,
         "always_use": each.always_use,
+        "pricing": each.pricing.to_body() if each.pricing else {"mode": PricingMode.CATALOG.value},
         "created_at": each.created_at,
         "updated_at": each.updated_at,
         "validated_at": each.validated_at,
