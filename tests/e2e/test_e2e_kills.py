@@ -153,6 +153,7 @@ async def test_the_schedules_run_under_the_roles_of_the_template(tmp_path: Path)
             "UpkeepFunctionEveryMinute": {
                 "abandoned": 0,
                 "released": 0,
+                "failed": 0,
                 "rewrapped": {"moved": 0, "failed": 0, "finished": 0},
             },
             "UpkeepFunctionEveryQuarter": {"unanswered": 0, "left": 0},
