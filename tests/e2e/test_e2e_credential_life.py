@@ -316,8 +316,8 @@ def test_the_model_never_disagrees(world: World) -> None:
 
 @pytest.mark.proof
 @pytest.mark.timeout(3600)
-def test_two_hundred_lives(record_property, world: World) -> None:
+def test_a_hundred_lives(record_property, world: World) -> None:
     """Credentials' whole life on the running stack: every card, answer and key that a provider sees is as modelled."""
-    live(world, lives=200, steps=50, derandomize=False)
-    record_property("lives", 200)
+    live(world, lives=100, steps=50, derandomize=False)
+    record_property("lives", 100)
     record_property("steps of each, at most", 50)
