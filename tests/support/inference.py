@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from local.simulator import Simulator, start_simulator
 from ownkey.catalog import Catalog
 from ownkey.domain.accounts import PLATFORM_ACCOUNT, AccountHead
-from ownkey.domain.attempts import AttemptEnd, AttemptStart
+from ownkey.domain.attempts import AttemptEnd, AttemptRecord, AttemptStart
 from ownkey.domain.credentials import Binding, Credential, PoolStrategy, SealedSecret, StoredCredential
 from ownkey.domain.errors import CredentialUndecryptable, InsufficientCredits, InvalidGatewayKey, OwnkeyError
 from ownkey.domain.gateway_keys import GatewayKey, PresentedKey, digest_of, mint
@@ -26,6 +26,7 @@ from ownkey.domain.scrub import register
 from ownkey.domain.secrets import Secret
 from ownkey.http.inference import create_inference_app
 from ownkey.http.serving import InferenceDeps
+from ownkey.ledger.balances import Credits
 from ownkey.registry import RequestView, Snapshot
 from ownkey.registry.health import now_ms as wall_clock_ms
 from ownkey.router import Limits, Ports
@@ -137,13 +138,17 @@ class FakeRegistry:
 
 
 class FakeTokens:
-    """Exchanges nothing."""
+    """Exchanges what has no secret for the next of `tokens`, and holds that until it is to be forgotten."""
+
+    def __init__(self) -> None:
+        self.tokens: list[str] = []
 
     async def present(self, *given: Any) -> Mapping[str, Secret]:
-        return given[-1]
+        secret: Mapping[str, Secret] = given[-1]
+        return secret or {"key": Secret(self.tokens[0])}
 
     def forget(self, account_id: str, credential_id: str, version: int) -> None:
-        """There is nothing in hand."""
+        self.tokens.pop(0)
 
 
 class FakeTrail:
@@ -194,6 +199,13 @@ class FakeAttempts:
         self.ends.setdefault(start.attempt_id, end)
         return first
 
+    async def attempts_of_request(self, account_id: str, request_id: str) -> list[AttemptRecord]:
+        return [
+            AttemptRecord(start, self.ends.get(attempt_id))
+            for attempt_id, start in sorted(self.starts.items())
+            if (start.request.account_id, start.request.request_id) == (account_id, request_id)
+        ]
+
     @property
     def records(self) -> list[tuple[AttemptStart, AttemptEnd]]:
         """Start and end of each attempt, in the order tried."""
@@ -212,6 +224,9 @@ class FakeHolds:
             raise InsufficientCredits("Not enough credits.")
         self.available_nanousd -= hold.amount_nanousd
         self.placed.append(hold)
+
+    async def credits(self, account_id: str) -> Credits:
+        return Credits(self.available_nanousd, 0)
 
 
 @dataclass
@@ -233,7 +248,7 @@ class World:
         self.simulator = simulator
         self.health = FakeHealth()
         self.registry, self.vault = FakeRegistry(self.health), FakeVault()
-        self.attempts, self.holds = FakeAttempts(), FakeHolds()
+        self.tokens, self.attempts, self.holds = FakeTokens(), FakeAttempts(), FakeHolds()
         self.key_use = FakeKeyUse()
         self.catalog = Catalog.load({name: simulator.base_url(name) for name in providers})
         self.registry.catalog = self.catalog
@@ -244,6 +259,8 @@ class World:
             catalog=self.catalog,
             ports=self.ports(self.upstream),
             audit=FakeTrail(),
+            requests=self.attempts,
+            credits=self.holds,
             now_ms=self.health.now_ms,
             margin_percent=Decimal(5),
             limits=PATIENT,
@@ -252,7 +269,7 @@ class World:
 
     def ports(self, upstream: Transport) -> Ports:
         """Everything in memory but the transport."""
-        return Ports(self.vault, FakeTokens(), self.attempts, self.holds, upstream, self.health)
+        return Ports(self.vault, self.tokens, self.attempts, self.holds, upstream, self.health)
 
     def configure(self, **changes: Any) -> None:
         """Replaces parts of the deps; before `running`."""

@@ -145,6 +145,40 @@ async def test_the_platforms_key_has_its_health_in_the_platforms_item(world: Wor
     assert "operator" in response.json()["error"]["metadata"]["fix"]
 
 
+# ── Keyless: a token, had in exchange
+
+
+def keyless(world: World, *tokens: str, **values: Any) -> None:
+    public = {"identity_provider_id": "idp_1", "service_account_id": "user-1"}
+    saved = credential("openai", alias="main", form="workload_identity", keyless=True, fields=public, **values)
+    world.registry.own = [replace(saved, sealed=None)]
+    world.tokens.tokens = list(tokens)
+
+
+async def test_a_token_that_is_refused_is_had_anew_once(world: World) -> None:
+    keyless(world, "stale-token", SECOND)
+    response = await ask(world)
+    assert (response.status_code, response.headers["x-ownkey-attempts"]) == (200, "2")
+    assert states(world) == {}
+    assert [end.outcome.value for _, end in world.attempts.records] == ["refused", "succeeded"]
+
+
+async def test_a_credential_whose_every_token_is_refused_is_out_for_a_while(world: World) -> None:
+    keyless(world, "stale-token", "stale-too", SECOND)
+    response = await ask(world)
+    assert (*code(response), response.headers["x-ownkey-attempts"]) == (502, "upstream_credentials_exhausted", "2")
+    assert response.json()["error"]["message"].count("'main'") == 1
+    assert (await ask(world)).headers["x-ownkey-attempts"] == "0"
+    later(world, MINUTE_MS)
+    assert await used(world) == ("main", 1)
+    assert states(world) == {}
+
+
+async def test_a_token_goes_to_the_catalogs_address_alone(world: World) -> None:
+    keyless(world, SECOND, destination="https://elsewhere.example/v1")
+    assert await used(world) == ("main", 1)
+
+
 # ── What is said where nobody is left
 
 

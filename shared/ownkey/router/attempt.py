@@ -61,6 +61,8 @@ class Attempt:
         counted as requests by their first."""
         self.sent = False
         """Whether the provider has been asked: a failure before says nothing of it."""
+        self.token_refused = False
+        """Whether it did not take the token that the credential had been exchanged for: the next one may do."""
         self._job = job
         self._ports = ports
         self._limits = limits
@@ -117,7 +119,7 @@ class Attempt:
             await self._exchange(request)
         except OwnkeyError as error:
             answered = self._response is not None and self._response.status >= 400
-            if isinstance(error, CredentialsExhausted):
+            if isinstance(error, CredentialsExhausted) and self.candidate.form.scheme.exchanges:
                 self._forget_token()
             self._end(Outcome.REFUSED if answered else Outcome.FAILED, error_code=error.code)
             raise
@@ -186,6 +188,7 @@ class Attempt:
         )
 
     def _forget_token(self) -> None:
+        self.token_refused = True
         credential = self.candidate.credential
         self._ports.tokens.forget(credential.account_id, credential.id, credential.version)
 

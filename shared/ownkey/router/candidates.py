@@ -83,8 +83,14 @@ class Candidate:
 
     @property
     def base_url(self) -> str:
-        """Where the key may go: the base URL it was sealed for, whatever the catalog says by now."""
-        return self.stored.credential.destination
+        """Where the key may go: the base URL it was sealed for, whatever the catalog says by now.
+
+        A keyless credential's token goes to the catalog's address alone: nothing is sealed that would bind it.
+        """
+        credential = self.stored.credential
+        if credential.keyless:
+            return self.provider.address(self.form, credential.fields) or ""
+        return credential.destination
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,7 +201,7 @@ class Watch:
 
 
 def _provider_at(candidate: Candidate) -> _At:
-    return candidate.source, provider_key(candidate.provider.id, candidate.base_url)
+    return candidate.source, provider_key(candidate.provider.id, candidate.credential.destination)
 
 
 async def _logged(change: Awaitable[None], key: str) -> None:

@@ -6,6 +6,7 @@ import logging
 
 from ownkey.domain.errors import OwnkeyError
 from ownkey.router.attempt import Attempt
+from ownkey.router.candidates import Candidate
 from ownkey.router.health import Watch
 from ownkey.router.job import Job, Limits
 from ownkey.router.plan import Plan
@@ -34,6 +35,7 @@ class Run:
             OwnkeyError: no candidate had one; the error says the most that can be done about it.
         """
         failures: list[Failure] = []
+        renewed: Candidate | None = None
         left = list(self._plan.candidates)
         while left and len(failures) < self._limits.max_attempts:
             candidate, left = left[0], left[1:]
@@ -47,6 +49,9 @@ class Run:
             except OwnkeyError as error:
                 failure = Failure(candidate, error)
                 logger.info("an attempt failed", extra={"attempt": attempt.id, "code": error.code, **error.details})
+                if attempt.token_refused and candidate is not renewed:
+                    renewed, left = candidate, [candidate, *left]
+                    continue
                 self._watch.failed(candidate, error, sent=attempt.sent)
                 failures.append(failure)
                 left = remaining(failure, left)

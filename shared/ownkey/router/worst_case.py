@@ -25,7 +25,7 @@ _SEARCH_FEE = "web_search_"
 _NO_RATES = Rates()
 _INPUT_KINDS: tuple[tuple[str, tuple[bytes, ...]], ...] = (
     ("cache_write_5m", ()),
-    ("cache_write_1h", (b'"cache_control"', b'"prompt_cache_')),
+    ("cache_write_1h", (b'"cache_control"', b'"12h"')),
     ("audio_input", (b'"input_audio"',)),
     ("image_input", (b'"image_url"', b'"image"')),
 )
