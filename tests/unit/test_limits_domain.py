@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -25,24 +24,10 @@ from ownkey.domain.limits import (
 )
 from ownkey.domain.surfaces import Dialect
 from ownkey.http.errors import render
+from tests.support.limits import limit
 
 NOW = datetime(2026, 11, 21, 8, 31, 20, 500_000, tzinfo=UTC)
 WORST = Worst(tokens=900, cost_nanousd=4_000, charge_nanousd=4_200)
-
-
-def limit(**given: Any) -> Limit:
-    values: dict[str, Any] = {
-        "id": "lim_1",
-        "account_id": "acme",
-        "scope": LimitScope.ACCOUNT,
-        "measure": Measure.REQUESTS,
-        "window": Window.MINUTE,
-        "amount": 60,
-        "created_at": "2026-11-21T08:00:00Z",
-        "created_by": "user",
-        "updated_at": "2026-11-21T08:00:00Z",
-    }
-    return Limit(**values | given)
 
 
 def claim_of(one: Limit, *, byok: bool = True, first: bool = True) -> Claim:
@@ -180,7 +165,12 @@ def test_what_can_never_fit_is_not_worth_repeating() -> None:
 
 def test_a_budget_names_itself_and_is_not_repeated() -> None:
     spend = limit(
-        measure=Measure.SPEND, window=Window.MONTH, amount=5_000_000_000, scope=LimitScope.TAG, value="team=a"
+        id="lim_1",
+        measure=Measure.SPEND,
+        window=Window.MONTH,
+        amount=5_000_000_000,
+        scope=LimitScope.TAG,
+        value="team=a",
     )
     error = refusal(claim_of(spend), 4_000, 4_999_999_000, NOW)
     assert isinstance(error, BudgetExceeded)

@@ -22,6 +22,7 @@ DEPOSIT = "dep"
 INVITATION = "inv"
 AUDIT = "aud"
 REWRAP = "rw"
+LIMIT = "lim"
 
 
 def new_id(prefix: str, at_ms: int | None = None) -> str:

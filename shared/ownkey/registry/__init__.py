@@ -3,7 +3,7 @@
 ============= =========================================================================
 `reads`       `Registry.read_for_request`: one round trip, snapshots cached by version
 `changes`     credentials created, rotated, updated, deleted: all or nothing
-`settings`    what an account says of its credentials as a whole
+`settings`    what an account says of its credentials as a whole; `limits`, its budgets and rate limits
 `health`      `HealthBook`: what the fleet has learnt of credentials and providers
 `rewraps`     jobs that bring secrets under another KMS key
 `people`      accounts and members; `invitations`, who is asked to become one
@@ -30,6 +30,7 @@ from ownkey.registry.changes import (
 from ownkey.registry.gateway_keys import GatewayKeys
 from ownkey.registry.idempotency import RequestNotes
 from ownkey.registry.invitations import Invitations
+from ownkey.registry.limits import AccountLimits
 from ownkey.registry.people import People
 from ownkey.registry.reads import RequestReader, RequestView, Snapshot
 from ownkey.registry.rewraps import Rewraps
@@ -38,7 +39,15 @@ from ownkey.store.dynamodb import DynamoDb
 
 
 class Registry(
-    RequestReader, CredentialChanges, AccountSettings, Rewraps, GatewayKeys, People, Invitations, RequestNotes
+    RequestReader,
+    CredentialChanges,
+    AccountSettings,
+    AccountLimits,
+    Rewraps,
+    GatewayKeys,
+    People,
+    Invitations,
+    RequestNotes,
 ):
     """All of it over one table; health, which requests read along, is in one of its own, as is the audit log."""
 

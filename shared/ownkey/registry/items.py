@@ -8,6 +8,7 @@ from typing import Any
 from ownkey.domain.accounts import AccountHead, Member, Role
 from ownkey.domain.credentials import Credential, PreviousVersion, SealedSecret
 from ownkey.domain.gateway_keys import GatewayKey, PreviousSecret
+from ownkey.domain.limits import Limit, LimitScope, Measure, Window
 from ownkey.domain.pricing import CredentialPricing
 from ownkey.store.dynamodb import Item
 
@@ -67,6 +68,19 @@ def to_credential(item: Item) -> Credential:
     return Credential(**values)
 
 
+def from_limit(limit: Limit) -> Item:
+    """A limit."""
+    plain = {name: getattr(limit, name).value for name in _KINDS_OF_A_LIMIT}
+    return {name: getattr(limit, name) for name in Limit.__slots__} | plain | {"alerts": list(limit.alerts)}
+
+
+def to_limit(item: Item) -> Limit:
+    """The inverse of `from_limit`."""
+    values = _without_key(item)
+    kinds = {name: kind(values[name]) for name, kind in _KINDS_OF_A_LIMIT.items()}
+    return Limit(**values | kinds | {"alerts": tuple(values["alerts"])})
+
+
 def from_sealed(sealed: SealedSecret) -> Item:
     """One version's sealed secret."""
     return asdict(sealed)
@@ -77,6 +91,7 @@ def to_sealed(item: Item) -> SealedSecret:
     return SealedSecret(**_without_key(item))
 
 
+_KINDS_OF_A_LIMIT = {"scope": LimitScope, "measure": Measure, "window": Window}
 _TUPLES = ("allowed_models", "gateway_keys")
 _SCOPES = frozenset({"models", "providers", "surfaces", "addresses", "origins"})
 _MAPPINGS = ("headers", "fields")

@@ -18,6 +18,7 @@ from ownkey.domain.credentials import Credential, PoolStrategy, StoredCredential
 from ownkey.domain.errors import Forbidden, GatewayKeyExpired, GatewayKeyRevoked, InvalidGatewayKey
 from ownkey.domain.gateway_keys import GatewayKey, PresentedKey
 from ownkey.domain.health import HEALTHY, Health
+from ownkey.domain.limits import Limit
 from ownkey.registry import items
 from ownkey.registry.health import health_at, to_health
 from ownkey.registry.table import RegistryTable
@@ -25,17 +26,22 @@ from ownkey.store import keys
 from ownkey.store.dynamodb import DynamoDb, Item, Key
 
 _CACHED_SNAPSHOTS = 256
+_OF_A_SNAPSHOT = (keys.CREDENTIAL_PREFIX, keys.LIMIT_PREFIX)
+_CREDENTIALS_AND_LIMITS = (keys.CREDENTIAL_PREFIX, f"{keys.LIMIT_PREFIX}\uffff")
+"""One range of sort keys; what else stands between them is the account's head."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """An account's credentials, at least as new as the account's `version`."""
+    """An account's credentials and limits, at least as new as the account's `version`."""
 
     account_id: str
     version: int
     credentials: tuple[StoredCredential, ...]
     pools: Mapping[str, PoolStrategy] = field(default_factory=dict)
     """Provider id → the order in which its credentials are used; absent: `fallback`."""
+    limits: tuple[Limit, ...] = ()
+    """All of the account's, whatever they are about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +108,17 @@ class RequestReader(RegistryTable):
             return cached
         if version == 0:
             return Snapshot(account_id, 0, ())
-        rows = await self._db.query_all(self._table, keys.account(account_id), prefix=keys.CREDENTIAL_PREFIX)
+        rows = await self._db.query_all(self._table, keys.account(account_id), between=_CREDENTIALS_AND_LIMITS)
+        parts = {prefix: [row for row in rows if row["sk"].startswith(prefix)] for prefix in _OF_A_SNAPSHOT}
         # Kept under the version that was read *before* the rows: they are at least that new, and a change that slips
         # in between raises the head's version, so that the next request reads again.
-        snapshot = Snapshot(account_id, version, join_credentials(rows), _pools(head))
+        snapshot = Snapshot(
+            account_id,
+            version,
+            join_credentials(parts[keys.CREDENTIAL_PREFIX]),
+            _pools(head),
+            tuple(items.to_limit(row) for row in parts[keys.LIMIT_PREFIX]),
+        )
         self._snapshots[account_id] = snapshot
         self._snapshots.move_to_end(account_id)
         if len(self._snapshots) > _CACHED_SNAPSHOTS:

@@ -13,6 +13,7 @@ HEAD = "HEAD"
 CREDENTIAL_PREFIX = "CRED#"
 BALANCE = "BALANCE"
 HOLD_PREFIX = "HOLD#"
+LIMIT_PREFIX = "LIMIT#"
 HEALTH = "HEALTH"
 
 
@@ -30,6 +31,11 @@ def credential(credential_id: str) -> str:
 def credential_version(credential_id: str, version: int) -> str:
     """Sort key of one version's sealed secret: right behind its credential."""
     return f"{CREDENTIAL_PREFIX}{credential_id}#V#{version:08d}"
+
+
+def limit(limit_id: str) -> str:
+    """Sort key of a limit, in its account's partition."""
+    return f"{LIMIT_PREFIX}{limit_id}"
 
 
 def gateway_key(digest: str) -> str:
@@ -128,6 +134,22 @@ def credits_of(account_id: str) -> str:
 def hold(attempt_id: str) -> str:
     """Sort key of an attempt's hold."""
     return f"{HOLD_PREFIX}{attempt_id}"
+
+
+# Counters
+def counters(account_id: str, limit_id: str) -> str:
+    """Partition of a limit's counters (sort key: `counter`)."""
+    return f"CNT#{account_id}#{limit_id}"
+
+
+def counter(window: str, period: str) -> str:
+    """Sort key of the counter of one period: `minute#2026-11-21T08:31`, `total#`."""
+    return f"{window}#{period}"
+
+
+def reservations(account_id: str) -> str:
+    """Partition of what an account's attempts under way have reserved of its limits (sort key: the attempt's id)."""
+    return f"RSV#{account_id}"
 
 
 # Ledger
