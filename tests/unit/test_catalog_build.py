@@ -168,6 +168,10 @@ class TestModels:
     def test_prefixed_ids_lose_only_the_providers_name(self):
         assert list(provider_rows(ENTRIES, "groq")) == ["openai/gpt-oss-120b"]
 
+    def test_factors_that_the_file_lacks_are_added_where_there_are_rates(self):
+        rows = provider_rows(ENTRIES, "groq", uplifts={"region:us": "1.1"})
+        assert rows["openai/gpt-oss-120b"]["uplifts"] == {"region:us": "1.1"}
+
     def test_facts_that_are_as_usual_are_not_written(self):
         rows = provider_rows(ENTRIES, "openai", bare_ids=True)
         assert rows["text-embedding-3-small"] == {
@@ -308,6 +312,8 @@ class TestProviderTable:
             ({"kind": "friend"}, "friend"),
             ({"surfaces": ["teleport"]}, "teleport"),
             ({"quirks": ["moody"]}, "moody"),
+            ({"regions": {"https://eu.api.openai.com/v1": "region:eu"}}, "no host"),
+            ({"regions": {"eu.api.openai.com": "1.1"}}, "no host"),
             ({"auth": {"header": "Authorization", "template": "Bearer"}}, "place for the key"),
             ({"auth": {"header": "Auth: x", "template": "{key}"}}, "header"),
             ({"key_hint": {"pattern": "sk-("}}, "regular expression"),
