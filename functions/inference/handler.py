@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from ownkey.catalog import Catalog
 from ownkey.http.inference import create_inference_app, error_response
 from ownkey.http.serving import InferenceDeps
+from ownkey.ledger.balances import Balances
 from ownkey.ledger.holds import Holds
 from ownkey.ledger.records import Records
 from ownkey.registry import Registry
@@ -37,6 +38,7 @@ async def connect() -> AsyncIterator[InferenceDeps]:
     aws, upstream = AwsClient(), Upstream(UrlPolicy(settings.ownkey_allowed_origins))
     db = DynamoDb(aws)
     audit = AuditTrail(db, settings.audit_table, function="inference")
+    records = Records(db, settings.records_table)
     try:
         yield InferenceDeps(
             registry=Registry(db, settings.registry_table, settings.health_table),
@@ -45,12 +47,14 @@ async def connect() -> AsyncIterator[InferenceDeps]:
             ports=Ports(
                 vault=Opener(Kms(aws), on_unwrap=audit.note_unwrap),
                 tokens=TokenBroker(upstream, Sts(aws)),
-                attempts=Records(db, settings.records_table),
+                attempts=records,
                 holds=Holds(db, credits_table=settings.credits_table, records_table=settings.records_table),
                 upstream=upstream,
                 health=HealthBook(db, settings.health_table),
             ),
             audit=audit,
+            requests=records,
+            credits=Balances(db, settings.credits_table),
             margin_percent=settings.margin_percent,
             imported_gateway_keys=settings.imported_gateway_keys,
         )

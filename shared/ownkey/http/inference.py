@@ -48,6 +48,8 @@ _ROUTES: tuple[tuple[str, str, Surface | None, Serve], ...] = (
     ("GET", "/models", Surface.MODELS, Gateway.list_models),
     ("GET", "/models/{id:path}", Surface.MODELS, Gateway.show_model),
     ("GET", "/key", None, Gateway.show_key),
+    ("GET", "/generation", None, Gateway.show_generation),
+    ("GET", "/credits", None, Gateway.show_credits),
 )
 _IN_BOTH_DIALECTS = (Surface.MODELS, None)
 

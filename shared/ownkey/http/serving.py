@@ -17,6 +17,7 @@ from ownkey.domain.gateway_keys import GatewayKey, PresentedKey
 from ownkey.domain.surfaces import Dialect, Surface
 from ownkey.http.cors import sharing_headers
 from ownkey.http.exchange import Exchange
+from ownkey.http.generation import CreditReads, RequestLog, credits_body, generation, request_id_of
 from ownkey.http.key_info import key_info
 from ownkey.http.model_list import as_anthropic, as_anthropic_list, as_openai, as_openai_list, reachable
 from ownkey.http.presented import presented_key
@@ -75,6 +76,8 @@ class InferenceDeps:
     registry: RegistryReads
     key_use: KeyUseLog
     audit: UnwrapLog
+    requests: RequestLog
+    credits: CreditReads
     catalog: Catalog
     ports: Ports
     margin_percent: Decimal
@@ -166,6 +169,17 @@ class Gateway:
     async def show_key(self, call: Call) -> None:
         """What the gateway key is, to whoever holds it."""
         await _answer(call.exchange, key_info(await self._admitted(call)))
+
+    async def show_generation(self, call: Call) -> None:
+        """What one request of the account came to."""
+        view = await self._admitted(call)
+        records = await self._deps.requests.attempts_of_request(view.account.id, request_id_of(call.exchange.query))
+        await _answer(call.exchange, generation(records, self._deps.catalog, view.key.usage_cost_mode))
+
+    async def show_credits(self, call: Call) -> None:
+        """What the account was given and what it spent."""
+        view = await self._admitted(call)
+        await _answer(call.exchange, credits_body(await self._deps.credits.credits(view.account.id)))
 
     async def note_use(self, key: GatewayKey) -> None:
         """Notes that a gateway key was let in, and what was unwrapped for it; after the answer."""

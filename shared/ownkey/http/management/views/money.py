@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from ownkey.domain.attempts import AttemptRecord
 from ownkey.domain.ledger import Balance, Entry
 from ownkey.domain.money import usd_string
 from ownkey.domain.usage import USAGE_BUCKETS, Usage
+from ownkey.http.attempt_rows import attempt_row as attempt
+from ownkey.http.attempt_rows import usage_row as usage
 from ownkey.ledger.records import Deposit
 from ownkey.ledger.rollups import RollupRow
+
+__all__ = ["attempt", "balance", "deposit", "entry", "rollup", "usage"]
 
 Json = dict[str, Any]
 
@@ -75,49 +78,4 @@ def rollup(row: RollupRow) -> Json:
         **{f"{name}_usd": usd_string(row.counters.get(f"{name}_nanousd", 0)) for name in _AMOUNTS},
         "usage": usage(tokens),
         "last_at": row.last_at or None,
-    }
-
-
-def usage(each: Usage) -> Json:
-    """Token buckets that are not zero, and their sums."""
-    return {"input_tokens": each.input_tokens, "output_tokens": each.output_tokens, **each.to_item()}
-
-
-def attempt(record: AttemptRecord) -> Json:
-    """One attempt; what is known only at its end is null until then."""
-    start, end, request = record.start, record.end, record.start.request
-    return {
-        "request_id": request.request_id,
-        "attempt": start.number,
-        "state": "ended" if end else "started",
-        "surface": request.surface,
-        "streamed": request.streamed,
-        "requested_model": request.requested_model,
-        "provider": start.provider_id,
-        "model": start.model_id,
-        "source": start.source.value,
-        "credential_id": start.credential_id,
-        "credential_version": start.credential_version,
-        "credential_alias": start.credential_alias,
-        "gateway_key_id": request.gateway_key_id,
-        "app": request.app,
-        "app_title": request.app_title,
-        "user": request.user,
-        "tags": list(request.tags),
-        "started_at": start.started_at,
-        "ended_at": end and end.ended_at,
-        "outcome": end and end.outcome.value,
-        "status": end and end.status,
-        "error_code": end and end.error_code,
-        "finish_reason": end and end.finish_reason,
-        "upstream_id": end and end.upstream_id,
-        "response_model": end and end.response_model,
-        "latency_ms": end and end.latency_ms,
-        "ttft_ms": end and end.ttft_ms,
-        "usage": usage(end.usage) if end else None,
-        "usage_source": end and end.usage_source.value,
-        "price_version": start.price_version,
-        "cost_usd": usd_string(end.cost_nanousd) if end else None,
-        "charge_usd": usd_string(end.charge_nanousd) if end else None,
-        "billed_at": record.billed_at,
     }
