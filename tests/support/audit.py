@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from local.running import Running
 from ownkey.domain.attempts import AttemptRecord
-from ownkey.domain.ledger import Balance, Cause, MovementKind, Posting
+from ownkey.domain.ledger import MAX_SHARDS, Balance, Cause, MovementKind, Posting
 from ownkey.ledger import rollups
 from ownkey.ledger.records import to_record
 from ownkey.ledger.rollups import Dimension, Granularity, Rollups
@@ -59,16 +59,22 @@ async def money(
     balance = await Statements(db, credits_table, ledger_table).balance(account_id)
     postings = [to_posting(item) for item in await db.query_all(ledger_table, keys.ledger(account_id))]
     movements = [each for posting in postings for each in posting.movements]
-    held = await db.query_all(credits_table, keys.credits_of(account_id), prefix=keys.HOLD_PREFIX)
-    open_nanousd = sum(hold["amount_nanousd"] for hold in held)
+    open_nanousd = 0
+    for shard in range(MAX_SHARDS):
+        rows = await db.query_all(credits_table, keys.credits_of(account_id, shard))
+        held = sum(row["amount_nanousd"] for row in rows if row["sk"] != keys.BALANCE)
+        open_nanousd += held
+        for row in rows:
+            if row["sk"] == keys.BALANCE and row["held_nanousd"] != held:
+                differences.append(f"sub-balance {shard} says {row['held_nanousd']} held, its holds {held}")
+            if row["sk"] == keys.BALANCE and min(row["held_nanousd"], row["available_nanousd"]) < 0:
+                differences.append(f"sub-balance {shard} is negative: {row}")
     expected = Balance(
         sum(each.available_nanousd for each in movements) - open_nanousd,
         sum(each.held_nanousd for each in movements) + open_nanousd,
     )
     if balance != expected:
         differences.append(f"{balance} is not what movements and open holds sum to, {expected}")
-    if min(balance.available_nanousd, balance.held_nanousd) < 0:
-        differences.append(f"the balance is negative: {balance}")
     differences += [
         f"{each.id} leaves something held" for each in postings if sum(m.held_nanousd for m in each.movements)
     ]

@@ -88,6 +88,8 @@ class AttemptStart:
     """None: the model has no known price; cost is then 0 and `unpriced` is said."""
     hold_nanousd: int = 0
     """Credits held (platform only)."""
+    hold_shard: int = 0
+    """In which of the account's sub-balances."""
 
     @property
     def attempt_id(self) -> str:

@@ -12,8 +12,12 @@ What a hold moves is written down when it ends, with what became of it: until th
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from enum import StrEnum
+
+MAX_SHARDS = 16
+"""Sub-balances of one account."""
 
 
 class MovementKind(StrEnum):
@@ -66,6 +70,13 @@ class Hold:
     amount_nanousd: int
     expires_at_s: int
     """Epoch seconds after which no record of the attempt can still come from its function."""
+    shard: int = 0
+    """The sub-balance that it is taken from, and ends in."""
+
+
+def shard_of(attempt_id: str, shards: int) -> int:
+    """Which of an account's sub-balances an attempt's hold is taken from: always the same, all alike often."""
+    return zlib.crc32(attempt_id.encode()) % shards
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ownkey.domain.ledger import Balance
-from ownkey.store import keys
-from ownkey.store.dynamodb import DynamoDb, Item, Key
+from ownkey.ledger.escrow import Escrow
+from ownkey.store.dynamodb import DynamoDb, Item
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,23 +23,18 @@ class Balances:
     """Reads over the credits table."""
 
     def __init__(self, db: DynamoDb, table: str) -> None:
-        self._db = db
-        self._table = table
+        self._escrow = Escrow(db, table)
 
     async def balance(self, account_id: str) -> Balance:
         """The account's credits; zero where it never had any."""
-        items = await self._items(account_id)
+        items = await self._escrow.items(account_id)
         return Balance(_sum(items, "available_nanousd"), _sum(items, "held_nanousd"))
 
     async def credits(self, account_id: str) -> Credits:
         """What it was given and what it spent: billing counts charges in the write that takes them from the balance."""
-        items = await self._items(account_id)
+        items = await self._escrow.items(account_id)
         charged, left = _sum(items, "charged_nanousd"), _sum(items, "available_nanousd") + _sum(items, "held_nanousd")
         return Credits(left + charged, charged)
-
-    async def _items(self, account_id: str) -> list[Item]:
-        item = await self._db.get(Key(self._table, keys.credits_of(account_id), keys.BALANCE))
-        return [item] if item else []
 
 
 def _sum(items: list[Item], name: str) -> int:

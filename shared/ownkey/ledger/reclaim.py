@@ -14,9 +14,10 @@ from datetime import datetime
 from ownkey.domain.attempts import RECORD_SCHEMA, AttemptEnd, AttemptRecord, Outcome
 from ownkey.domain.ledger import Hold
 from ownkey.domain.usage import UsageSource
+from ownkey.ledger import escrow
 from ownkey.ledger.records import RELEASED, Records, Release, UnreadableRecord, to_record
 from ownkey.store import keys
-from ownkey.store.dynamodb import ConditionFailed, Delete, DynamoDb, Item, Key, Put, Update
+from ownkey.store.dynamodb import ConditionFailed, Delete, DynamoDb, Item, Key, Put
 
 _log = logging.getLogger(__name__)
 
@@ -68,32 +69,40 @@ class Reclaimer:
         return await self._records.end(start, end)
 
     async def _expired(self, account_id: str, now: datetime) -> list[Hold]:
-        items = await self._db.query_all(
+        past = int(now.timestamp()) - GRACE_S
+        rows = await self._db.query_all(
             self._credits,
             keys.credits_of(account_id),
-            prefix=keys.HOLD_PREFIX,
-            filter_expression="expires_at_s < :past",
-            values={":past": int(now.timestamp()) - GRACE_S},
+            filter_expression="attribute_exists(shards) OR expires_at_s < :past",
+            values={":past": past},
         )
-        return [to_hold(account_id, item) for item in items]
+        holds = [to_hold(account_id, row) for row in rows if row["sk"] != keys.BALANCE]
+        opened = next((row["shards"] for row in rows if row["sk"] == keys.BALANCE), 1)
+        for shard in range(1, opened):
+            rows = await self._db.query_all(
+                self._credits,
+                keys.credits_of(account_id, shard),
+                prefix=keys.HOLD_PREFIX,
+                filter_expression="expires_at_s < :past",
+                values={":past": past},
+            )
+            holds += [to_hold(account_id, row, shard) for row in rows]
+        return holds
 
     def _record_key(self, hold: Hold) -> Key:
         request_id = hold.attempt_id.partition("#")[0]
         return Key(self._records_table, keys.attempts_of_request(hold.account_id, request_id), hold.attempt_id)
 
     async def _release(self, hold: Hold, now: datetime) -> bool:
-        amount = {":amount": hold.amount_nanousd}
-        release = Release(hold.account_id, hold.attempt_id, hold.amount_nanousd, _rfc3339(now))
+        amount = hold.amount_nanousd
+        release = Release(hold.account_id, hold.attempt_id, amount, _rfc3339(now))
         try:
             await self._db.transact(
                 [
-                    Delete(hold_key(self._credits, hold), condition="amount_nanousd = :amount", values=amount),
-                    Update(
-                        Key(self._credits, keys.credits_of(hold.account_id), keys.BALANCE),
-                        "SET available_nanousd = available_nanousd + :amount, held_nanousd = held_nanousd - :amount",
-                        condition="held_nanousd >= :amount",
-                        values=amount,
+                    Delete(
+                        hold_key(self._credits, hold), condition="amount_nanousd = :amount", values={":amount": amount}
                     ),
+                    *escrow.moved(self._credits, hold.account_id, hold.shard, available=amount, held=-amount, drawn={}),
                     Put(
                         Key(self._records_table, keys.releases(release.account_id), release.id),
                         {
@@ -116,13 +125,13 @@ class Reclaimer:
 
 def hold_key(table: str, hold: Hold) -> Key:
     """Where an open hold stands."""
-    return Key(table, keys.credits_of(hold.account_id), keys.hold(hold.attempt_id))
+    return Key(table, keys.credits_of(hold.account_id, hold.shard), keys.hold(hold.attempt_id))
 
 
-def to_hold(account_id: str, item: Item) -> Hold:
+def to_hold(account_id: str, item: Item, shard: int = 0) -> Hold:
     """An open hold from its item."""
     attempt_id = item["sk"].removeprefix(keys.HOLD_PREFIX)
-    return Hold(account_id, attempt_id, item["amount_nanousd"], item["expires_at_s"])
+    return Hold(account_id, attempt_id, item["amount_nanousd"], item["expires_at_s"], shard)
 
 
 def _readable(item: Item) -> AttemptRecord | None:

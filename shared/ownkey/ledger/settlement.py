@@ -8,19 +8,20 @@ counted already are dropped and the rest is tried again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from ownkey.domain.attempts import AttemptEnd, AttemptRecord
-from ownkey.domain.ledger import Balance, Cause, Posting, deposited, posting, released, settled
-from ownkey.ledger import rollups
+from ownkey.domain.ledger import MAX_SHARDS, Cause, Posting, deposited, posting, released, settled
+from ownkey.ledger import escrow, rollups
 from ownkey.ledger.records import Deposit, Release
 from ownkey.ledger.statements import posting_item
 from ownkey.store import keys
 from ownkey.store.dynamodb import ConditionFailed, Delete, DynamoDb, Key, Put, Update, Write
 
-_MAX_ACTIONS = 90
+_MAX_ACTIONS = 100 - (MAX_SHARDS - 1)
+"""Of a transaction, less what a charge may have to draw from other sub-balances."""
 _WORST_ACTIONS_A_RECORD = 3
 _MAX_TRIES = 50
 
@@ -77,6 +78,7 @@ class Settlement:
     def __init__(self, db: DynamoDb, tables: Tables) -> None:
         self._db = db
         self._tables = tables
+        self._escrow = escrow.Escrow(db, tables.credits)
 
     async def deposit(self, deposit: Deposit, *, now: str) -> bool:
         """Carries out a deposit; False where it had been already."""
@@ -84,7 +86,7 @@ class Settlement:
             deposit.account_id, Cause.DEPOSIT, deposit.id, deposit.requested_at, *deposited(deposit.amount_nanousd)
         )
         paid_in = Update(
-            self._balance_key(deposit.account_id),
+            escrow.balance_key(self._tables.credits, deposit.account_id),
             "ADD available_nanousd :amount, held_nanousd :nothing",
             values={":amount": deposit.amount_nanousd, ":nothing": 0},
         )
@@ -120,16 +122,22 @@ class Settlement:
             for record in records
             if record.end
         }
+        by_shard: dict[int, list[_Due]] = {}
+        for each in due.values():
+            by_shard.setdefault(each.record.start.hold_shard, []).append(each)
         counted = 0
-        for chunk in _chunks(list(due.values())):
-            counted += await self._chunk(account_id, chunk, now)
+        for shard, group in by_shard.items():
+            for chunk in _chunks(group):
+                counted += await self._chunk(account_id, shard, chunk, now)
         return counted
 
-    async def _chunk(self, account_id: str, chunk: list[_Due], now: str) -> int:
+    async def _chunk(self, account_id: str, shard: int, chunk: list[_Due], now: str) -> int:
+        """Counts attempts whose holds are in one sub-balance: transactions of different ones do not meet there."""
+        drawn: Mapping[int, int] = {}
         for _ in range(_MAX_TRIES):
             if not chunk:
                 return 0
-            roles, writes = self._writes(account_id, chunk, now)
+            roles, writes = self._writes(account_id, shard, drawn, chunk, now)
             try:
                 await self._db.transact(writes)
                 return len(chunk)
@@ -143,10 +151,15 @@ class Settlement:
                 if index not in counted
             ]
             if not counted and not unheld:
-                chunk = _cut_to(await self._balance(account_id), chunk)
+                available = await self._escrow.available(account_id)
+                shard = shard if shard < len(available) else 0
+                chunk = _cut_to(sum(available), chunk)
+                drawn = escrow.draw(available, shard, _charged(chunk) - _held(chunk)) or {}
         raise SettlementStuck(f"settling {len(chunk)} attempts kept meeting changes")
 
-    def _writes(self, account_id: str, chunk: list[_Due], now: str) -> tuple[list[tuple[Role, int]], list[Write]]:
+    def _writes(
+        self, account_id: str, shard: int, drawn: Mapping[int, int], chunk: list[_Due], now: str
+    ) -> tuple[list[tuple[Role, int]], list[Write]]:
         """All writes of a chunk, each with its role and the index of the attempt it belongs to (-1: all)."""
         roles: list[tuple[Role, int]] = []
         writes: list[Write] = []
@@ -160,40 +173,21 @@ class Settlement:
             partition = keys.attempts_of_request(account_id, start.request.request_id)
             add("mark", index, _mark(Key(self._tables.records, partition, start.attempt_id), now))
             if due.hold_nanousd:
-                at = Key(self._tables.credits, keys.credits_of(account_id), keys.hold(start.attempt_id))
+                at = Key(self._tables.credits, keys.credits_of(account_id, shard), keys.hold(start.attempt_id))
                 condition, values = "amount_nanousd = :amount", {":amount": due.hold_nanousd}
                 add("hold", index, Delete(at, condition=condition, values=values))
             if moved := due.posting:
                 add("other", index, self._put(moved))
-        held = sum(due.hold_nanousd for due in chunk)
-        charged = sum(due.charge_nanousd for due in chunk)
+        held, charged = _held(chunk), _charged(chunk)
         if held or charged:
-            add("balance", -1, self._move(account_id, held, charged))
+            back = held - charged  # what the holds do not cover comes from what is available
+            for update in escrow.moved(
+                self._tables.credits, account_id, shard, available=back, held=-held, drawn=drawn, charged=charged
+            ):
+                add("balance", -1, update)
         for update in rollups.updates((due.record for due in chunk), self._tables.rollups):
             add("other", -1, update)
         return roles, writes
-
-    def _move(self, account_id: str, held: int, charged: int) -> Update:
-        """Ends holds of `held` and takes `charged`: what the holds do not cover comes from what is available."""
-        return Update(
-            self._balance_key(account_id),
-            "SET available_nanousd = available_nanousd + :back, held_nanousd = held_nanousd - :held "
-            "ADD charged_nanousd :charged",
-            condition="available_nanousd >= :short AND held_nanousd >= :held",
-            values={
-                ":back": held - charged,
-                ":held": held,
-                ":short": max(0, charged - held),
-                ":charged": charged,
-            },
-        )
-
-    async def _balance(self, account_id: str) -> Balance:
-        item = await self._db.get(self._balance_key(account_id))
-        return Balance(item["available_nanousd"], item["held_nanousd"]) if item else Balance()
-
-    def _balance_key(self, account_id: str) -> Key:
-        return Key(self._tables.credits, keys.credits_of(account_id), keys.BALANCE)
 
     def _put(self, moved: Posting) -> Put:
         at = Key(self._tables.ledger, keys.ledger(moved.account_id), moved.id)
@@ -209,9 +203,17 @@ def _mark(key: Key, now: str) -> Update:
     )
 
 
-def _cut_to(balance: Balance, chunk: list[_Due]) -> list[_Due]:
+def _held(chunk: Sequence[_Due]) -> int:
+    return sum(due.hold_nanousd for due in chunk)
+
+
+def _charged(chunk: Sequence[_Due]) -> int:
+    return sum(due.charge_nanousd for due in chunk)
+
+
+def _cut_to(available_nanousd: int, chunk: list[_Due]) -> list[_Due]:
     """The chunk with its charges cut, from the last on, to what holds and balance cover. The rest is overrun."""
-    covered = balance.available_nanousd + sum(due.hold_nanousd for due in chunk)
+    covered = available_nanousd + _held(chunk)
     cut: list[_Due] = []
     for due in chunk:
         whole = due.charge_nanousd + due.overrun_nanousd

@@ -126,9 +126,9 @@ SWEEP_PARTITION = "SWEEP"
 
 
 # Credits
-def credits_of(account_id: str) -> str:
-    """Partition of an account's balance (`BALANCE`) and open holds (`HOLD#<attempt id>`)."""
-    return f"CREDITS#{account_id}"
+def credits_of(account_id: str, shard: int = 0) -> str:
+    """Partition of one of an account's sub-balances (`BALANCE`) and its open holds (`HOLD#<attempt id>`)."""
+    return f"CREDITS#{account_id}#{shard}" if shard else f"CREDITS#{account_id}"
 
 
 def hold(attempt_id: str) -> str:
