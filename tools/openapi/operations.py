@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from ownkey.http.management.access import Right
-from tools.openapi.schemas import Schema, page, ref
+from tools.openapi.schemas import USAGE, Schema, page, ref
 
 
 class Who(StrEnum):
@@ -301,6 +301,6 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", "/api/ledger"): Operation(
         "Movements of the balance, the newest first", Right.READ_MONEY, page("LedgerEntry")
     ),
-    ("GET", "/api/usage"): Operation("Aggregates of usage and cost", Right.READ_MONEY, ref("Usage")),
+    ("GET", "/api/usage"): Operation("Aggregates of usage and cost", Right.READ_MONEY, USAGE, media=("text/csv",)),
     ("GET", "/api/activity"): Operation("Attempts, the newest first", Right.READ_ACTIVITY, page("Attempt")),
 }

@@ -30,6 +30,7 @@ COUNT: Schema = {"type": "integer", "minimum": 0}
 BOOLEAN: Schema = {"type": "boolean"}
 TIME: Schema = {"type": "string", "format": "date-time", "description": "RFC 3339, UTC."}
 USD: Schema = {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]{1,9})?$", "description": "Dollars, exact."}
+DATE: Schema = {"type": "string", "format": "date"}
 STRINGS: Schema = {"type": "array", "items": STRING}
 TEXTS: Schema = {"type": "object", "additionalProperties": STRING}
 
@@ -66,9 +67,9 @@ def record(description: str, properties: Mapping[str, Schema], *, sometimes: tup
     }
 
 
-def page(name: str) -> Schema:
-    """A page of a list."""
-    fields = {"data": several(ref(name)), "next_cursor": nullable(STRING)}
+def page(name: str, **more: Schema) -> Schema:
+    """A page of a list, and what else is said of it."""
+    fields = {"data": several(ref(name)), "next_cursor": nullable(STRING), **more}
     return record("A page: `next_cursor`, sent as `cursor`, continues it; null at the end.", fields)
 
 
@@ -165,6 +166,32 @@ _SHOWN_KEY: Schema = {**STRING, "description": "The gateway key itself: shown th
 
 _USAGE = {"input_tokens": COUNT, "output_tokens": COUNT, **dict.fromkeys(USAGE_BUCKETS, COUNT)}
 _USAGE_SCHEMA = record("Tokens: the sums, and every bucket that is not zero.", _USAGE, sometimes=USAGE_BUCKETS)
+
+_AGGREGATE = {
+    "requests": COUNT,
+    "attempts": COUNT,
+    "succeeded": COUNT,
+    "failed": COUNT,
+    "byok_attempts": COUNT,
+    "platform_attempts": COUNT,
+    "unpriced_attempts": COUNT,
+    "estimated_attempts": COUNT,
+    "late_attempts": {**COUNT, "description": "Of an earlier month, billed in this one."},
+    "latency_ms": COUNT,
+    "cost_byok_usd": USD,
+    "cost_platform_usd": USD,
+    "charge_usd": USD,
+    "late_charge_usd": USD,
+    "usage": _USAGE_SCHEMA,
+}
+
+USAGE = page(
+    "UsageRow",
+    totals=record("The sum of the rows of this page.", _AGGREGATE),
+    dimension=one_of(each.value for each in Dimension),
+    granularity=one_of(("month", "day", "hour")),
+    **{"from": DATE, "to": DATE},
+)
 
 _TARGET: dict[str, Schema] = dict.fromkeys(TARGETS, STRING) | {"version": INTEGER}
 
@@ -393,38 +420,7 @@ COMPONENTS: Mapping[str, Schema] = {
             "at": STRING,
         },
     ),
-    "Usage": record(
-        "Aggregates over a range of days or hours.",
-        {
-            "data": several(
-                record(
-                    "",
-                    {
-                        "time": STRING,
-                        "value": STRING,
-                        "requests": COUNT,
-                        "attempts": COUNT,
-                        "succeeded": COUNT,
-                        "failed": COUNT,
-                        "byok_attempts": COUNT,
-                        "platform_attempts": COUNT,
-                        "unpriced_attempts": COUNT,
-                        "estimated_attempts": COUNT,
-                        "latency_ms": COUNT,
-                        "cost_byok_usd": USD,
-                        "cost_platform_usd": USD,
-                        "charge_usd": USD,
-                        "usage": _USAGE_SCHEMA,
-                        "last_at": nullable(STRING),
-                    },
-                )
-            ),
-            "dimension": one_of(each.value for each in Dimension),
-            "granularity": one_of(("day", "hour")),
-            "from": {"type": "string", "format": "date"},
-            "to": {"type": "string", "format": "date"},
-        },
-    ),
+    "UsageRow": record("An aggregate.", {"time": STRING, "value": STRING, **_AGGREGATE, "last_at": nullable(STRING)}),
     "Attempt": record(
         "One use of one credential; what is known only at its end is null until then.",
         {

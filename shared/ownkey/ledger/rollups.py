@@ -1,4 +1,4 @@
-"""Aggregates of attempts by account, day and hour, gateway key, model, credential, app, user and tag.
+"""Aggregates of attempts by account, hour, day and month, source, gateway key, model, credential, app, user and tag.
 
 What one attempt adds is a pure function of its record, so every aggregate can be rebuilt from the records.
 """
@@ -6,18 +6,23 @@ What one attempt adds is a pure function of its record, so every aggregate can b
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
+from itertools import groupby
 
 from ownkey.domain.attempts import AttemptRecord, Outcome
 from ownkey.domain.credentials import CredentialSource
 from ownkey.domain.usage import UsageSource
+from ownkey.ledger.booking import booked_at, is_late
 from ownkey.store import keys
-from ownkey.store.dynamodb import DynamoDb, Key, Update
+from ownkey.store.dynamodb import DynamoDb, Item, Key, Update
 
 _LAST = "\uffff"
+_ITEMS_A_QUERY = 1_000
+_ITEMS_A_PAGE = 5_000
+"""At most (and what is left of one row): about 2 MB."""
 LAST_USED_DAYS = 31
 """How far back a credential's last use is looked for."""
 
@@ -26,6 +31,11 @@ class Dimension(StrEnum):
     """What usage can be broken down by."""
 
     TOTAL = "total"
+    """The sum over sources; not kept by itself."""
+    SOURCE = "source"
+    """`byok` or `platform`."""
+    PROVIDER = "provider"
+    """The sum over a provider's models; not kept by itself."""
     GATEWAY_KEY = "gateway_key"
     MODEL = "model"
     """`<provider>/<model>`."""
@@ -37,20 +47,42 @@ class Dimension(StrEnum):
 
 
 class Granularity(StrEnum):
-    """The length of a bucket of time. Hours are kept for the total alone."""
+    """The length of a bucket of time. Hours are kept for sources alone."""
 
-    DAY = "D"
     HOUR = "H"
+    DAY = "D"
+    MONTH = "M"
+
+    @property
+    def chars(self) -> int:
+        """How much of a time (RFC 3339) names the bucket: `2026-11-21T08`, `2026-11-21`, `2026-11`."""
+        return _TIME_CHARS[self]
+
+
+_TIME_CHARS = {Granularity.HOUR: 13, Granularity.DAY: 10, Granularity.MONTH: 7}
+_SUM_OF: Mapping[Dimension, tuple[Dimension, Callable[[str], str]]] = {
+    Dimension.TOTAL: (Dimension.SOURCE, lambda _: ""),
+    Dimension.PROVIDER: (Dimension.MODEL, lambda model: model.partition("/")[0]),
+}
+"""Dimensions that are sums of another's rows: which one's, and the value that each of its values belongs to."""
 
 
 @dataclass(frozen=True, slots=True)
 class RollupRow:
-    """One aggregate: `time` is a day (`2026-11-21`) or an hour (`2026-11-21T08`), counters by name."""
+    """One aggregate: `time` is a month (`2026-11`), a day (`2026-11-21`) or an hour (`2026-11-21T08`)."""
 
     time: str
     value: str
     counters: Mapping[str, int]
     last_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class RowsPage:
+    """Rows in order of time, then value; `next_cursor` continues, None at the end."""
+
+    rows: tuple[RollupRow, ...]
+    next_cursor: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +104,19 @@ class Bucket:
         )
 
 
+def kept_as(dimension: Dimension) -> Dimension:
+    """The dimension whose rows are kept: itself, or the one that it is the sum of."""
+    return _SUM_OF[dimension][0] if dimension in _SUM_OF else dimension
+
+
 def buckets(record: AttemptRecord) -> list[Bucket]:
-    """The aggregates that an attempt belongs to, by the time at which it ended."""
+    """The aggregates that an attempt belongs to, by the time at which it counts (`booking`)."""
     start, end, request = record.start, record.end, record.start.request
     if end is None:
         raise ValueError("an attempt that has not ended belongs to no aggregate")
-    day, hour = end.ended_at[:10], end.ended_at[:13]
+    at = booked_at(end.ended_at, record.billed_at)
     values = [
-        (Dimension.TOTAL, ""),
+        (Dimension.SOURCE, start.source.value),
         (Dimension.GATEWAY_KEY, request.gateway_key_id),
         (Dimension.MODEL, f"{start.provider_id}/{start.model_id}"),
         (Dimension.CREDENTIAL, f"{start.credential_id}@{start.credential_version}"),
@@ -87,11 +124,10 @@ def buckets(record: AttemptRecord) -> list[Bucket]:
     ]
     values += [(Dimension.APP, request.app)] if request.app else []
     values += [(Dimension.USER, request.user)] if request.user else []
+    kept = [(Granularity.HOUR, *values[0])]
+    kept += [(unit, *value) for unit in (Granularity.DAY, Granularity.MONTH) for value in values]
     account_id = request.account_id
-    return [
-        Bucket(account_id, Dimension.TOTAL, Granularity.HOUR, hour, ""),
-        *(Bucket(account_id, dimension, Granularity.DAY, day, value) for dimension, value in values),
-    ]
+    return [Bucket(account_id, dimension, unit, at[: unit.chars], value) for unit, dimension, value in kept]
 
 
 def counters(record: AttemptRecord) -> Counter[str]:
@@ -99,7 +135,7 @@ def counters(record: AttemptRecord) -> Counter[str]:
     start, end = record.start, record.end
     if end is None:
         raise ValueError("an attempt that has not ended counts nothing")
-    byok = start.source is CredentialSource.BYOK
+    byok, late = start.source is CredentialSource.BYOK, is_late(end.ended_at, record.billed_at)
     counts = Counter(
         {
             "requests": int(start.number == 0),
@@ -114,6 +150,8 @@ def counters(record: AttemptRecord) -> Counter[str]:
             "cost_platform_nanousd": 0 if byok else end.cost_nanousd,
             "charge_nanousd": end.charge_nanousd,
             "latency_ms": end.latency_ms,
+            "late_attempts": int(late),
+            "late_charge_nanousd": end.charge_nanousd if late else 0,
         }
     )
     counts.update(end.usage.to_item())
@@ -143,17 +181,63 @@ class Rollups:
     async def rows(
         self, account_id: str, dimension: Dimension, granularity: Granularity, *, first: str, last: str
     ) -> list[RollupRow]:
-        """All rows of a dimension from the day or hour `first` to `last`, both included, in order of time."""
-        between = (f"{granularity}#{first}", f"{granularity}#{last}{_LAST}")
+        """All rows of a dimension from the time `first` to `last`, both included, in order of time."""
+        kept = kept_as(dimension)
         items = await self._db.query_all(
-            self._table, keys.rollup(account_id, dimension), between=between, consistent=False
+            self._table, keys.rollup(account_id, kept), between=_range(granularity, first, last), consistent=False
         )
-        rows = []
-        for item in items:
-            _, time, value = item["sk"].split("#", 2)
-            numbers = {name: count for name, count in item.items() if isinstance(count, int)}
-            rows.append(RollupRow(time, value, numbers, item.get("last_at", "")))
-        return rows
+        places = groupby(items, key=lambda item: _place(item, dimension))
+        return [_sum(list(part), dimension) for _, part in places]
+
+    async def page(
+        self,
+        account_id: str,
+        dimension: Dimension,
+        granularity: Granularity,
+        *,
+        first: str,
+        last: str,
+        admits: Callable[[str], bool] | None = None,
+        limit: int,
+        cursor: str | None = None,
+    ) -> RowsPage:
+        """Up to `limit` rows of the same, in the same order. The work is bounded: a short page need not be the last.
+
+        Args:
+            admits: Whether rows of a value are wanted; of the dimension that is kept, where this one is a sum.
+            cursor: `next_cursor` of the page before.
+
+        Raises:
+            ValueError: the cursor is no place in the range.
+        """
+        kept = kept_as(dimension)
+        between = _range(granularity, first, last)
+        if cursor is not None and not between[0] <= cursor <= between[1]:
+            raise ValueError("not a place in this range")
+        plain = kept is dimension and admits is None
+        rows, part, done, after, read = list[RollupRow](), list[Item](), cursor, cursor, 0
+        while True:
+            found = await self._db.query(
+                self._table,
+                keys.rollup(account_id, kept),
+                between=between,
+                after_sk=after,
+                limit=limit - len(rows) + 1 if plain else _ITEMS_A_QUERY,
+                consistent=False,
+            )
+            for item in found.items:
+                if part and _place(item, dimension) != _place(part[0], dimension):
+                    rows.append(_sum(part, dimension))
+                    part, done = [], part[-1]["sk"]
+                    if len(rows) == limit:
+                        return RowsPage(tuple(rows), done)
+                if admits is None or admits(_split(item)[1]):
+                    part.append(item)
+            after, read = found.next_sk, read + len(found.items)
+            if after is None:
+                return RowsPage((*rows, *([_sum(part, dimension)] if part else ())), None)
+            if read >= _ITEMS_A_PAGE and (rows or not part):
+                return RowsPage(tuple(rows), done if part else after)
 
     async def versions_last_used(self, account_id: str, today: date) -> dict[str, str]:
         """When each credential's versions last served (RFC 3339), by `<credential>@<version>`.
@@ -171,6 +255,32 @@ class Rollups:
         for row in rows:
             last[row.value] = max(last.get(row.value, ""), row.last_at)
         return last
+
+
+def _range(granularity: Granularity, first: str, last: str) -> tuple[str, str]:
+    """Sort keys, both included."""
+    return f"{granularity}#{first}", f"{granularity}#{last}{_LAST}"
+
+
+def _split(item: Item) -> tuple[str, str]:
+    """The time of an item, and the value that it is kept for."""
+    _, time, value = item["sk"].split("#", 2)
+    return time, value
+
+
+def _place(item: Item, dimension: Dimension) -> tuple[str, str]:
+    """The time and the value of the row that an item belongs to. Items of one row stand side by side."""
+    time, value = _split(item)
+    return time, _SUM_OF[dimension][1](value) if dimension in _SUM_OF else value
+
+
+def _sum(items: Sequence[Item], dimension: Dimension) -> RollupRow:
+    """One row of all that belongs to it."""
+    counts = Counter[str]()
+    for item in items:
+        counts.update({name: count for name, count in item.items() if isinstance(count, int)})
+    time, value = _place(items[0], dimension)
+    return RollupRow(time, value, counts, max(item.get("last_at", "") for item in items))
 
 
 def _update(key: Key, counts: Counter[str], last_at: str) -> Update:

@@ -26,6 +26,7 @@ _log = logging.getLogger(__name__)
 _NOT_JSON = frozenset({"json_invalid", "model_attributes_type", "dict_type", "model_type"})
 _QUERY = frozenset(
     {"keyId", "from", "to", "dimension", "granularity", "limit", "cursor", "action", "actor", "credential_id", "format"}
+    | {"source", "gateway_key", "model", "provider", "credential", "app", "user", "tag", "outcome", "month", "by"}
 )
 _OUR_NAMES = _QUERY | {
     field.alias or name

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from ownkey.domain.credentials import CredentialSource
 from ownkey.domain.errors import InvalidParameter
 from ownkey.http.management import views
 from ownkey.http.management.access import Access, Right
@@ -20,15 +21,24 @@ from ownkey.http.management.answers import (
     answer_page,
     bad_cursor,
     read_cursor,
+    shown_cursor,
 )
+from ownkey.http.management.csv_answers import answer_csv
+from ownkey.http.management.views.money import USAGE_COLUMNS, usage_cells
 from ownkey.ledger.records import Records
-from ownkey.ledger.rollups import Dimension, Granularity, Rollups
+from ownkey.ledger.rollups import Dimension, Granularity, Rollups, kept_as
 from ownkey.ledger.statements import Statements
 
-_GRANULARITIES = {"day": Granularity.DAY, "hour": Granularity.HOUR}
-_MAX_DAYS = {Granularity.DAY: 366, Granularity.HOUR: 31}
-_DEFAULT_DAYS = {Granularity.DAY: 30, Granularity.HOUR: 2}
+MAX_ROWS = 1_000
+"""Of one page of aggregates: some 0.7 MB."""
+
+_GRANULARITIES = {"month": Granularity.MONTH, "day": Granularity.DAY, "hour": Granularity.HOUR}
+_MAX_DAYS = {Granularity.MONTH: 3_660, Granularity.DAY: 366, Granularity.HOUR: 31}
+_DEFAULT_DAYS = {Granularity.MONTH: 365, Granularity.DAY: 30, Granularity.HOUR: 2}
 _LAST_HOUR = "T23"
+
+Value = Annotated[str | None, Query(min_length=1, max_length=400)]
+Rows = Annotated[int, Query(ge=1, le=MAX_ROWS)]
 
 
 def routes(
@@ -58,20 +68,50 @@ def routes(
     @router.get("/usage")
     async def read_usage(
         request: Request,
-        dimension: Dimension = Dimension.TOTAL,
-        granularity: Literal["day", "hour"] = "day",
+        dimension: Dimension | None = None,
+        granularity: Literal["month", "day", "hour"] = "day",
         first: Annotated[date | None, Query(alias="from")] = None,
         last: Annotated[date | None, Query(alias="to")] = None,
+        source: CredentialSource | None = None,
+        gateway_key: Value = None,
+        model: Value = None,
+        provider: Value = None,
+        credential: Value = None,
+        app: Value = None,
+        user: Value = None,
+        tag: Value = None,
+        format: Literal["json", "csv"] = "json",
+        limit: Rows = MAX_ROWS,
+        cursor: Cursor = None,
     ) -> Response:
         caller = await access.enter(request, Right.READ_MONEY)
+        given = (source, gateway_key, model, provider, credential, app, user, tag)
+        named = {each: value for each, value in zip(_FILTERS, given, strict=True) if value is not None}
+        dimension, admits = _wanted(dimension, named)
         unit = _GRANULARITIES[granularity]
         last = last or today()
         first = first or last - timedelta(days=_DEFAULT_DAYS[unit] - 1)
         _check_range(dimension, unit, first, last)
-        until = last.isoformat() + (_LAST_HOUR if unit is Granularity.HOUR else "")
-        rows = await rollups.rows(caller.account_id, dimension, unit, first=first.isoformat(), last=until)
+        after = read_cursor(cursor)
+        try:
+            page = await rollups.page(
+                caller.account_id,
+                dimension,
+                unit,
+                first=first.isoformat()[: unit.chars],
+                last=(last.isoformat() + _LAST_HOUR)[: unit.chars],
+                admits=admits,
+                limit=limit,
+                cursor=after,
+            )
+        except ValueError as e:
+            raise bad_cursor() from e
+        if format == "csv":
+            return answer_csv(USAGE_COLUMNS, map(usage_cells, page.rows), "usage.csv", page.next_cursor)
         return answer_list(
-            map(views.rollup, rows),
+            map(views.rollup, page.rows),
+            totals=views.rollup_totals(page.rows),
+            next_cursor=None if page.next_cursor is None else shown_cursor(page.next_cursor),
             dimension=dimension.value,
             granularity=granularity,
             **{"from": first.isoformat(), "to": last.isoformat()},
@@ -89,9 +129,47 @@ def routes(
     return router
 
 
+_FILTERS = (
+    Dimension.SOURCE,
+    Dimension.GATEWAY_KEY,
+    Dimension.MODEL,
+    Dimension.PROVIDER,
+    Dimension.CREDENTIAL,
+    Dimension.APP,
+    Dimension.USER,
+    Dimension.TAG,
+)
+_ADMITS: Mapping[Dimension, Callable[[str, str], bool]] = {
+    Dimension.MODEL: lambda kept, wanted: wanted in (kept, kept.partition("/")[2]),
+    Dimension.PROVIDER: lambda kept, wanted: kept.partition("/")[0] == wanted,
+    Dimension.CREDENTIAL: lambda kept, wanted: wanted in (kept, kept.partition("@")[0]),
+}
+"""Whether a kept row is meant: a model with or without its provider, a credential with or without its version."""
+
+
+def _wanted(
+    dimension: Dimension | None, named: Mapping[Dimension, str]
+) -> tuple[Dimension, Callable[[str], bool] | None]:
+    """The dimension that is shown, and which of the rows behind it are wanted (None: all)."""
+    if not named:
+        return dimension or Dimension.TOTAL, None
+    (by, wanted), *more = named.items()
+    shown = dimension or by
+    if more or kept_as(shown) is not kept_as(by):
+        raise InvalidParameter(
+            "Aggregates are kept for one dimension at a time.",
+            fix="Filter by the dimension that is shown; GET /api/activity filters single requests by several.",
+            param=(more[0][0] if more else by).value,
+        )
+    admits = _ADMITS.get(by, str.__eq__)
+    return shown, lambda kept: admits(kept, wanted)
+
+
 def _check_range(dimension: Dimension, unit: Granularity, first: date, last: date) -> None:
-    if unit is Granularity.HOUR and dimension is not Dimension.TOTAL:
-        raise InvalidParameter("Hours are kept for the total alone.", fix="Ask for days.", param="granularity")
+    if unit is Granularity.HOUR and kept_as(dimension) is not Dimension.SOURCE:
+        raise InvalidParameter(
+            "Hours are kept for the total and by source alone.", fix="Ask for days.", param="granularity"
+        )
     if first > last:
         raise InvalidParameter("`from` is after `to`.", param="from")
     if (last - first).days >= _MAX_DAYS[unit]:

@@ -4,7 +4,7 @@ from ownkey.http.management.views.accounts import account, invitation, me, membe
 from ownkey.http.management.views.audit import audit_csv, audit_entry, audit_jsonl
 from ownkey.http.management.views.credentials import Shown, credential, finding, provider_keys
 from ownkey.http.management.views.gateway_keys import gateway_key
-from ownkey.http.management.views.money import attempt, balance, deposit, entry, rollup, usage
+from ownkey.http.management.views.money import attempt, balance, deposit, entry, rollup, rollup_totals, usage
 from ownkey.http.management.views.providers import provider
 from ownkey.http.management.views.vault import kms_key, pool, rewrap
 
@@ -31,6 +31,7 @@ __all__ = [
     "received_invitation",
     "rewrap",
     "rollup",
+    "rollup_totals",
     "settings",
     "usage",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ownkey.domain.ledger import Balance, Entry
@@ -12,7 +14,7 @@ from ownkey.http.attempt_rows import usage_row as usage
 from ownkey.ledger.records import Deposit
 from ownkey.ledger.rollups import RollupRow
 
-__all__ = ["attempt", "balance", "deposit", "entry", "rollup", "usage"]
+__all__ = ["attempt", "balance", "deposit", "entry", "rollup", "rollup_totals", "usage"]
 
 Json = dict[str, Any]
 
@@ -25,9 +27,10 @@ _COUNTERS = (
     "platform_attempts",
     "unpriced_attempts",
     "estimated_attempts",
+    "late_attempts",
     "latency_ms",
 )
-_AMOUNTS = ("cost_byok", "cost_platform", "charge")
+_AMOUNTS = ("cost_byok", "cost_platform", "charge", "late_charge")
 
 
 def balance(each: Balance) -> Json:
@@ -70,12 +73,39 @@ def deposit(each: Deposit) -> Json:
 
 def rollup(row: RollupRow) -> Json:
     """One aggregate."""
-    tokens = Usage.from_item({name: row.counters[name] for name in USAGE_BUCKETS if name in row.counters})
+    return {"time": row.time, "value": row.value, **_sums(row.counters), "last_at": row.last_at or None}
+
+
+def rollup_totals(rows: Iterable[RollupRow]) -> Json:
+    """The sum of aggregates."""
+    counts = Counter[str]()
+    for row in rows:
+        counts.update(row.counters)
+    return _sums(counts)
+
+
+def usage_cells(row: RollupRow) -> Json:
+    """One line of a table of aggregates: every bucket has a column."""
+    shown = rollup(row)
+    return {**dict.fromkeys(USAGE_BUCKETS, 0), **shown, **shown["usage"]}
+
+
+USAGE_COLUMNS = (
+    "time",
+    "value",
+    *_COUNTERS,
+    *(f"{name}_usd" for name in _AMOUNTS),
+    "input_tokens",
+    "output_tokens",
+    *USAGE_BUCKETS,
+    "last_at",
+)
+
+
+def _sums(counters: Mapping[str, int]) -> Json:
+    tokens = Usage.from_item({name: counters[name] for name in USAGE_BUCKETS if name in counters})
     return {
-        "time": row.time,
-        "value": row.value,
-        **{name: row.counters.get(name, 0) for name in _COUNTERS},
-        **{f"{name}_usd": usd_string(row.counters.get(f"{name}_nanousd", 0)) for name in _AMOUNTS},
+        **{name: counters.get(name, 0) for name in _COUNTERS},
+        **{f"{name}_usd": usd_string(counters.get(f"{name}_nanousd", 0)) for name in _AMOUNTS},
         "usage": usage(tokens),
-        "last_at": row.last_at or None,
     }
