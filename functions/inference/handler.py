@@ -10,6 +10,7 @@ from ownkey.catalog import Catalog
 from ownkey.http.inference import create_inference_app, error_response
 from ownkey.http.serving import InferenceDeps
 from ownkey.ledger.balances import Balances
+from ownkey.ledger.counters import Counters
 from ownkey.ledger.holds import Holds
 from ownkey.ledger.records import Records
 from ownkey.registry import Registry
@@ -49,6 +50,7 @@ async def connect() -> AsyncIterator[InferenceDeps]:
                 tokens=TokenBroker(upstream, Sts(aws)),
                 attempts=records,
                 holds=Holds(db, credits_table=settings.credits_table, records_table=settings.records_table),
+                counters=Counters(db, settings.counters_table),
                 upstream=upstream,
                 health=HealthBook(db, settings.health_table),
             ),

@@ -28,6 +28,7 @@ class Tables:
     rollups: str
     health: str
     audit: str
+    counters: str
     kms_key_id: str
 
 
@@ -48,7 +49,7 @@ def create_tables(endpoint: str, aws: AwsClient) -> Tables:
     """Creates the tables under names of their own."""
     dynamodb, run = boto("dynamodb", endpoint), uuid.uuid4().hex[:8]
     names = {}
-    for name in ("registry", "records", "credits", "ledger", "rollups", "health", "audit"):
+    for name in ("registry", "records", "credits", "ledger", "rollups", "health", "audit", "counters"):
         names[name] = f"{name}-{run}"
         stream = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"} if name == "records" else None
         dynamodb.create_table(

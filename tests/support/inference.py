@@ -22,11 +22,13 @@ from ownkey.domain.errors import CredentialUndecryptable, InsufficientCredits, I
 from ownkey.domain.gateway_keys import GatewayKey, PresentedKey, digest_of, mint
 from ownkey.domain.health import Health, Mark, claimed
 from ownkey.domain.ledger import Hold
+from ownkey.domain.limits import Limit
 from ownkey.domain.scrub import register
 from ownkey.domain.secrets import Secret
 from ownkey.http.inference import create_inference_app
 from ownkey.http.serving import InferenceDeps
 from ownkey.ledger.balances import Credits
+from ownkey.ledger.counters import Reservation
 from ownkey.registry import RequestView, Snapshot
 from ownkey.registry.health import now_ms as wall_clock_ms
 from ownkey.router import Limits, Ports
@@ -110,6 +112,7 @@ class FakeRegistry:
         self.key = GatewayKey("gk_1", ACCOUNT, "app", digest_of(self.secret), "ok-…", AT, "user")
         self.account = AccountHead(ACCOUNT, "Acme", 1, AT)
         self.own: list[StoredCredential] = []
+        self.limits: list[Limit] = []
         self.platform: list[StoredCredential] = []
         self.error: OwnkeyError | None = None
         self.catalog = Catalog.load()
@@ -130,7 +133,7 @@ class FakeRegistry:
         return RequestView(
             self.key,
             self.account,
-            Snapshot(ACCOUNT, 1, self._saved(self.own), self.pools),
+            Snapshot(ACCOUNT, 1, self._saved(self.own), self.pools, tuple(self.limits)),
             Snapshot(PLATFORM_ACCOUNT, 1, self._saved(self.platform)),
             self.health.of(ACCOUNT),
             self.health.of(PLATFORM_ACCOUNT),
@@ -230,6 +233,25 @@ class FakeHolds:
 
 
 @dataclass
+class FakeCounters:
+    """Reservations in the order they were made; limits without end but for those that `error` stands for."""
+
+    reserved: list[tuple[Reservation, Reservation | None]] = field(default_factory=list)
+    given_back: list[tuple[Reservation, bool]] = field(default_factory=list)
+    error: OwnkeyError | None = None
+
+    async def reserve(self, wanted: Reservation, instead_of: Reservation | None = None) -> Reservation:
+        if self.error:
+            raise self.error
+        self.reserved.append((wanted, instead_of))
+        return wanted
+
+    async def give_back(self, reservation: Reservation, *, request_sent: bool = False) -> bool:
+        self.given_back.append((reservation, request_sent))
+        return True
+
+
+@dataclass
 class FakeKeyUse:
     """The gateway keys that were let in."""
 
@@ -249,7 +271,7 @@ class World:
         self.health = FakeHealth()
         self.registry, self.vault = FakeRegistry(self.health), FakeVault()
         self.tokens, self.attempts, self.holds = FakeTokens(), FakeAttempts(), FakeHolds()
-        self.key_use = FakeKeyUse()
+        self.counters, self.key_use = FakeCounters(), FakeKeyUse()
         self.catalog = Catalog.load({name: simulator.base_url(name) for name in providers})
         self.registry.catalog = self.catalog
         self.upstream = Upstream(UrlPolicy([simulator.origin, "http://127.0.0.1:9"]))
@@ -269,7 +291,7 @@ class World:
 
     def ports(self, upstream: Transport) -> Ports:
         """Everything in memory but the transport."""
-        return Ports(self.vault, self.tokens, self.attempts, self.holds, upstream, self.health)
+        return Ports(self.vault, self.tokens, self.attempts, self.holds, self.counters, upstream, self.health)
 
     def configure(self, **changes: Any) -> None:
         """Replaces parts of the deps; before `running`."""

@@ -205,7 +205,7 @@ def test_no_permission_is_granted_twice() -> None:
 
 def test_nobody_deletes_a_record_or_scans_a_table() -> None:
     deleted_from = {each.resource for each in in_template() if "dynamodb:DeleteItem" in each.actions}
-    assert deleted_from == {"RegistryTable", "CreditsTable"}
+    assert deleted_from == {"RegistryTable", "CreditsTable", "CountersTable"}
     assert not holders("dynamodb:Scan")
 
 

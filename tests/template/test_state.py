@@ -8,7 +8,18 @@ import pytest
 
 from tests.template.translation import resources, translated
 
-TABLES = ("RegistryTable", "RecordsTable", "CreditsTable", "LedgerTable", "RollupsTable", "HealthTable", "AuditTable")
+TABLES = (
+    "RegistryTable",
+    "RecordsTable",
+    "CreditsTable",
+    "CountersTable",
+    "LedgerTable",
+    "RollupsTable",
+    "HealthTable",
+    "AuditTable",
+)
+EXPIRING = ("RegistryTable", "CountersTable")
+"""Tables in which what says so expires."""
 
 
 def table(name: str) -> dict[str, Any]:
@@ -38,14 +49,15 @@ def test_a_table_uses_dynamodbs_own_key(name: str) -> None:
     assert "SSESpecification" not in table(name)
 
 
-@pytest.mark.parametrize("name", sorted(set(TABLES) - {"RegistryTable"}))
+@pytest.mark.parametrize("name", sorted(set(TABLES) - set(EXPIRING)))
 def test_a_table_keeps_its_items_for_good(name: str) -> None:
     """Balances and rollups are recomputed from records and entries: none of them may expire."""
     assert "TimeToLiveSpecification" not in table(name)
 
 
-def test_in_the_registry_only_what_says_so_expires() -> None:
-    assert table("RegistryTable")["TimeToLiveSpecification"] == {"AttributeName": "ttl_s", "Enabled": True}
+@pytest.mark.parametrize("name", EXPIRING)
+def test_only_what_says_so_expires(name: str) -> None:
+    assert table(name)["TimeToLiveSpecification"] == {"AttributeName": "ttl_s", "Enabled": True}
 
 
 def test_only_records_have_a_stream_and_it_shows_both_images() -> None:

@@ -30,8 +30,8 @@ NOW = datetime(2026, 11, 21, 8, 31, 20, 500_000, tzinfo=UTC)
 WORST = Worst(tokens=900, cost_nanousd=4_000, charge_nanousd=4_200)
 
 
-def claim_of(one: Limit, *, byok: bool = True, first: bool = True) -> Claim:
-    (claim,) = claims([one], byok=byok, worst=WORST, first=first, at=NOW)
+def claim_of(one: Limit, *, byok: bool = True) -> Claim:
+    (claim,) = claims([one], byok=byok, worst=WORST, at=NOW)
     return claim
 
 
@@ -98,15 +98,10 @@ def test_a_soft_limit_only_counts() -> None:
     assert claim_of(limit(hard=False)).reserved is None
 
 
-def test_a_request_is_counted_once_however_many_attempts_it_takes() -> None:
-    assert claim_of(limit(), first=False).reserved == 0
-    assert claim_of(limit(measure=Measure.TOKENS), first=False).reserved == 900
-
-
 def test_spend_on_own_keys_counts_where_asked_for() -> None:
     spend = limit(measure=Measure.SPEND, include_byok=False)
-    assert claims([spend], byok=True, worst=WORST, first=True, at=NOW) == ()
-    assert len(claims([spend], byok=False, worst=WORST, first=True, at=NOW)) == 1
+    assert claims([spend], byok=True, worst=WORST, at=NOW) == ()
+    assert len(claims([spend], byok=False, worst=WORST, at=NOW)) == 1
 
 
 @pytest.mark.parametrize("hard", [True, False])

@@ -87,12 +87,13 @@ async def test_one_gateway_key_has_so_many_and_no_more_whoever_creates_them_at_o
     wanted = [
         limit(measure=measure, window=window, scope=LimitScope.GATEWAY_KEY, value="gk_1") for measure, window in KINDS
     ]
-    for each in wanted[: MAX_LIMITS_OF_ONE - 1]:
+    most = MAX_LIMITS_OF_ONE[LimitScope.GATEWAY_KEY]
+    for each in wanted[: most - 1]:
         await registry.create_limit(each)
 
-    done = await asyncio.gather(*map(registry.create_limit, wanted[MAX_LIMITS_OF_ONE - 1 :]), return_exceptions=True)
+    done = await asyncio.gather(*map(registry.create_limit, wanted[most - 1 :]), return_exceptions=True)
 
-    assert len(await registry.limits("acme")) == MAX_LIMITS_OF_ONE
+    assert len(await registry.limits("acme")) == most
     assert sum(each is None for each in done) == 1
     assert all(each is None or isinstance(each, InvalidParameter | Conflict) for each in done)
     await registry.create_limit(limit(scope=LimitScope.GATEWAY_KEY, value="gk_2"))

@@ -24,6 +24,7 @@ INFERENCE = {
     "CREDITS_TABLE": "credits",
     "HEALTH_TABLE": "health",
     "AUDIT_TABLE": "audit",
+    "COUNTERS_TABLE": "counters",
     "VAULT_KEY_ID": "arn:aws:kms:eu-west-1:123456789012:key/1",
 }
 

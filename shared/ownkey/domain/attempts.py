@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ownkey.domain.credentials import CredentialSource
+from ownkey.domain.limits import Claim
 from ownkey.domain.usage import Usage, UsageSource
 
 RECORD_SCHEMA = 1
@@ -90,6 +91,8 @@ class AttemptStart:
     """Credits held (platform only)."""
     hold_shard: int = 0
     """In which of the account's sub-balances."""
+    claims: tuple[Claim, ...] = ()
+    """What it has to do with the account's limits."""
 
     @property
     def attempt_id(self) -> str:

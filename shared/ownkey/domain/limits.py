@@ -168,14 +168,8 @@ class Counter:
     """Used, or reserved by attempts under way."""
 
 
-def claims(limits: Iterable[Limit], *, byok: bool, worst: Worst, first: bool, at: datetime) -> tuple[Claim, ...]:
-    """What an attempt has to do with the limits that apply to its request.
-
-    Args:
-        byok: Whether it uses an own key.
-        first: Whether it is the first attempt of its request: requests are counted once.
-        at: When it starts.
-    """
+def claims(limits: Iterable[Limit], *, byok: bool, worst: Worst, at: datetime) -> tuple[Claim, ...]:
+    """What an attempt that starts now, on an own key or not, has to do with the limits that apply to its request."""
     return tuple(
         Claim(
             limit_id=limit.id,
@@ -186,7 +180,7 @@ def claims(limits: Iterable[Limit], *, byok: bool, worst: Worst, first: bool, at
             period=period_at(limit.window, at),
             amount=limit.amount,
             alerts=limit.alerts,
-            reserved=_worst(limit.measure, worst, byok=byok, first=first) if limit.hard else None,
+            reserved=_worst(limit.measure, worst, byok=byok) if limit.hard else None,
         )
         for limit in limits
         if limit.include_byok or not byok
@@ -216,10 +210,10 @@ def reached(alerts: Iterable[int], amount: int, used: int) -> list[int]:
     return sorted(percent for percent in alerts if used * 100 >= percent * amount)
 
 
-def _worst(measure: Measure, worst: Worst, *, byok: bool, first: bool) -> int:
+def _worst(measure: Measure, worst: Worst, *, byok: bool) -> int:
     match measure:
         case Measure.REQUESTS:
-            return int(first)
+            return 1
         case Measure.TOKENS:
             return worst.tokens
         case Measure.SPEND:

@@ -14,6 +14,7 @@ from ownkey.domain.attempts import RequestFacts
 from ownkey.domain.credentials import CredentialSource
 from ownkey.domain.errors import ModelNotFound
 from ownkey.domain.gateway_keys import GatewayKey, PresentedKey
+from ownkey.domain.limits import Limit
 from ownkey.domain.surfaces import Dialect, Surface
 from ownkey.http.cors import sharing_headers
 from ownkey.http.exchange import Exchange
@@ -224,8 +225,16 @@ class Gateway:
             margin_percent=self._deps.margin_percent,
             deadline_s=deadline_s,
             expires_at_s=expires_at_s,
+            credit_shards=view.account.credit_shards,
+            account_limits=_limits(view, facts),
             beta=exchange.query == b"beta=true",
         )
+
+
+def _limits(view: RequestView, facts: RequestFacts) -> tuple[Limit, ...]:
+    """The account's limits that apply to the request."""
+    who: dict[str, Any] = {"gateway_key_id": facts.gateway_key_id, "user": facts.user, "tags": facts.tags}
+    return tuple(limit for limit in view.own.limits if limit.applies_to(**who))
 
 
 def _today() -> date:

@@ -18,6 +18,7 @@ from ownkey.domain.attempts import (
 )
 from ownkey.domain.credentials import CredentialSource
 from ownkey.domain.errors import NotFound
+from ownkey.domain.limits import Claim
 from ownkey.domain.usage import Usage, UsageSource
 from ownkey.store import keys
 from ownkey.store.dynamodb import ConditionFailed, DynamoDb, Item, Key, Put
@@ -194,6 +195,7 @@ def started_item(start: AttemptStart) -> Item:
             "tags": list(start.request.tags),
             "source": start.source.value,
             "estimated_usage": start.estimated_usage.to_item(),
+            "claims": [claim.to_item() for claim in start.claims] or None,
             "state": AttemptState.STARTED.value,
             "record_schema": RECORD_SCHEMA,
         }
@@ -231,6 +233,7 @@ def to_record(item: Mapping[str, Any]) -> AttemptRecord:
                 "request": request,
                 "source": CredentialSource(item["source"]),
                 "estimated_usage": Usage.from_item(item.get("estimated_usage", {})),
+                "claims": tuple(Claim.from_item(each) for each in item.get("claims", ())),
             }
         )
         if item["state"] != AttemptState.ENDED.value:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from ownkey.domain.errors import Conflict, InvalidParameter, NotFound
-from ownkey.domain.limits import Limit
+from ownkey.domain.limits import Limit, LimitScope
 from ownkey.registry import items
 from ownkey.registry.changes import raise_version
 from ownkey.registry.table import RegistryTable
@@ -14,8 +14,8 @@ from ownkey.store.dynamodb import ConditionFailed, Delete, Key, Put, Update, Wri
 
 MAX_LIMITS = 200
 """Of one account: each is read with every new snapshot."""
-MAX_LIMITS_OF_ONE = 5
-"""Of one account, gateway key, user or tag: all that apply to a request fit one transaction, ten tags included."""
+MAX_LIMITS_OF_ONE = {LimitScope.ACCOUNT: 6, LimitScope.GATEWAY_KEY: 6, LimitScope.USER: 6, LimitScope.TAG: 4}
+"""All that apply to a request of ten tags fit the transaction that bills it."""
 _ATTEMPTS = 4
 
 
@@ -118,8 +118,9 @@ def _check_room(limit: Limit, others: list[Limit]) -> None:
     if len(others) >= MAX_LIMITS:
         raise InvalidParameter(f"An account has at most {MAX_LIMITS} limits.", fix="Remove one that is not needed.")
     of_one = Counter((each.scope, each.value) for each in others)
-    if of_one[limit.scope, limit.value] >= MAX_LIMITS_OF_ONE:
+    most = MAX_LIMITS_OF_ONE[limit.scope]
+    if of_one[limit.scope, limit.value] >= most:
         raise InvalidParameter(
-            f"An account, a gateway key, a user and a tag have at most {MAX_LIMITS_OF_ONE} limits each.",
+            f"The scope {limit.scope.value} has at most {most} limits for each value.",
             fix="Remove one that is not needed.",
         )

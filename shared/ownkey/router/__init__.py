@@ -11,6 +11,7 @@
 `job`         a request ready to be tried, and the bounds of trying
 `attempt`     one use of one credential: open, hold, send, judge
 `recorder`    its record: one intent, one end
+`limits`      what it reserves of the account's budgets and rate limits
 `health`      what a request learns of credentials and providers, for all; who may be a probe
 `run`         the attempts of one request, until one of them answers
 `verdict`     several failures, one error (pure)

@@ -26,12 +26,14 @@ from ownkey.domain.errors import (
     StoreUnavailable,
     UnsafeBaseUrl,
 )
-from ownkey.domain.ledger import Hold
+from ownkey.domain.ledger import Hold, shard_of
+from ownkey.domain.limits import Claim
 from ownkey.domain.secrets import Secret
 from ownkey.domain.usage import Terms, Usage, UsageSource
 from ownkey.providers import Call, Encoded, Reading, StreamDecoder, Whole, authorize, tokens_of, upstream_request_id
 from ownkey.router.candidates import Candidate
 from ownkey.router.job import Job, Limits, Served
+from ownkey.router.limits import Allowance
 from ownkey.router.ports import Ports
 from ownkey.router.recorder import Recorder
 from ownkey.router.tariff import Bill, Tariff, annotation
@@ -50,7 +52,9 @@ _MAX_ERROR_BYTES = 256 * 1024
 class Attempt:
     """See the module. Belongs to one request and one event loop."""
 
-    def __init__(self, job: Job, candidate: Candidate, number: int, ports: Ports, limits: Limits) -> None:
+    def __init__(
+        self, job: Job, candidate: Candidate, number: int, ports: Ports, limits: Limits, allowance: Allowance
+    ) -> None:
         self.candidate = candidate
         self.whole: Whole | None = None
         """The answer, where it came in one piece."""
@@ -78,7 +82,9 @@ class Attempt:
             credential_headers=candidate.credential.headers,
             beta=job.beta,
         )
-        self._recorder = Recorder(ports.attempts, _intent(job, candidate, number, self._tariff))
+        self._allowance = allowance
+        claims = allowance.claims(job, candidate, self._tariff)
+        self._recorder = Recorder(ports.attempts, _intent(job, candidate, number, self._tariff, claims))
         self._response: UpstreamResponse | None = None
         self._chunks: AsyncIterator[bytes] | None = None
         self._decoder: StreamDecoder | None = None
@@ -110,6 +116,7 @@ class Attempt:
         """
         fields = await self._presented()
         encoded = self.candidate.translator.encode_request(self._call)
+        await self._reserve()
         await self._place_hold()
         self.numbered = True
         self._recorder.write_intent()
@@ -192,15 +199,29 @@ class Attempt:
         credential = self.candidate.credential
         self._ports.tokens.forget(credential.account_id, credential.id, credential.version)
 
+    async def _reserve(self) -> None:
+        start = self._recorder.start
+        if not start.claims:
+            return
+        try:
+            self._recorder.start = await self._allowance.reserve(start)
+        except StoreUnavailable:
+            self.numbered = True  # the reservation may stand all the same
+            raise
+
     async def _place_hold(self) -> None:
         start = self._recorder.start
         if not start.hold_nanousd:
             return
-        hold = Hold(start.request.account_id, start.attempt_id, start.hold_nanousd, start.expires_at_s)
+        hold = Hold(start.request.account_id, start.attempt_id, start.hold_nanousd, start.expires_at_s, start.hold_shard)
         try:
             await self._ports.holds.place(hold)
         except StoreUnavailable:
             self.numbered = True  # the hold may stand all the same
+            await self._allowance.give_back()
+            raise
+        except OwnkeyError:
+            await self._allowance.give_back()
             raise
 
     async def _exchange(self, request: UpstreamRequest) -> None:
@@ -385,11 +406,11 @@ async def _until_started(decoder: StreamDecoder, chunks: AsyncIterator[bytes]) -
     return held
 
 
-def _intent(job: Job, candidate: Candidate, number: int, tariff: Tariff) -> AttemptStart:
+def _intent(job: Job, candidate: Candidate, number: int, tariff: Tariff, claims: tuple[Claim, ...]) -> AttemptStart:
     estimated = Usage(input=job.input_tokens)
     bill = tariff.bill(estimated)
     credential = candidate.credential
-    return AttemptStart(
+    start = AttemptStart(
         request=job.facts,
         number=number,
         provider_id=candidate.provider.id,
@@ -405,7 +426,9 @@ def _intent(job: Job, candidate: Candidate, number: int, tariff: Tariff) -> Atte
         estimated_charge_nanousd=bill.charge_nanousd,
         price_version=tariff.price_version,
         hold_nanousd=tariff.hold(job.body, candidate.model, job.input_tokens) if job.input_tokens else 0,
+        claims=claims,
     )
+    return replace(start, hold_shard=shard_of(start.attempt_id, job.credit_shards)) if start.hold_nanousd else start
 
 
 def _rfc3339(at: datetime) -> str:

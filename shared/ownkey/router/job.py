@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from ownkey.domain.attempts import RequestFacts
 from ownkey.domain.credentials import CredentialSource
+from ownkey.domain.limits import Limit
 from ownkey.providers import Document
 
 
@@ -45,6 +46,10 @@ class Job:
     """On the event loop's clock: when the answer must be over."""
     expires_at_s: int
     """Epoch seconds: when the function itself is over."""
+    credit_shards: int = 1
+    """Sub-balances of the account's credits."""
+    account_limits: tuple[Limit, ...] = ()
+    """Those that apply to the request."""
     beta: bool = False
     """Whether the client's URL said `?beta=true`."""
 

@@ -12,6 +12,7 @@ from ownkey.domain.credentials import Binding, SealedSecret
 from ownkey.domain.health import Health, Mark
 from ownkey.domain.ledger import Hold
 from ownkey.domain.secrets import Secret
+from ownkey.ledger.counters import Reservation
 from ownkey.upstream import UpstreamRequest, UpstreamResponse
 
 
@@ -61,6 +62,16 @@ class CreditHolds(Protocol):
         """Sets credits aside. Raises InsufficientCredits."""
 
 
+class LimitCounters(Protocol):
+    """`ownkey.ledger.counters.Counters`."""
+
+    async def reserve(self, wanted: Reservation, instead_of: Reservation | None = None) -> Reservation:
+        """Reserves all of it or nothing; gives what was. Raises BudgetExceeded or RateLimited."""
+
+    async def give_back(self, reservation: Reservation, *, request_sent: bool = False) -> bool:
+        """Undoes a reservation whose attempt sent nothing."""
+
+
 class Transport(Protocol):
     """`ownkey.upstream.Upstream`."""
 
@@ -88,5 +99,6 @@ class Ports:
     tokens: Tokens
     attempts: AttemptLog
     holds: CreditHolds
+    counters: LimitCounters
     upstream: Transport
     health: HealthNotes

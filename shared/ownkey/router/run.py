@@ -9,6 +9,7 @@ from ownkey.router.attempt import Attempt
 from ownkey.router.candidates import Candidate
 from ownkey.router.health import Watch
 from ownkey.router.job import Job, Limits
+from ownkey.router.limits import Allowance
 from ownkey.router.plan import Plan
 from ownkey.router.ports import Ports
 from ownkey.router.verdict import Failure, remaining, verdict
@@ -27,6 +28,7 @@ class Run:
         self._ports = ports
         self._limits = limits
         self._watch = watch
+        self._allowance = Allowance(job.account_limits, ports.counters)
 
     async def answer(self) -> Attempt:
         """The first attempt that has an answer.
@@ -42,7 +44,7 @@ class Run:
             if not await self._watch.admits(candidate):
                 continue
             number = sum(attempt.numbered for attempt in self.attempts)
-            attempt = Attempt(self._job, candidate, number, self._ports, self._limits)
+            attempt = Attempt(self._job, candidate, number, self._ports, self._limits, self._allowance)
             self.attempts.append(attempt)
             try:
                 await attempt.begin()

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from ownkey.catalog import Model, PriceList, price_list_for
 from ownkey.domain.credentials import CredentialSource
+from ownkey.domain.limits import Worst
 from ownkey.domain.money import usd_number, with_margin
 from ownkey.domain.usage import STANDARD_TERMS, Terms, Usage
 from ownkey.ledger.pricing import Unpriced, price
@@ -79,14 +80,24 @@ class Tariff:
 
     def hold(self, request: Document, model: Model | None, input_tokens: int) -> int:
         """The worst case of a platform attempt in nano-dollars, margin included; 0 on BYOK."""
-        listed = self.listed or self.prices
-        if self.source is CredentialSource.BYOK or listed is None:
+        if self.source is CredentialSource.BYOK:
             return 0
-        terms = worst_terms(request, listed)
-        rates = listed.rates(input_tokens=held_input(input_tokens), service_tier=terms.service_tier)
+        return self.worst(request, model, input_tokens).charge_nanousd
+
+    def worst(self, request: Document, model: Model | None, input_tokens: int) -> Worst:
+        """The most that an attempt may use, cost and be charged; nothing where nothing is generated."""
+        if not input_tokens:
+            return Worst(0, 0, 0)
+        byok = self.source is CredentialSource.BYOK
+        prices = self.prices if byok else self.listed or self.prices
+        if prices is None:
+            return Worst(worst_case(request, model, input_tokens).total_tokens, 0, 0)
+        terms = worst_terms(request, prices)
+        rates = prices.rates(input_tokens=held_input(input_tokens), service_tier=terms.service_tier)
         usage = worst_case(request, model, input_tokens, rates=rates, always_searches=self.always_searches)
         # Not at this hour's rates: the hour may be over when the provider is asked.
-        return with_margin(self._cost(listed, usage, terms, at=None) or 0, self.margin_percent)
+        cost = self._cost(prices, usage, terms, at=None) or 0
+        return Worst(usage.total_tokens, cost, 0 if byok else with_margin(cost, self.margin_percent))
 
     def _cost(self, prices: PriceList, usage: Usage, terms: Terms, *, at: datetime | None) -> int | None:
         """None where it cannot be told."""

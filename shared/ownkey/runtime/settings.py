@@ -80,6 +80,7 @@ class InferenceSettings(ProviderReach):
     registry_table: str
     records_table: str
     credits_table: str
+    counters_table: str
     health_table: str
     audit_table: str
     vault_key_id: str
@@ -98,6 +99,7 @@ class KeysSettings(ProviderReach):
     registry_table: str
     records_table: str
     credits_table: str
+    counters_table: str
     ledger_table: str
     rollups_table: str
     health_table: str
@@ -140,6 +142,7 @@ class UpkeepSettings(Settings):
     registry_table: str
     records_table: str
     credits_table: str
+    counters_table: str
     health_table: str
     audit_table: str
     vault_key_id: str
