@@ -345,6 +345,24 @@ class TestHolds:
         assert [(each["kind"], each["held_usd"]) for each in entries] == [("release", "-0.025"), ("hold", "0.025")]
         assert account.balance()["held_usd"] == 0
 
+    def test_credits_in_sixteen_places_are_spent_as_one(self, world):
+        account = world.account(credits_usd="0.05")
+        world.dynamodb().update_item(
+            TableName=world.up.stack.resources["RegistryTable"],
+            Key={"pk": {"S": f"ACCT#{account.id}"}, "sk": {"S": "HEAD"}},
+            UpdateExpression="SET credit_shards = :shards",
+            ExpressionAttributeValues={":shards": {"N": "16"}},
+        )
+        for _ in range(8):
+            assert CHAT.ask(account, model="gpt-4o", max_tokens=100) == "You said: hello"
+        assert account.balance()["held_usd"] == 0
+        # The deposit went to the first, and what was given back is wherever it was held.
+        assert CHAT.ask(account, model="gpt-4o", max_tokens=4_000) == "You said: hello"
+        refusal = CHAT.refused(account, model="gpt-4o", max_tokens=5_000)
+        assert (refusal.status, refusal.code) == (402, "insufficient_credits")
+        left = Decimal("0.05") - sum(Decimal(each["charge_usd"]) for each in account.attempts())
+        assert account.balance() == {"available_usd": left, "held_usd": 0, "total_usd": left}
+
     def die_holding(self, world: World, account: Account, dollars: Decimal) -> None:
         """Leaves what a function leaves that placed its hold, wrote nothing else and is past its deadline."""
         names = world.up.stack.resources

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ownkey.domain.attempts import Outcome
+from ownkey.domain.ledger import shard_of
 from ownkey.domain.usage import UsageSource
 from tests.support.inference import CHAT, KEYS, MESSAGES, World, credential, world_with_simulator
 from tests.support.providers import events
@@ -153,6 +154,19 @@ async def test_the_platform_charges_with_its_margin(world: World) -> None:
     assert (hold.attempt_id, hold.amount_nanousd) == (start.attempt_id, start.hold_nanousd)
     assert start.hold_nanousd >= end.charge_nanousd
     assert start.estimated_charge_nanousd > 0
+    assert hold.shard == start.hold_shard == 0
+
+
+async def test_holds_are_spread_over_the_accounts_sub_balances(world: World) -> None:
+    world.registry.own, world.registry.platform = [], [credential("openai", alias="shared")]
+    world.registry.account = replace(world.registry.account, credit_shards=16)
+    for _ in range(4):
+        await world.post("/v1/chat/completions", CHAT)
+    starts = [start for start, _ in world.attempts.records]
+    assert sorted((hold.attempt_id, hold.shard) for hold in world.holds.placed) == [
+        (start.attempt_id, start.hold_shard) for start in starts
+    ]
+    assert [start.hold_shard for start in starts] == [shard_of(start.attempt_id, 16) for start in starts]
 
 
 async def test_what_the_client_was_told_is_what_is_recorded(world: World) -> None:

@@ -213,7 +213,9 @@ class Attempt:
         start = self._recorder.start
         if not start.hold_nanousd:
             return
-        hold = Hold(start.request.account_id, start.attempt_id, start.hold_nanousd, start.expires_at_s, start.hold_shard)
+        hold = Hold(
+            start.request.account_id, start.attempt_id, start.hold_nanousd, start.expires_at_s, start.hold_shard
+        )
         try:
             await self._ports.holds.place(hold)
         except StoreUnavailable:
