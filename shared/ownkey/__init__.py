@@ -4,7 +4,8 @@ Imports go downwards only (checked by import-linter):
 
 ==============================================  =======================================================================
 `runtime`                                       the streaming Lambda loop, settings, logging and scrubbing
-`http`                                          the FastAPI apps (inference, management), authentication, errors
+`http` `upkeep`                                 the FastAPI apps (inference, management), authentication, errors;
+                                                looking after stored credentials by schedule
 `router`                                        which credentials to try, in which order, and trying them
 `vault` `ledger` `providers` `upstream`         sealing keys, moving money, wire formats, the guarded way out;
                                                 mutually unaware

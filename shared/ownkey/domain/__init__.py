@@ -3,6 +3,7 @@
 ==================  ============================================================================
 `money`             integer nano-dollars, and dollars as decimal strings on the wire
 `ids`               time-ordered ids of requests, credentials, keys, entries
+`times`             RFC 3339, UTC, microseconds
 `secrets`           `Secret`: a string that never prints itself; masks
 `scrub`             removes secrets from text: the last line of defence before a log or a response
 `errors`            the error tree: status, code, whose side, the fix
@@ -11,6 +12,7 @@
 `gateway_keys`      the key an app presents: format, checksum, digest, the stored key
 `scopes`            what a gateway key may be used for, and from where
 `credentials`       a provider key in the vault: what is shown, what is sealed, what it is bound to
+`rewraps`           jobs that bring stored secrets under another KMS key
 `usage`             one vector of disjoint token buckets
 `attempts`          one use of one credential: intent, end, outcome
 `ledger`            holds, entries, balance

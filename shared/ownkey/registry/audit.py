@@ -16,6 +16,7 @@ from typing import Literal
 from ownkey.domain import ids
 from ownkey.domain.audit import ActorKind, AuditEntry, AuditOutcome, Fact, milliseconds, new_audit_id
 from ownkey.domain.credentials import Binding
+from ownkey.domain.times import rfc3339
 from ownkey.store import keys
 from ownkey.store.dynamodb import ConditionFailed, DynamoDb, Item, Key, Put
 
@@ -97,6 +98,10 @@ class AuditTrail:
             StoreUnavailable: it may not have been written.
         """
         return await self._put(entry.account_id, entry.id, _to_item(entry))
+
+    def write_of(self, entry: AuditEntry) -> Put:
+        """The same as a part of a transaction: the entry stands exactly where what it tells of is done."""
+        return self._write(entry.account_id, entry.id, _to_item(entry))
 
     async def end(self, entry: AuditEntry) -> None:
         """Writes what came of an entry: outcome, status, error code and facts; the rest was said before.
@@ -194,17 +199,15 @@ class AuditTrail:
             )
 
     async def _put(self, account_id: str, sk: str, item: Item) -> bool:
-        at = Key(self._table, keys.audit(account_id), sk)
         try:
-            await self._db.write(Put(at, item, condition="attribute_not_exists(pk)"))
+            await self._db.write(self._write(account_id, sk, item))
         except ConditionFailed:
             return False
         return True
 
-
-def rfc3339(at: datetime) -> str:
-    """A time as items have it: UTC, microseconds, `Z`."""
-    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    def _write(self, account_id: str, sk: str, item: Item) -> Put:
+        at = Key(self._table, keys.audit(account_id), sk)
+        return Put(at, item, condition="attribute_not_exists(pk)")
 
 
 def _bounds(wanted: AuditFilter, cursor: str | None) -> tuple[str, str]:

@@ -9,6 +9,7 @@ is made for these calls alone (docs/decisions/0011-hot-path.md).
 `kms`      data keys: make, open
 `sts`      the function's own identity as a token; another role's temporary keys
 `functions`  invoking another function
+`events`   telling others, on the account's bus
 `keys`     partition and sort keys of every item
 ========== =====================================================
 """

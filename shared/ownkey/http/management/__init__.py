@@ -5,10 +5,14 @@
 `access`         who may do what for which account; `auditing`, the log of what they did
 `answers`        JSON, pages; `etags`, changes on what was seen; `idempotency`, creations that are repeated
 `bodies`         what may be sent; `views`, what is shown; `errors`, how it is refused
-`credentials`    saving, rotating, changing, validating one provider key; `proving`, its seal and its one validation
+`credentials`    saving, rotating, changing, validating one provider key: `shaping`, the form it was given in;
+                 `drafting`, what a request makes of it; `proving`, its seal and its one validation; `cards`, how it is
+                 shown
 `provider_keys`  the provider keys of one gateway key together (`PATCH /api/auth`)
+`kms_keys` `rewrapping` `pools`  what concerns all credentials of an account, or of all
 `openapi`        the document of all of it, for programs
-`byok` `gateway_keys` `accounts` `members` `invitations` `settings` `audit_log` `usage` …  the endpoints
+`byok` `export` `provider_list` `gateway_keys` `accounts` `members` `invitations` `settings` `audit_log` `usage` …
+                 the endpoints
 ================ ==============================================================================
 
 Resources, fields and roles: docs/contracts/management-api.md.

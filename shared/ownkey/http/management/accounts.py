@@ -12,12 +12,12 @@ from ownkey.domain import ids
 from ownkey.domain.accounts import PLATFORM_ACCOUNT, Member, Role
 from ownkey.domain.errors import Conflict, Forbidden
 from ownkey.domain.money import parse_usd
+from ownkey.domain.times import rfc3339
 from ownkey.http.management import bodies, etags, views
 from ownkey.http.management.access import Access, Right, session_of
 from ownkey.http.management.answers import Cursor, Limit, answer, answer_page, cut, read_cursor
 from ownkey.http.management.auditing import note
 from ownkey.http.management.idempotency import Idempotency
-from ownkey.http.management.times import rfc3339
 from ownkey.http.management.user_pool import UserPool
 from ownkey.ledger.records import Deposit, Records
 from ownkey.registry import Registry

@@ -10,10 +10,10 @@ from pydantic import AfterValidator, StringConstraints
 from starlette.responses import Response
 
 from ownkey.domain.errors import InvalidParameter
+from ownkey.domain.times import parse_rfc3339, rfc3339
 from ownkey.http.management import views
 from ownkey.http.management.access import Access, Right
 from ownkey.http.management.answers import Cursor, Limit, answer_page, bad_cursor, read_cursor, shown_cursor
-from ownkey.http.management.times import parse_rfc3339, rfc3339
 from ownkey.registry.audit import AuditFilter, AuditTrail
 
 MAX_EXPORTED = 1_000

@@ -23,7 +23,7 @@ from starlette.requests import Request
 from ownkey.domain.audit import ActorKind, AuditEntry, AuditOutcome, Fact, new_audit_id
 from ownkey.domain.errors import StoreUnavailable
 from ownkey.domain.scrub import scrub
-from ownkey.http.management.times import rfc3339
+from ownkey.domain.times import rfc3339
 from ownkey.registry.audit import AuditTrail
 from ownkey.store.aws import AwsError
 

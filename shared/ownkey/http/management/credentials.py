@@ -10,6 +10,7 @@ from ownkey.catalog import Catalog, Provider
 from ownkey.domain.accounts import PLATFORM_ACCOUNT, AccountHead
 from ownkey.domain.credentials import Credential, StoredCredential
 from ownkey.domain.errors import Conflict, InvalidParameter, NotFound
+from ownkey.domain.times import rfc3339
 from ownkey.http.management.drafting import (
     Given,
     Pasted,
@@ -23,7 +24,6 @@ from ownkey.http.management.drafting import (
 )
 from ownkey.http.management.proving import Proven, Prover, ValidationPort
 from ownkey.http.management.shaping import Shaped, Shaper
-from ownkey.http.management.times import rfc3339
 from ownkey.registry import (
     CreateCredential,
     CredentialChange,

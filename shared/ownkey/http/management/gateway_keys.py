@@ -16,12 +16,12 @@ from ownkey.domain import ids
 from ownkey.domain.errors import Conflict, Forbidden, InvalidCredentialFormat, InvalidParameter
 from ownkey.domain.gateway_keys import GatewayKey
 from ownkey.domain.secrets import Secret, mask
+from ownkey.domain.times import parse_rfc3339, rfc3339
 from ownkey.http.management import bodies, etags, views
 from ownkey.http.management.access import Access, Caller, Right
 from ownkey.http.management.answers import Cursor, Limit, answer_page, cut
 from ownkey.http.management.auditing import note
 from ownkey.http.management.idempotency import Idempotency
-from ownkey.http.management.times import parse_rfc3339, rfc3339
 from ownkey.registry import Registry
 from ownkey.registry.key_use import KeyUse
 

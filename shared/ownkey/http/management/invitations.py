@@ -16,13 +16,13 @@ from ownkey.domain.accounts import Member, Role
 from ownkey.domain.audit import ActorKind
 from ownkey.domain.errors import Conflict, NotFound
 from ownkey.domain.invitations import INVITATION_DAYS, Invitation
+from ownkey.domain.times import rfc3339
 from ownkey.http.management import bodies, etags, views
 from ownkey.http.management.access import Access, Caller, Right, session_of
 from ownkey.http.management.answers import Cursor, Limit, answer, answer_page, cut
 from ownkey.http.management.auditing import Auditor, note
 from ownkey.http.management.idempotency import Idempotency
 from ownkey.http.management.members import check_may_give, may_still_give
-from ownkey.http.management.times import rfc3339
 from ownkey.http.management.user_pool import UserPool
 from ownkey.registry import Registry
 

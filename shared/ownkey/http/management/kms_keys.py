@@ -21,13 +21,13 @@ from ownkey.domain.credentials import Binding
 from ownkey.domain.errors import KmsKeyUnusable
 from ownkey.domain.rewraps import RewrapJob
 from ownkey.domain.secrets import Secret
+from ownkey.domain.times import rfc3339
 from ownkey.http.management import bodies, etags, views
 from ownkey.http.management.access import Access, Right
 from ownkey.http.management.answers import answer
 from ownkey.http.management.auditing import note
 from ownkey.http.management.confirming import require_confirmed
 from ownkey.http.management.credentials import CredentialDesk
-from ownkey.http.management.times import rfc3339
 from ownkey.registry import Registry, ShredCredential
 from ownkey.registry.changes import MAX_CHANGES
 from ownkey.validation.opening import OpenCheck

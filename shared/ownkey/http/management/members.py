@@ -10,12 +10,12 @@ from starlette.responses import Response
 
 from ownkey.domain.accounts import Member, Role
 from ownkey.domain.errors import Forbidden
+from ownkey.domain.times import rfc3339
 from ownkey.http.management import bodies, etags, views
 from ownkey.http.management.access import GRANTS, Access, Caller, Right
 from ownkey.http.management.answers import Cursor, Limit, answer, answer_page, cut
 from ownkey.http.management.auditing import note
 from ownkey.http.management.idempotency import Idempotency
-from ownkey.http.management.times import rfc3339
 from ownkey.http.management.user_pool import UserPool
 from ownkey.registry import Registry
 

@@ -15,12 +15,12 @@ from ownkey.domain import ids
 from ownkey.domain.accounts import PLATFORM_ACCOUNT
 from ownkey.domain.errors import Conflict
 from ownkey.domain.rewraps import RewrapJob
+from ownkey.domain.times import rfc3339
 from ownkey.http.management import views
 from ownkey.http.management.access import Access
 from ownkey.http.management.answers import Cursor, Limit, answer, answer_page, cut
 from ownkey.http.management.auditing import note
 from ownkey.http.management.idempotency import Idempotency
-from ownkey.http.management.times import rfc3339
 from ownkey.registry import Registry
 
 

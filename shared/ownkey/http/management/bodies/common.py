@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
-from ownkey.http.management.times import parse_rfc3339, rfc3339
+from ownkey.domain.times import parse_rfc3339, rfc3339
 
 MAX_KEY_CHARS = 8_192
 
