@@ -34,6 +34,7 @@ upkeep = Upkeep(
     registry_table=settings.registry_table,
     records_table=settings.records_table,
     credits_table=settings.credits_table,
+    counters_table=settings.counters_table,
 )
 rewrapping = Rewrapping(registry, Rewrapper(Kms(aws)), settings.vault_key_id)
 revalidation = Revalidation(

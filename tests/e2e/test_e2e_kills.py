@@ -60,6 +60,7 @@ async def sweep(up: Running, db: DynamoDb) -> None:
         registry_table=names["RegistryTable"],
         records_table=names["RecordsTable"],
         credits_table=names["CreditsTable"],
+        counters_table=names["CountersTable"],
     )
     await upkeep.run(datetime.now(UTC) + timedelta(hours=1))
 

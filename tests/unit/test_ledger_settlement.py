@@ -50,6 +50,7 @@ class Books:
             registry_table=tables.registry,
             records_table=tables.records,
             credits_table=tables.credits,
+            counters_table=tables.counters,
         )
 
     async def deposit(self, amount: int, name: str = "dep_1") -> None:
@@ -409,7 +410,11 @@ async def test_one_account_that_cannot_be_swept_keeps_no_other_waiting(books: Bo
     dead = attempt(hold=4_000).start
     await books.holds.place(Hold("acme", dead.attempt_id, 4_000, dead.expires_at_s))
     upkeep = Upkeep(
-        Db(tables.aws), registry_table=tables.registry, records_table=tables.records, credits_table=tables.credits
+        Db(tables.aws),
+        registry_table=tables.registry,
+        records_table=tables.records,
+        credits_table=tables.credits,
+        counters_table=tables.counters,
     )
     swept = await upkeep.run(AT + timedelta(seconds=931))
     assert (swept.released, swept.failed) == (1, 1)

@@ -1,4 +1,5 @@
-"""Ends what dead functions left behind, for every account: intents without an end, and holds (`reclaim`).
+"""Ends what dead functions left behind, for every account: intents without an end, holds (`reclaim`), and what was
+reserved of limits.
 
 Looks only at what no function can still be working on.
 """
@@ -12,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from ownkey.domain.attempts import AttemptState
 from ownkey.domain.errors import OwnkeyError
 from ownkey.domain.ids import REQUEST, first_id
+from ownkey.ledger.counters import Counters
 from ownkey.ledger.reclaim import GRACE_S, Reclaimer
 from ownkey.ledger.records import UnreadableRecord, to_record
 from ownkey.store import keys
@@ -30,6 +32,8 @@ class Swept:
 
     abandoned: int = 0
     released: int = 0
+    given_back: int = 0
+    """Reservations."""
     failed: int = 0
     """Accounts."""
 
@@ -37,24 +41,29 @@ class Swept:
 class Upkeep:
     """One run looks at every account once."""
 
-    def __init__(self, db: DynamoDb, *, registry_table: str, records_table: str, credits_table: str) -> None:
+    def __init__(
+        self, db: DynamoDb, *, registry_table: str, records_table: str, credits_table: str, counters_table: str
+    ) -> None:
         self._db = db
         self._registry = registry_table
         self._records_table = records_table
         self._reclaimer = Reclaimer(db, records_table=records_table, credits_table=credits_table)
+        self._counters = Counters(db, counters_table)
 
     async def run(self, now: datetime) -> Swept:
-        """Ends abandoned attempts and releases holds without a record, over all accounts.
+        """Ends abandoned attempts, and gives back the holds and reservations without a record, over all accounts.
 
         A run continues where the last complete one stopped, so neither a pause of the schedule nor an account that
         cannot be looked at loses anything.
         """
         since = await self._swept_until(now)
-        abandoned = released = failed = 0
+        abandoned = released = given_back = failed = 0
         for row in await self._db.query_all(self._registry, keys.ACCOUNTS_PARTITION):
             try:
                 abandoned += await self._end_abandoned(row["sk"], since, now)
                 reclaimed = await self._reclaimer.run(row["sk"], now)
+                if row.get("has_limits"):
+                    given_back += await self._give_back(row["sk"], now)
             except (OwnkeyError, AwsError, ConditionFailed):
                 _log.exception("an account could not be swept; the next run tries again", extra={"account": row["sk"]})
                 failed += 1
@@ -63,7 +72,17 @@ class Upkeep:
             released += reclaimed.released
         if not failed:
             await self._note_swept_until(now - timedelta(seconds=_LONGEST_S))
-        return Swept(abandoned, released, failed)
+        return Swept(abandoned, released, given_back, failed)
+
+    async def _give_back(self, account_id: str, now: datetime) -> int:
+        """Reservations whose attempts left a record are billing's; those of attempts that were never sent end here."""
+        given_back = 0
+        for reservation in await self._counters.expired(account_id, int(now.timestamp()) - GRACE_S):
+            request_id = reservation.attempt_id.partition("#")[0]
+            partition = keys.attempts_of_request(account_id, request_id)
+            if await self._db.get(Key(self._records_table, partition, reservation.attempt_id)) is None:
+                given_back += await self._counters.give_back(reservation)
+        return given_back
 
     async def _end_abandoned(self, account_id: str, since: datetime, now: datetime) -> int:
         ended, day = 0, since.date()

@@ -14,7 +14,7 @@ from ownkey.store.dynamodb import ConditionFailed, Delete, Key, Put, Update, Wri
 
 MAX_LIMITS = 200
 """Of one account: each is read with every new snapshot."""
-MAX_LIMITS_OF_ONE = {LimitScope.ACCOUNT: 6, LimitScope.GATEWAY_KEY: 6, LimitScope.USER: 6, LimitScope.TAG: 4}
+MAX_LIMITS_OF_ONE = {LimitScope.ACCOUNT: 6, LimitScope.GATEWAY_KEY: 6, LimitScope.USER: 6, LimitScope.TAG: 2}
 """All that apply to a request of ten tags fit the transaction that bills it."""
 _ATTEMPTS = 4
 
