@@ -14,7 +14,8 @@ from typing import Literal
 
 from ownkey.domain.attempts import AttemptEnd, AttemptRecord
 from ownkey.domain.ledger import MAX_SHARDS, Cause, Posting, deposited, posting, released, settled
-from ownkey.ledger import escrow, rollups
+from ownkey.ledger import escrow, movements, rollups
+from ownkey.ledger.booking import booked_at
 from ownkey.ledger.records import Deposit, Release
 from ownkey.ledger.statements import posting_item
 from ownkey.store import keys
@@ -22,7 +23,8 @@ from ownkey.store.dynamodb import ConditionFailed, Delete, DynamoDb, Key, Put, U
 
 _MAX_ACTIONS = 100 - (MAX_SHARDS - 1)
 """Of a transaction, less what a charge may have to draw from other sub-balances."""
-_WORST_ACTIONS_A_RECORD = 3
+_ACTIONS_OF_ALL = 2
+"""The balance, and the month's movements."""
 _MAX_TRIES = 50
 
 Role = Literal["mark", "hold", "balance", "other"]
@@ -53,19 +55,26 @@ class _Due:
         return self.end.charge_nanousd - self.overrun_nanousd
 
     @property
+    def actions(self) -> int:
+        """The most writes of its own: its mark, its hold, its posting. Aggregates and balance are shared."""
+        held = self.hold_nanousd > 0
+        return 1 + held + (held or self.end.charge_nanousd > 0)
+
+    @property
     def posting(self) -> Posting | None:
         """What it moves; None where it had no credits to do with."""
         end, start = self.end, self.record.start
-        movements = settled(
+        moved = settled(
             held_nanousd=self.hold_nanousd,
             cost_nanousd=end.cost_nanousd,
             charge_nanousd=end.charge_nanousd,
             overrun_nanousd=self.overrun_nanousd,
         )
-        if not movements:
+        if not moved:
             return None
         overrun, account_id = self.overrun_nanousd, start.request.account_id
-        return posting(account_id, Cause.ATTEMPT, start.attempt_id, end.ended_at, *movements, overrun_nanousd=overrun)
+        at = booked_at(end.ended_at, self.record.billed_at)
+        return posting(account_id, Cause.ATTEMPT, start.attempt_id, at, *moved, overrun_nanousd=overrun)
 
 
 class SettlementStuck(Exception):
@@ -82,16 +91,15 @@ class Settlement:
 
     async def deposit(self, deposit: Deposit, *, now: str) -> bool:
         """Carries out a deposit; False where it had been already."""
-        moved = posting(
-            deposit.account_id, Cause.DEPOSIT, deposit.id, deposit.requested_at, *deposited(deposit.amount_nanousd)
-        )
+        booked = booked_at(deposit.requested_at, now)
+        moved = posting(deposit.account_id, Cause.DEPOSIT, deposit.id, booked, *deposited(deposit.amount_nanousd))
         paid_in = Update(
             escrow.balance_key(self._tables.credits, deposit.account_id),
             "ADD available_nanousd :amount, held_nanousd :nothing",
             values={":amount": deposit.amount_nanousd, ":nothing": 0},
         )
         at = Key(self._tables.records, keys.deposits(deposit.account_id), deposit.id)
-        return await self._once(_mark(at, now), paid_in, self._put(moved))
+        return await self._once(_mark(at, now), paid_in, *self._post(moved))
 
     async def release(self, release: Release, *, now: str) -> bool:
         """Posts a hold that was given back already; False where it had been posted."""
@@ -99,11 +107,11 @@ class Settlement:
             release.account_id,
             Cause.RELEASE,
             release.attempt_id,
-            release.released_at,
+            booked_at(release.released_at, now),
             *released(release.amount_nanousd),
         )
         at = Key(self._tables.records, keys.releases(release.account_id), release.id)
-        return await self._once(_mark(at, now), self._put(moved))
+        return await self._once(_mark(at, now), *self._post(moved))
 
     async def _once(self, mark: Update, *moves: Write) -> bool:
         """All of it, or nothing where the mark stands already."""
@@ -118,7 +126,7 @@ class Settlement:
     async def attempts(self, account_id: str, records: Sequence[AttemptRecord], *, now: str) -> int:
         """Counts ended attempts of one account; gives how many were not counted before."""
         due = {
-            record.start.attempt_id: _Due(record, record.end, record.start.hold_nanousd)
+            record.start.attempt_id: _Due(replace(record, billed_at=now), record.end, record.start.hold_nanousd)
             for record in records
             if record.end
         }
@@ -176,8 +184,6 @@ class Settlement:
                 at = Key(self._tables.credits, keys.credits_of(account_id, shard), keys.hold(start.attempt_id))
                 condition, values = "amount_nanousd = :amount", {":amount": due.hold_nanousd}
                 add("hold", index, Delete(at, condition=condition, values=values))
-            if moved := due.posting:
-                add("other", index, self._put(moved))
         held, charged = _held(chunk), _charged(chunk)
         if held or charged:
             back = held - charged  # what the holds do not cover comes from what is available
@@ -185,13 +191,23 @@ class Settlement:
                 self._tables.credits, account_id, shard, available=back, held=-held, drawn=drawn, charged=charged
             ):
                 add("balance", -1, update)
+        for write in self._post(*(moved for due in chunk if (moved := due.posting))):
+            add("other", -1, write)
         for update in rollups.updates((due.record for due in chunk), self._tables.rollups):
             add("other", -1, update)
         return roles, writes
 
-    def _put(self, moved: Posting) -> Put:
-        at = Key(self._tables.ledger, keys.ledger(moved.account_id), moved.id)
-        return Put(at, posting_item(moved), condition="attribute_not_exists(pk)")
+    def _post(self, *postings: Posting) -> list[Write]:
+        """The postings, each once, and what they add to their month."""
+        puts = [
+            Put(
+                Key(self._tables.ledger, keys.ledger(each.account_id), each.id),
+                posting_item(each),
+                condition="attribute_not_exists(pk)",
+            )
+            for each in postings
+        ]
+        return [*puts, *movements.updates(postings, self._tables.rollups)]
 
 
 def _mark(key: Key, now: str) -> Update:
@@ -227,12 +243,12 @@ def _chunks(due: list[_Due]) -> list[list[_Due]]:
     """Groups that fit a transaction, in order. Aggregates are shared within a group, so they are counted as a set."""
     chunks: list[list[_Due]] = []
     aggregates: set[rollups.Bucket] = set()
-    for each in due:
-        wanted = aggregates | set(rollups.buckets(each.record))
-        size = _WORST_ACTIONS_A_RECORD * (len(chunks[-1]) + 1) + 1 + len(wanted) if chunks else 0
+    for due_next in due:
+        wanted = aggregates | set(rollups.buckets(due_next.record))
+        size = sum(each.actions for each in [*chunks[-1], due_next]) + _ACTIONS_OF_ALL + len(wanted) if chunks else 0
         if not chunks or size > _MAX_ACTIONS:
             chunks.append([])
-            wanted = set(rollups.buckets(each.record))
-        chunks[-1].append(each)
+            wanted = set(rollups.buckets(due_next.record))
+        chunks[-1].append(due_next)
         aggregates = wanted
     return chunks
