@@ -29,10 +29,9 @@ def ms(at: datetime) -> int:
 
 async def mark(api: Management, key: str, fault: Fault, *, times: int = 1) -> None:
     """What a request learnt, at the API's own time."""
-    book = HealthBook(api.tables.db, api.tables.health)
+    book, at_ms = HealthBook(api.tables.db, api.tables.health), ms(api.clock[-1])
     for _ in range(times):
         seen = await book.read("acme")
-        at_ms = ms(api.clock[-1])
         await book.change("acme", key, lambda old: after_fault(old, fault, at_ms), seen=seen, at_ms=at_ms)
 
 
