@@ -108,6 +108,8 @@ class Stack:
         self.base_url = ""
         self.management_url = ""
         self.aws_endpoint = ""
+        self.lambda_endpoint = ""
+        """Of Invoke."""
         self.resources: Mapping[str, str] = {}
         self.deployment: Deployment
         self._functions = Functions()
@@ -232,7 +234,8 @@ class Stack:
         invoke_api = InvokeApi(self._functions, self.deployment.functions.values())
         self._ends.callback(invoke_api.stop)
         self._ends.push_async_callback(self._functions.stop)
-        shared = self._local_environment() | {"AWS_ENDPOINT_URL_LAMBDA": await invoke_api.start()}
+        self.lambda_endpoint = await invoke_api.start()
+        shared = self._local_environment() | {"AWS_ENDPOINT_URL_LAMBDA": self.lambda_endpoint}
         for each in self.deployment.functions.values():
             function = replace(each, timeout_s=self.options.timeouts_s.get(each.id, each.timeout_s))
             extra = shared | self._local_keys_url(function)

@@ -41,8 +41,8 @@ class AccountHead:
     kms_key_arn: str | None = None
     """The KMS key of the account's own, which its credentials are wrapped under. None: the deployment's."""
     credit_shards: int = 1
-    """Sub-balances that its holds are spread over (1 to `ledger.MAX_SHARDS`): for more than a few hundred platform
-    requests a second. It may be lowered: the ones that were opened are still summed, and drawn from."""
+    """Sub-balances that its holds are spread over (1 to `ledger.MAX_SHARDS`), where they wait for each other at one. It
+    may be lowered: the ones that were opened are still summed, and drawn from."""
 
 
 @dataclass(frozen=True, slots=True)
