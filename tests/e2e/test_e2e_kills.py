@@ -154,6 +154,7 @@ async def test_the_schedules_run_under_the_roles_of_the_template(tmp_path: Path)
             "UpkeepFunctionEveryMinute": {
                 "abandoned": 0,
                 "released": 0,
+                "given_back": 0,
                 "failed": 0,
                 "rewrapped": {"moved": 0, "failed": 0, "finished": 0},
             },
