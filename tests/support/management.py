@@ -16,6 +16,7 @@ from ownkey.domain.accounts import Member, Role
 from ownkey.domain.errors import CredentialUndecryptable, InvalidSession
 from ownkey.http.management import ManagementDeps, create_management_app
 from ownkey.http.sessions import Session
+from ownkey.ledger.activity import Activity
 from ownkey.ledger.records import Records
 from ownkey.ledger.rollups import Rollups
 from ownkey.ledger.statements import Statements
@@ -181,6 +182,7 @@ async def management(tables: Tables, **changes: Any) -> AsyncIterator[Management
         "sessions": FakeSessions(),
         "user_pool": FakeUserPool(),
         "records": records,
+        "activity": Activity(tables.db, tables.records),
         "rollups": Rollups(tables.db, tables.rollups),
         "statements": Statements(tables.db, tables.credits, tables.ledger),
         "audit": AuditTrail(tables.db, tables.audit),

@@ -14,6 +14,7 @@ from ownkey.domain.attempts import AttemptRecord, Outcome
 from ownkey.domain.errors import InsufficientCredits, StoreUnavailable
 from ownkey.domain.ledger import Balance, Hold, Movement, MovementKind
 from ownkey.domain.usage import Usage
+from ownkey.ledger.activity import Activity, ActivityFilter
 from ownkey.ledger.holds import Holds
 from ownkey.ledger.reclaim import Reclaimed
 from ownkey.ledger.records import Deposit, Records, ended_item
@@ -289,9 +290,9 @@ async def test_the_first_end_counts_and_a_late_intent_changes_nothing(books: Boo
 async def test_attempts_are_listed_newest_first_across_days(books: Books) -> None:
     attempts = [attempt(at=AT - timedelta(hours=9 * i)) for i in range(7)]
     await books.record(*attempts)
-    seen, cursor = [], None
+    activity, seen, cursor = Activity(books.db, books.tables.records), [], None
     for _ in range(5):
-        page = await books.records.attempts("acme", newest_day=AT.date(), limit=3, cursor=cursor)
+        page = await activity.page("acme", ActivityFilter(), last=AT + timedelta(hours=1), limit=3, cursor=cursor)
         seen += [record.start.attempt_id for record in page.records]
         cursor = page.next_cursor
         if cursor is None:

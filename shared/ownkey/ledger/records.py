@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import date, timedelta
 from typing import Any
 
 from ownkey.domain.attempts import (
@@ -25,7 +24,6 @@ from ownkey.store.dynamodb import ConditionFailed, DynamoDb, Item, Key, Put
 
 DEPOSIT_REQUESTED = "requested"
 RELEASED = "released"
-_MAX_DAYS_A_PAGE = 31
 
 
 class UnreadableRecord(Exception):
@@ -59,14 +57,6 @@ class Release:
     def id(self) -> str:
         """The record's sort key. With the time: whatever is held again is released again."""
         return f"{self.attempt_id}@{self.released_at}"
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptsPage:
-    """Attempts newest first; `next_cursor` continues, None where there are no older ones in reach."""
-
-    records: tuple[AttemptRecord, ...]
-    next_cursor: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,35 +138,6 @@ class Records:
         except ValueError:
             return []
         return [to_record(item) for item in await self._db.query_all(self._table, partition, prefix=f"{request_id}#")]
-
-    async def attempts(
-        self, account_id: str, *, newest_day: date, limit: int = 50, cursor: str | None = None
-    ) -> AttemptsPage:
-        """A page of the account's attempts, newest first, looking back at most 31 days a call.
-
-        Args:
-            newest_day: Where to begin without a cursor (UTC).
-            cursor: `next_cursor` of the page before: `<day>#<attempt id>`, the id empty at the start of a day.
-        """
-        text, _, after = (cursor or f"{newest_day.isoformat()}#").partition("#")
-        day, found = date.fromisoformat(text), list[AttemptRecord]()
-        for _ in range(_MAX_DAYS_A_PAGE):
-            page = await self._db.query(
-                self._table,
-                keys.attempts(account_id, day.isoformat()),
-                newest_first=True,
-                limit=limit - len(found),
-                after_sk=after or None,
-                consistent=False,
-            )
-            found += [to_record(item) for item in page.items]
-            if page.next_sk:
-                return AttemptsPage(tuple(found), f"{day.isoformat()}#{page.next_sk}")
-            day, after = day - timedelta(days=1), ""
-            if len(found) >= limit:
-                return AttemptsPage(tuple(found), f"{day.isoformat()}#")
-        # Nothing older was looked at: the caller may go on from here, unless nothing was found in a whole month.
-        return AttemptsPage(tuple(found), f"{day.isoformat()}#" if found else None)
 
     def key(self, start: AttemptStart) -> Key:
         """Where an attempt's record stands."""

@@ -44,6 +44,7 @@ from ownkey.http.management.proving import ValidationPort
 from ownkey.http.management.shaping import Shaper
 from ownkey.http.management.user_pool import UserPool
 from ownkey.http.sessions import Session, Sessions
+from ownkey.ledger.activity import Activity
 from ownkey.ledger.records import Records
 from ownkey.ledger.rollups import Rollups
 from ownkey.ledger.statements import Statements
@@ -77,6 +78,7 @@ class ManagementDeps:
     sessions: Sessions
     user_pool: UserPool
     records: Records
+    activity: Activity
     rollups: Rollups
     statements: Statements
     audit: AuditTrail
@@ -136,7 +138,7 @@ def create_management_app(deps: ManagementDeps) -> FastAPI:
     app.include_router(invitations.routes(*people, idempotency, deps.now))
     app.include_router(invitations.received_routes(deps.registry, deps.user_pool, auditor, deps.now))
     app.include_router(settings.routes(*people, _deployment(deps)))
-    app.include_router(usage.routes(access, deps.records, deps.rollups, deps.statements, deps.now))
+    app.include_router(usage.routes(access, deps.activity, deps.rollups, deps.statements, deps.now))
     app.include_router(audit_log.routes(access, deps.audit))
     app.include_router(openapi.routes())
     errors.install(app, frozenset[str]().union(*map(wire_members, deps.catalog.providers)))

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from ownkey.domain.attempts import Outcome
 from ownkey.domain.credentials import CredentialSource
 from ownkey.domain.errors import InvalidParameter
 from ownkey.http.management import views
@@ -24,8 +25,9 @@ from ownkey.http.management.answers import (
     shown_cursor,
 )
 from ownkey.http.management.csv_answers import answer_csv
+from ownkey.http.management.moments import Moment, begin, end
 from ownkey.http.management.views.money import USAGE_COLUMNS, usage_cells
-from ownkey.ledger.records import Records
+from ownkey.ledger.activity import Activity, ActivityFilter
 from ownkey.ledger.rollups import Dimension, Granularity, Rollups, kept_as
 from ownkey.ledger.statements import Statements
 
@@ -42,7 +44,7 @@ Rows = Annotated[int, Query(ge=1, le=MAX_ROWS)]
 
 
 def routes(
-    access: Access, records: Records, rollups: Rollups, statements: Statements, now: Callable[[], datetime]
+    access: Access, activity: Activity, rollups: Rollups, statements: Statements, now: Callable[[], datetime]
 ) -> APIRouter:
     """The endpoints."""
     router = APIRouter(prefix="/api")
@@ -118,12 +120,41 @@ def routes(
         )
 
     @router.get("/activity")
-    async def list_attempts(request: Request, limit: Limit = 50, cursor: Cursor = None) -> Response:
+    async def list_attempts(
+        request: Request,
+        first: Annotated[Moment | None, Query(alias="from")] = None,
+        last: Annotated[Moment | None, Query(alias="to")] = None,
+        source: CredentialSource | None = None,
+        outcome: Outcome | None = None,
+        gateway_key: Value = None,
+        model: Value = None,
+        provider: Value = None,
+        app: Value = None,
+        user: Value = None,
+        tag: Value = None,
+        limit: Limit = 50,
+        cursor: Cursor = None,
+    ) -> Response:
         caller = await access.enter(request, Right.READ_ACTIVITY)
+        wanted = ActivityFilter(
+            model=model,
+            gateway_key=gateway_key,
+            provider=provider,
+            source=source,
+            outcome=outcome,
+            user=user,
+            app=app,
+            tag=tag,
+        )
+        since = None if first is None else begin(first)
+        until = end(today().isoformat() if last is None else last)
+        if since is not None and since > until:
+            raise InvalidParameter("`from` is after `to`.", param="from")
         after = read_cursor(cursor)
-        if after is not None:
-            _check_day(after)
-        page = await records.attempts(caller.account_id, newest_day=today(), limit=limit, cursor=after)
+        try:
+            page = await activity.page(caller.account_id, wanted, first=since, last=until, limit=limit, cursor=after)
+        except ValueError as e:
+            raise bad_cursor() from e
         return answer_page(map(views.attempt, page.records), page.next_cursor)
 
     return router
@@ -174,10 +205,3 @@ def _check_range(dimension: Dimension, unit: Granularity, first: date, last: dat
         raise InvalidParameter("`from` is after `to`.", param="from")
     if (last - first).days >= _MAX_DAYS[unit]:
         raise InvalidParameter(f"At most {_MAX_DAYS[unit]} days of this granularity at once.", param="from")
-
-
-def _check_day(cursor: str) -> None:
-    try:
-        date.fromisoformat(cursor.partition("#")[0])
-    except ValueError as e:
-        raise bad_cursor() from e
