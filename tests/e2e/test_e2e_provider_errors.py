@@ -47,6 +47,12 @@ def team(world: World) -> Team:
     return Team(account, {each.name: account.save_key(each.provider) for each in (CHAT, MESSAGES)})
 
 
+@pytest.fixture(autouse=True)
+def nothing_has_failed_before(world: World, team: Team) -> None:
+    """One test's failures must not keep the next one's requests from the provider."""
+    world.forget_health(team.account.id)
+
+
 class TestRefusals:
     """The provider answers, with an error. Nothing was generated, nothing costs anything."""
 

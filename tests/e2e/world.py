@@ -24,6 +24,7 @@ from local.running import OPERATOR, Running, RunOptions, running
 from local.seed import Seed
 from local.simulator.behaviour import digest_of
 from local.simulator.journal import Entry
+from ownkey.store import keys
 from tests.e2e.accounts import Account, Json, SavedKey, Session, new_provider_key
 from tests.e2e.stage import Scene, Stage
 
@@ -140,6 +141,11 @@ class World:
         """Ends the environments of the functions that open keys: the next ones have no caches."""
         for function in ("InferenceFunction", "ValidationFunction"):
             self.call(self.up.stack.kill, function)
+
+    def forget_health(self, account_id: str) -> None:
+        """Takes away what the fleet knows of an account's credentials, as if nothing had ever failed."""
+        at = {"pk": {"S": keys.health(account_id)}, "sk": {"S": keys.HEALTH}}
+        self.dynamodb().delete_item(TableName=self.up.stack.resources["HealthTable"], Key=at)
 
     # ── the simulated provider ──
 
