@@ -17,6 +17,7 @@ from ownkey.domain.errors import CredentialUndecryptable, InvalidSession
 from ownkey.http.management import ManagementDeps, create_management_app
 from ownkey.http.sessions import Session
 from ownkey.ledger.activity import Activity
+from ownkey.ledger.movements import Movements
 from ownkey.ledger.records import Records
 from ownkey.ledger.rollups import Rollups
 from ownkey.ledger.statements import Statements
@@ -184,6 +185,7 @@ async def management(tables: Tables, **changes: Any) -> AsyncIterator[Management
         "records": records,
         "activity": Activity(tables.db, tables.records),
         "rollups": Rollups(tables.db, tables.rollups),
+        "movements": Movements(tables.db, tables.rollups),
         "statements": Statements(tables.db, tables.credits, tables.ledger),
         "audit": AuditTrail(tables.db, tables.audit),
         "health": HealthBook(tables.db, tables.health),

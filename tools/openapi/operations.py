@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from ownkey.http.management.access import Right
-from tools.openapi.schemas import USAGE, Schema, page, ref
+from tools.openapi.schemas import STATEMENT, USAGE, Schema, page, ref
 
 
 class Who(StrEnum):
@@ -302,5 +302,14 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         "Movements of the balance, the newest first", Right.READ_MONEY, page("LedgerEntry")
     ),
     ("GET", "/api/usage"): Operation("Aggregates of usage and cost", Right.READ_MONEY, USAGE, media=("text/csv",)),
+    ("GET", "/api/statements"): Operation(
+        "A month's credits and use; as JSON, a table, or FOCUS's columns",
+        Right.READ_MONEY,
+        STATEMENT,
+        media=("text/csv",),
+    ),
+    ("GET", "/api/statements/months"): Operation(
+        "The months that there are statements of", Right.READ_MONEY, page("StatementMonth")
+    ),
     ("GET", "/api/activity"): Operation("Attempts, the newest first", Right.READ_ACTIVITY, page("Attempt")),
 }

@@ -19,6 +19,7 @@ from ownkey.domain.pricing import PricingMode
 from ownkey.domain.rewraps import JobState
 from ownkey.domain.surfaces import Surface
 from ownkey.domain.usage import USAGE_BUCKETS, UsageSource
+from ownkey.ledger.exports import LINES
 from ownkey.ledger.rollups import Dimension
 from ownkey.validation import Verdict
 
@@ -191,6 +192,32 @@ USAGE = page(
     dimension=one_of(each.value for each in Dimension),
     granularity=one_of(("month", "day", "hour")),
     **{"from": DATE, "to": DATE},
+)
+
+_STATEMENT_MONTH = {
+    "month": {**STRING, "description": "`2026-11`, UTC."},
+    "status": {**one_of(("open", "closed")), "description": "`closed`: it can no longer change."},
+    "closes_at": TIME,
+    "opening_usd": USD,
+    "closing_usd": USD,
+}
+STATEMENT = page(
+    "StatementLine",
+    totals=record("All that was used in the month.", _AGGREGATE),
+    movements=several(
+        record(
+            "All movements of one kind.",
+            {
+                "kind": one_of(each.value for each in MovementKind),
+                "count": COUNT,
+                "amount_usd": USD,
+                "available_usd": USD,
+                "held_usd": USD,
+            },
+        )
+    ),
+    overrun_usd=USD,
+    **_STATEMENT_MONTH,
 )
 
 _TARGET: dict[str, Schema] = dict.fromkeys(TARGETS, STRING) | {"version": INTEGER}
@@ -421,6 +448,11 @@ COMPONENTS: Mapping[str, Schema] = {
         },
     ),
     "UsageRow": record("An aggregate.", {"time": STRING, "value": STRING, **_AGGREGATE, "last_at": nullable(STRING)}),
+    "StatementMonth": record("A month.", _STATEMENT_MONTH),
+    "StatementLine": record(
+        "What was used under one value of a dimension.",
+        {"dimension": one_of(LINES), "value": STRING, **_AGGREGATE, "last_at": nullable(STRING)},
+    ),
     "Attempt": record(
         "One use of one credential; what is known only at its end is null until then.",
         {

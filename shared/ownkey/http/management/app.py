@@ -31,6 +31,7 @@ from ownkey.http.management import (
     provider_list,
     rewrapping,
     settings,
+    statements,
     usage,
 )
 from ownkey.http.management.access import Access
@@ -45,6 +46,8 @@ from ownkey.http.management.shaping import Shaper
 from ownkey.http.management.user_pool import UserPool
 from ownkey.http.sessions import Session, Sessions
 from ownkey.ledger.activity import Activity
+from ownkey.ledger.exports import Exports
+from ownkey.ledger.movements import Movements
 from ownkey.ledger.records import Records
 from ownkey.ledger.rollups import Rollups
 from ownkey.ledger.statements import Statements
@@ -80,6 +83,7 @@ class ManagementDeps:
     records: Records
     activity: Activity
     rollups: Rollups
+    movements: Movements
     statements: Statements
     audit: AuditTrail
     key_use: KeyUse
@@ -139,6 +143,8 @@ def create_management_app(deps: ManagementDeps) -> FastAPI:
     app.include_router(invitations.received_routes(deps.registry, deps.user_pool, auditor, deps.now))
     app.include_router(settings.routes(*people, _deployment(deps)))
     app.include_router(usage.routes(access, deps.activity, deps.rollups, deps.statements, deps.now))
+    exports = Exports(deps.movements, deps.rollups)
+    app.include_router(statements.routes(access, deps.registry, deps.catalog, exports, deps.rollups, deps.now))
     app.include_router(audit_log.routes(access, deps.audit))
     app.include_router(openapi.routes())
     errors.install(app, frozenset[str]().union(*map(wire_members, deps.catalog.providers)))

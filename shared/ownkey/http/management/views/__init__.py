@@ -6,6 +6,7 @@ from ownkey.http.management.views.credentials import Shown, credential, finding,
 from ownkey.http.management.views.gateway_keys import gateway_key
 from ownkey.http.management.views.money import attempt, balance, deposit, entry, rollup, rollup_totals, usage
 from ownkey.http.management.views.providers import provider
+from ownkey.http.management.views.statements import statement, statement_line, statement_month
 from ownkey.http.management.views.vault import kms_key, pool, rewrap
 
 __all__ = [
@@ -33,5 +34,8 @@ __all__ = [
     "rollup",
     "rollup_totals",
     "settings",
+    "statement",
+    "statement_line",
+    "statement_month",
     "usage",
 ]
