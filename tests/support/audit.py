@@ -79,18 +79,21 @@ async def money(
         f"{each.id} leaves something held" for each in postings if sum(m.held_nanousd for m in each.movements)
     ]
     by_attempt = {each.cause_id: each for each in postings if each.cause is Cause.ATTEMPT}
+    released = {each.cause_id for each in postings if each.cause is Cause.RELEASE}
     for record in ended:
-        differences += _wrong_posting(record, by_attempt.pop(record.start.attempt_id, None))
+        attempt_id = record.start.attempt_id
+        differences += _wrong_posting(record, by_attempt.pop(attempt_id, None), released=attempt_id in released)
     differences += [f"a posting of {attempt_id}, which never ended" for attempt_id in by_attempt]
     return differences
 
 
-def _wrong_posting(record: AttemptRecord, posting: Posting | None) -> list[str]:
+def _wrong_posting(record: AttemptRecord, posting: Posting | None, *, released: bool) -> list[str]:
     """Where the charge is not in the cost, the margin and the overrun of its posting, each as much as it must be."""
     start, end = record.start, record.end
     assert end is not None
     if posting is None:
-        return [f"{start.attempt_id} moved nothing"] if end.charge_nanousd or start.hold_nanousd else []
+        held = start.hold_nanousd and not released
+        return [f"{start.attempt_id} moved nothing"] if end.charge_nanousd or held else []
     taken = Counter[MovementKind]()
     for each in posting.movements:
         taken[each.kind] -= each.amount_nanousd
