@@ -10,6 +10,7 @@ from ownkey.http.management import ManagementDeps, create_management_app
 from ownkey.http.management.user_pool import UserPool
 from ownkey.http.sessions import Sessions, SigningKeys
 from ownkey.ledger.activity import Activity
+from ownkey.ledger.counters import Counters
 from ownkey.ledger.movements import Movements
 from ownkey.ledger.records import Records
 from ownkey.ledger.rollups import Rollups
@@ -48,6 +49,7 @@ app = create_management_app(
         rollups=Rollups(db, settings.rollups_table),
         movements=Movements(db, settings.rollups_table),
         statements=Statements(db, settings.credits_table, settings.ledger_table),
+        counters=Counters(db, settings.counters_table),
         audit=AuditTrail(db, settings.audit_table),
         health=HealthBook(db, settings.health_table),
         key_use=KeyUse(db, settings.health_table),

@@ -17,6 +17,7 @@ from ownkey.domain.errors import CredentialUndecryptable, InvalidSession
 from ownkey.http.management import ManagementDeps, create_management_app
 from ownkey.http.sessions import Session
 from ownkey.ledger.activity import Activity
+from ownkey.ledger.counters import Counters
 from ownkey.ledger.movements import Movements
 from ownkey.ledger.records import Records
 from ownkey.ledger.rollups import Rollups
@@ -187,6 +188,7 @@ async def management(tables: Tables, **changes: Any) -> AsyncIterator[Management
         "rollups": Rollups(tables.db, tables.rollups),
         "movements": Movements(tables.db, tables.rollups),
         "statements": Statements(tables.db, tables.credits, tables.ledger),
+        "counters": Counters(tables.db, tables.counters),
         "audit": AuditTrail(tables.db, tables.audit),
         "health": HealthBook(tables.db, tables.health),
         "key_use": KeyUse(tables.db, tables.health),

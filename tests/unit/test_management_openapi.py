@@ -116,12 +116,14 @@ async def test_a_tag_of_another_state_is_refused_wherever_one_is_taken(api: Mana
     invited = await api.ok(
         "POST", "/api/accounts/acme/invitations", json={"email": "neo@ownkey.example", "role": "member"}
     )
+    rate = {"measure": "requests", "window": "minute", "amount": 60}
     values = {
         "account_id": "acme",
         "user_id": "mia",
         "credential_id": saved["id"],
         "key_id": key_id,
         "invitation_id": invited["id"],
+        "limit_id": (await api.ok("POST", "/api/limits", json=rate))["id"],
         "provider": "openai",
     }
     conditional = [each for each in operations() if each.takes("If-Match")]

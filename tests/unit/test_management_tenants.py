@@ -17,10 +17,12 @@ import pytest
 from ownkey.domain import ids
 from ownkey.domain.accounts import PLATFORM_ACCOUNT, Member, Role
 from ownkey.domain.invitations import Invitation
+from ownkey.domain.limits import LimitScope
 from ownkey.domain.rewraps import RewrapJob
 from ownkey.http.management.access import GRANTS, OPERATOR_GRANTS, PLATFORM_GRANTS, Right
 from ownkey.ledger.records import Deposit
 from tests.support.aws import Tables, boto
+from tests.support.limits import limit
 from tests.support.management import ANTHROPIC_KEY, NOW, OPERATOR, Management, management
 from tests.support.openapi import ACCOUNT, Operation, operations, role_table
 from tools.openapi.operations import Who
@@ -96,6 +98,12 @@ class World:
 
     keyid = key_id
 
+    async def limit_id(self, _: Operation, account_id: str, __: str, alias: str) -> str:
+        value = f"{alias}-l{next(self.numbers)}"
+        made = limit(account_id=account_id, scope=LimitScope.USER, value=value, alerts=())
+        await self.api.registry.create_limit(made)
+        return made.id
+
     async def job_id(self, _: Operation, account_id: str, __: str, ___: str) -> str:
         job = RewrapJob(ids.new_id(ids.REWRAP), account_id, OPERATOR, NOW, NOW)
         await self.api.registry.start_rewrap(job)
@@ -106,6 +114,8 @@ class World:
         wanted = operation.request(values, account_id)
         if "email" in (wanted.get("json") or {}):  # Nobody is invited twice.
             wanted["json"] = wanted["json"] | {"email": f"new-{next(self.numbers)}@example.com"}
+        if "scope" in (wanted.get("json") or {}):  # No limit is set twice.
+            wanted["json"] = wanted["json"] | {"value": f"user-{next(self.numbers)}"}
         if not by:
             wanted["headers"]["authorization"] = ""
         return await self.api.call(wanted.pop("method"), wanted.pop("path"), by=by, **wanted)
@@ -113,7 +123,7 @@ class World:
     def items(self) -> list[str]:
         """Everything that is stored, but for the log of the callers' own account."""
         found = []
-        for table in ("registry", "records", "credits", "ledger", "rollups", "health", "audit"):
+        for table in ("registry", "records", "credits", "ledger", "rollups", "health", "audit", "counters"):
             pages = boto("dynamodb", self.api.tables.endpoint).get_paginator("scan")
             for page in pages.paginate(TableName=getattr(self.api.tables, table)):
                 found += [f"{table} {sorted(item.items())}" for item in page["Items"] if item["pk"] != _OWN_LOG]

@@ -51,6 +51,7 @@ EXAMPLES: Mapping[str, str] = {
     "invitation_id": "inv_01jd4w3m8qk6v5t2r9x7y1z0ab",
     "deposit_id": "dep_01jd4w3m8qk6v5t2r9x7y1z0ab",
     "credential_id": "cred_01jd4w3m8qk6v5t2r9x7y1z0ab",
+    "limit_id": "lim_01jd4w3m8qk6v5t2r9x7y1z0ab",
     "key_id": "gk_01jd4w3m8qk6v5t2r9x7y1z0ab",
     "keyId": "gk_01jd4w3m8qk6v5t2r9x7y1z0ab",
     "job_id": "rw_01jd4w3m8qk6v5t2r9x7y1z0ab",
@@ -164,6 +165,31 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         conditional=True,
         tagged=True,
     ),
+    # ── budgets and rate limits ──
+    ("GET", "/api/limits"): Operation("Budgets and rate limits", Right.READ_LIMITS, page("Limit")),
+    ("POST", "/api/limits"): Operation(
+        "Set a budget or a rate limit: it holds from the next request on",
+        Right.CHANGE_LIMITS,
+        ref("Limit"),
+        201,
+        {
+            "scope": "user",
+            "value": "ada",
+            "measure": "spend",
+            "window": "month",
+            "amount": "50.00",
+            "include_byok": True,
+        },
+        creates=True,
+        tagged=True,
+    ),
+    ("GET", "/api/limits/{limit_id}"): Operation(
+        "One limit, and how much of it is used", Right.READ_LIMITS, ref("Limit"), tagged=True
+    ),
+    ("PATCH", "/api/limits/{limit_id}"): Operation(
+        "Change it", Right.CHANGE_LIMITS, ref("Limit"), 200, {"hard": False}, conditional=True, tagged=True
+    ),
+    ("DELETE", "/api/limits/{limit_id}"): Operation("Remove it", Right.CHANGE_LIMITS, _DELETED, conditional=True),
     # ── accounts and people ──
     ("GET", "/api/accounts"): Operation("The caller's accounts; for the operator all", Who.SIGNED_IN, page("Account")),
     ("POST", "/api/accounts"): Operation(

@@ -15,6 +15,7 @@ from ownkey.domain.cards import CardStatus
 from ownkey.domain.credentials import PoolStrategy
 from ownkey.domain.health import FaultKind
 from ownkey.domain.ledger import Cause, MovementKind
+from ownkey.domain.limits import LimitScope, Measure, Window
 from ownkey.domain.pricing import PricingMode
 from ownkey.domain.rewraps import JobState
 from ownkey.domain.surfaces import Surface
@@ -74,6 +75,7 @@ def page(name: str, **more: Schema) -> Schema:
     return record("A page: `next_cursor`, sent as `cursor`, continues it; null at the end.", fields)
 
 
+_AMOUNT: Schema = {"type": ["integer", "string"]}
 _ROLE = one_of(Role)
 _STRATEGY = one_of(PoolStrategy)
 _VALIDATION = one_of(each.value for each in ValidationStatus)
@@ -311,6 +313,27 @@ COMPONENTS: Mapping[str, Schema] = {
                     "",
                     {"id": STRING, "alias": STRING, "priority": INTEGER, "weight": INTEGER, "disabled": BOOLEAN},
                 )
+            ),
+        },
+    ),
+    "Limit": record(
+        "A budget or a rate limit. Amounts of spend are decimal strings of dollars, all others numbers.",
+        {
+            "id": STRING,
+            "scope": one_of(LimitScope),
+            "value": nullable(STRING),
+            "measure": one_of(Measure),
+            "window": one_of(Window),
+            "amount": _AMOUNT,
+            "include_byok": BOOLEAN,
+            "hard": BOOLEAN,
+            "alerts": several(INTEGER),
+            "created_at": TIME,
+            "created_by": STRING,
+            "updated_at": TIME,
+            "current": record(
+                "The period under way.",
+                {"used": _AMOUNT, "reserved": _AMOUNT, "remaining": _AMOUNT, "resets_at": nullable(TIME)},
             ),
         },
     ),

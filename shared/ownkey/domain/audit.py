@@ -54,6 +54,7 @@ TARGETS = (
     "user_id",
     "invitation_id",
     "deposit_id",
+    "limit_id",
     "job_id",
 )
 """The facts that say what was acted on; all others are details."""

@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 
 from ownkey.domain.attempts import AttemptRecord, AttemptStart
 from ownkey.domain.credentials import CredentialSource
-from ownkey.domain.limits import Claim, Counter, Measure, refusal
+from ownkey.domain.limits import Claim, Counter, Limit, Measure, period_at, refusal
 from ownkey.store import keys
 from ownkey.store.dynamodb import ConditionFailed, Delete, DynamoDb, Item, Key, Put, Update, Write
 
@@ -117,6 +117,13 @@ class Counters:
             found |= await self._db.batch_get(all_keys[first : first + 100])
         return {each: found[key] for each, key in at.items() if key in found}
 
+    async def current(self, limits: Iterable[Limit], at: datetime) -> dict[str, Counter]:
+        """What is used of each of an account's limits in the period of `at`, by id."""
+        of = {(each.id, each.window.value, period_at(each.window, at)): each for each in limits}
+        account_id = next((each.account_id for each in of.values()), "")
+        found = await self.read(account_id, of) if of else {}
+        return {each.id: counted(found.get(key)) for key, each in of.items()}
+
     def _ended(self, reservation: Reservation) -> Delete:
         at = reservation_key(self._table, reservation.account_id, reservation.attempt_id)
         return Delete(at, condition="attribute_exists(pk)")
@@ -144,6 +151,17 @@ def without_request(wanted: Reservation) -> Reservation:
     """The same for a request that has been counted already."""
     claims = (replace(each, reserved=0) if each.measure is Measure.REQUESTS else each for each in wanted.claims)
     return replace(wanted, claims=tuple(claims))
+
+
+def mark_alerted(table: str, account_id: str, claim: Claim, percent: int, at: str) -> Update:
+    """Notes on the counter that the account was told of a threshold, where it was not yet."""
+    return Update(
+        _claim_key(table, account_id, claim),
+        "SET #alerted = :at",
+        condition="attribute_not_exists(#alerted)",
+        names={"#alerted": f"alerted_{percent}"},
+        values={":at": at},
+    )
 
 
 def settling(ended: Iterable[tuple[AttemptRecord, bool]], table: str) -> list[Update]:

@@ -36,13 +36,15 @@ class Right(StrEnum):
     READ_GATEWAY_KEYS = "read gateway keys"
     CREATE_GATEWAY_KEYS = "create gateway keys, and change or revoke those one created"
     CHANGE_GATEWAY_KEYS = "change and revoke any gateway key"
+    READ_LIMITS = "read budgets and rate limits"
+    CHANGE_LIMITS = "set budgets and rate limits"
     READ_MONEY = "read balance, ledger and usage"
     READ_ACTIVITY = "read single requests"
     READ_AUDIT = "read the audit log"
 
 
 _ALL = frozenset(Right)
-_READ_ONLY = frozenset({Right.READ_ACCOUNT, Right.READ_MONEY, Right.READ_ACTIVITY})
+_READ_ONLY = frozenset({Right.READ_ACCOUNT, Right.READ_LIMITS, Right.READ_MONEY, Right.READ_ACTIVITY})
 
 GRANTS: Mapping[Role, frozenset[Right]] = {
     Role.OWNER: _ALL,
@@ -52,7 +54,14 @@ GRANTS: Mapping[Role, frozenset[Right]] = {
     Role.BILLING: _READ_ONLY,
 }
 OPERATOR_GRANTS = frozenset(
-    {Right.READ_ACCOUNT, Right.CHANGE_ACCOUNT, Right.READ_MEMBERS, Right.CHANGE_MEMBERS, Right.READ_MONEY}
+    {
+        Right.READ_ACCOUNT,
+        Right.CHANGE_ACCOUNT,
+        Right.READ_MEMBERS,
+        Right.CHANGE_MEMBERS,
+        Right.READ_LIMITS,
+        Right.READ_MONEY,
+    }
 )
 """In accounts the operator is no member of: enough to run them, nothing of their keys and requests."""
 PLATFORM_GRANTS = frozenset({Right.READ_ACCOUNT, Right.READ_CREDENTIALS, Right.CHANGE_CREDENTIALS, Right.READ_AUDIT})

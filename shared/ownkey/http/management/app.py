@@ -25,6 +25,7 @@ from ownkey.http.management import (
     gateway_keys,
     invitations,
     kms_keys,
+    limits,
     members,
     openapi,
     pools,
@@ -46,6 +47,7 @@ from ownkey.http.management.shaping import Shaper
 from ownkey.http.management.user_pool import UserPool
 from ownkey.http.sessions import Session, Sessions
 from ownkey.ledger.activity import Activity
+from ownkey.ledger.counters import Counters
 from ownkey.ledger.exports import Exports
 from ownkey.ledger.movements import Movements
 from ownkey.ledger.records import Records
@@ -85,6 +87,7 @@ class ManagementDeps:
     rollups: Rollups
     movements: Movements
     statements: Statements
+    counters: Counters
     audit: AuditTrail
     key_use: KeyUse
     health: HealthBook
@@ -142,6 +145,7 @@ def create_management_app(deps: ManagementDeps) -> FastAPI:
     app.include_router(invitations.routes(*people, idempotency, deps.now))
     app.include_router(invitations.received_routes(deps.registry, deps.user_pool, auditor, deps.now))
     app.include_router(settings.routes(*people, _deployment(deps)))
+    app.include_router(limits.routes(access, deps.registry, deps.counters, idempotency, deps.now))
     app.include_router(usage.routes(access, deps.activity, deps.rollups, deps.statements, deps.now))
     exports = Exports(deps.movements, deps.rollups)
     app.include_router(statements.routes(access, deps.registry, deps.catalog, exports, deps.rollups, deps.now))

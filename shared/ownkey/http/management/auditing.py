@@ -44,6 +44,9 @@ ACTIONS: Mapping[tuple[str, str], str] = {
     ("PATCH", "/api/gateway-keys/{key_id}"): "gateway_key.updated",
     ("DELETE", "/api/gateway-keys/{key_id}"): "gateway_key.revoked",
     ("POST", "/api/gateway-keys/{key_id}/rotate"): "gateway_key.rotated",
+    ("POST", "/api/limits"): "limit.created",
+    ("PATCH", "/api/limits/{limit_id}"): "limit.updated",
+    ("DELETE", "/api/limits/{limit_id}"): "limit.deleted",
     ("POST", "/api/accounts"): "account.created",
     ("PATCH", "/api/accounts/{account_id}"): "account.updated",
     ("PATCH", "/api/settings"): "account.updated",
@@ -65,7 +68,7 @@ ACTIONS: Mapping[tuple[str, str], str] = {
 _NAMES = {"key_id": "gateway_key_id"}
 """Parameters of paths that the log calls otherwise."""
 _IN_EVERY_ENTRY = frozenset({"account_id"})
-_OUR_ID = re.compile(r"^(?:cred|gk|acc|dep|inv|rw|job)_[0-9a-hjkmnp-tv-z]{26}$")
+_OUR_ID = re.compile(r"^(?:cred|gk|acc|dep|inv|lim|rw|job)_[0-9a-hjkmnp-tv-z]{26}$")
 _MAX_CHARS = 200
 _MAX_VALUES = 50
 _log = logging.getLogger(__name__)

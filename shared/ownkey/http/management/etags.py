@@ -32,6 +32,7 @@ VOLATILE = frozenset(
         "status_models",
         "provider_failing_until",
         "rewrap",
+        "current",
         "warnings",
         "key",
     }

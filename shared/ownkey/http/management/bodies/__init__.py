@@ -8,6 +8,7 @@ Unknown fields are refused: a misspelt `gateway_key` must not silently make a ke
 `credentials`  `/api/byok`, `/api/auth`
 `gateway_keys` `/api/gateway-keys`
 `accounts`     `/api/accounts`
+`limits`       `/api/limits`
 `vault`        pools, an account's KMS key, shredding
 ============== ======================================
 """
@@ -35,6 +36,7 @@ from ownkey.http.management.bodies.gateway_keys import (
     RotateGatewayKey,
     UpdateGatewayKey,
 )
+from ownkey.http.management.bodies.limits import CreateLimit, UpdateLimit
 from ownkey.http.management.bodies.vault import Confirmation, SetKmsKey, SetPool
 
 __all__ = [
@@ -47,6 +49,7 @@ __all__ = [
     "CreateCredential",
     "CreateGatewayKey",
     "CreateInvitation",
+    "CreateLimit",
     "CredentialSettings",
     "Deposit",
     "GatewayKeyScope",
@@ -58,5 +61,6 @@ __all__ = [
     "UpdateAccount",
     "UpdateCredential",
     "UpdateGatewayKey",
+    "UpdateLimit",
     "UpdateSettings",
 ]

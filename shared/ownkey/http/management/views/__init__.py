@@ -4,6 +4,7 @@ from ownkey.http.management.views.accounts import account, invitation, me, membe
 from ownkey.http.management.views.audit import audit_csv, audit_entry, audit_jsonl
 from ownkey.http.management.views.credentials import Shown, credential, finding, provider_keys
 from ownkey.http.management.views.gateway_keys import gateway_key
+from ownkey.http.management.views.limits import limit
 from ownkey.http.management.views.money import attempt, balance, deposit, entry, rollup, rollup_totals, usage
 from ownkey.http.management.views.providers import provider
 from ownkey.http.management.views.statements import statement, statement_line, statement_month
@@ -24,6 +25,7 @@ __all__ = [
     "gateway_key",
     "invitation",
     "kms_key",
+    "limit",
     "me",
     "member",
     "pool",
