@@ -259,7 +259,7 @@ async def test_a_function_that_wakes_after_its_hold_was_released_takes_nothing_o
     assert await account.spend(account.attempt(900, 900, 1), dies="before its intent"), "the other is released"
     await account.wake()
     await account.bill()
-    assert await account.balances.balance("acme") == Balance(0, 900)
+    assert await account.balances.balance("acme") == Balance(100 - charge, 900)
     assert await account.wrong() == []
 
 
