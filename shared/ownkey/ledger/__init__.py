@@ -7,9 +7,14 @@
 `escrow`        an account's credits in several partitions (reading them; the writes are pure)
 `reclaim`       ends the holds that dead functions left open
 `rollups`       what an attempt adds to which aggregate (pure), and reading them
+`booking`       under which time something counts, so that a month that is over never changes (pure)
+`movements`     what postings moved in each month, by kind
 `settlement`    the stream function's work: each record counted once, whatever the delivery
 `stream`        a batch of the stream: which records count, which failed
+`balances`      what credits there are and were, read
 `statements`    balance, postings and their entries, read
+`activity`      single attempts, filtered, read in pages
+`exports`       a month's statement; `focus`, its charges in FOCUS's columns
 `upkeep`        the same for all accounts by the minute, and attempts without an end
 =============== ==========================================================================================
 
