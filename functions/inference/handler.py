@@ -55,7 +55,7 @@ async def connect() -> AsyncIterator[InferenceDeps]:
                 health=HealthBook(db, settings.health_table),
             ),
             audit=audit,
-            requests=records,
+            request_log=records,
             credits=Balances(db, settings.credits_table),
             margin_percent=settings.margin_percent,
             imported_gateway_keys=settings.imported_gateway_keys,

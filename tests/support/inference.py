@@ -281,7 +281,7 @@ class World:
             catalog=self.catalog,
             ports=self.ports(self.upstream),
             audit=FakeTrail(),
-            requests=self.attempts,
+            request_log=self.attempts,
             credits=self.holds,
             now_ms=self.health.now_ms,
             margin_percent=Decimal(5),

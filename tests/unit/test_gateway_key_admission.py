@@ -33,6 +33,8 @@ HEADERS = {
     "x-api-key": lambda key: {"x-api-key": key},
     "both": lambda key: {"authorization": f"Bearer {key}", "x-api-key": key},
 }
+RECORDS = ("/generation", "/credits")
+"""What answers from records: `test_http_generation` has the rest of them."""
 EVERY_WAY = [
     pytest.param(prefix + path, presented, id=f"{prefix}{path} {name}")
     for prefix in PREFIXES
@@ -86,7 +88,15 @@ def test_every_route_of_the_app_is_tried_here(world: World) -> None:
         for prefix in PREFIXES
         for path, (method, _, _) in ENDPOINTS.items()
     }
-    assert routes == tried
+    assert routes == tried | {("GET", prefix + path) for prefix in PREFIXES for path in RECORDS}
+
+
+@pytest.mark.parametrize("path", [prefix + path for prefix in PREFIXES for path in RECORDS])
+async def test_what_was_recorded_is_told_to_admitted_callers_alone(world: World, path: str) -> None:
+    scope(world, addresses=("203.0.113.0/24",))
+    key = {"authorization": f"Bearer {world.registry.secret}"}
+    refused = await send(world, "GET", path, key, ELSEWHERE)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "address_not_allowed")
 
 
 # ── Whence (CVE-2026-45339: a limit that held for one header and not for the other)

@@ -166,7 +166,7 @@ async def test_it_reads_what_the_table_has(tables: Tables) -> None:
     made = attempt(account_id="acme", cost=1_234_567)
     assert made.end
     await records.end(made.start, made.end)
-    async with world_with_simulator(requests=records) as world:
+    async with world_with_simulator(request_log=records) as world:
         data = await told(world, made.start.request.request_id)
     assert data["upstream_inference_cost"] == 0.001234567
 

@@ -77,7 +77,7 @@ class InferenceDeps:
     registry: RegistryReads
     key_use: KeyUseLog
     audit: UnwrapLog
-    requests: RequestLog
+    request_log: RequestLog
     credits: CreditReads
     catalog: Catalog
     ports: Ports
@@ -174,7 +174,7 @@ class Gateway:
     async def show_generation(self, call: Call) -> None:
         """What one request of the account came to."""
         view = await self._admitted(call)
-        records = await self._deps.requests.attempts_of_request(view.account.id, request_id_of(call.exchange.query))
+        records = await self._deps.request_log.attempts_of_request(view.account.id, request_id_of(call.exchange.query))
         await _answer(call.exchange, generation(records, self._deps.catalog, view.key.usage_cost_mode))
 
     async def show_credits(self, call: Call) -> None:
