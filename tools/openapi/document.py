@@ -42,7 +42,7 @@ def build() -> str:
     Raises:
         MissingOperationError: the rows and the routes are not the same.
     """
-    return json.dumps(document(_app()), indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(document(_app()), separators=(",", ":"), ensure_ascii=False) + "\n"
 
 
 def document(app: FastAPI) -> Json:
