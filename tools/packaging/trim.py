@@ -17,6 +17,8 @@ _UNUSED_PATHS = (
     # Of Powertools we use the Logger.
     "aws_lambda_powertools/event_handler",
     "multidict/_testcapi*",
+    # For clients of botocore, which we make none of: ours trust the system's authorities.
+    "botocore/cacert.pem",
     # FastAPI asks for it at every response where it is there, and imports it to ask.
     "pydantic/v1",
 )
