@@ -32,6 +32,7 @@ def theirs(world: World) -> dict[str, str]:
     member = dan.owner.ok("POST", f"{members}/members", body)
     invited = dan.owner.ok("POST", f"{members}/invitations", body | {"email": f"guest-{CANARY}@example.com"})
     deposit = world.operator(dan.id).ok("POST", f"{members}/deposits", {"amount_usd": "1", "note": CANARY})
+    limit = dan.owner.ok("POST", "/api/limits", {"measure": "requests", "window": "day", "amount": 9})
     dan.owner.ok("PATCH", members, {"name": CANARY})
     return {
         ACCOUNT: dan.id,
@@ -39,6 +40,7 @@ def theirs(world: World) -> dict[str, str]:
         "invitation_id": invited["id"],
         "deposit_id": deposit["id"],
         "credential_id": dan.save_key("OpenAI", alias=CANARY).id,
+        "limit_id": limit["id"],
         "key_id": dan.gateway_key_id,
         "keyId": dan.gateway_key_id,
         "job_id": "rw_01jd4w3m8qk6v5t2r9x7y1z0ab",

@@ -46,7 +46,7 @@ class Books:
         self.holds = Holds(tables.db, credits_table=tables.credits, records_table=tables.records)
         self._records = Records(tables.db, tables.records)
         self._statements = Statements(tables.db, tables.credits, tables.ledger)
-        names = Names(tables.records, tables.credits, tables.ledger, tables.rollups)
+        names = Names(tables.records, tables.credits, tables.ledger, tables.rollups, tables.counters)
         self._settlement = Settlement(tables.db, names)
 
     async def pay_in(self, amount_nanousd: int) -> None:

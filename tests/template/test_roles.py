@@ -185,7 +185,8 @@ WRITES = {f"dynamodb:{verb}Item" for verb in ("Put", "Update", "Delete")}
         ("LedgerTable", {"billing"}),
         ("RollupsTable", {"billing"}),
         ("HealthTable", {"inference", "validation"}),
-        ("AuditTable", {"inference", "keys", "validation", "upkeep"}),
+        ("AuditTable", {"inference", "keys", "validation", "billing", "upkeep"}),
+        ("CountersTable", {"inference", "billing", "upkeep"}),
     ],
 )
 def test_who_writes_a_table(table: str, writers: set[str]) -> None:

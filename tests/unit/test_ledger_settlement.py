@@ -43,7 +43,9 @@ class Books:
         self.records = Records(tables.db, tables.records)
         self.at = AT
         self.holds = Holds(tables.db, credits_table=tables.credits, records_table=tables.records, now=lambda: self.at)
-        self.settlement = Settlement(tables.db, Names(tables.records, tables.credits, tables.ledger, tables.rollups))
+        self.settlement = Settlement(
+            tables.db, Names(tables.records, tables.credits, tables.ledger, tables.rollups, tables.counters)
+        )
         self.statements = Statements(tables.db, tables.credits, tables.ledger)
         self.rollups = Rollups(tables.db, tables.rollups)
         self.upkeep = Upkeep(
@@ -267,7 +269,7 @@ async def test_an_account_whose_settlement_fails_is_named_whole(books: Books) ->
     # Of `lost` there is a stream record and no item: its mark can never be set, so it counts as counted.
     assert await count_batch(books.settlement, as_stream([good, lost], books), AT) == []
 
-    broken = Settlement(books.db, Names(books.tables.records, books.tables.credits, "gone", "gone"))
+    broken = Settlement(books.db, Names(books.tables.records, books.tables.credits, "gone", "gone", "gone"))
     again = attempt()
     await books.record(again)
     assert await count_batch(broken, as_stream([again], books), AT) == ["00000"]

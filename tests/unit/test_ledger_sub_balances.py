@@ -51,7 +51,7 @@ class Account:
             now=lambda: self.at,
         )
         self.balances = Balances(store.db, store.table("credits"))
-        tables = Names(store.table("records"), store.table("credits"), store.table("ledger"), store.table("rollups"))
+        tables = Names(*map(store.table, ("records", "credits", "ledger", "rollups", "counters")))
         self.settlement = Settlement(store.db, tables)
 
     async def deposit(self, amount: int) -> None:

@@ -52,7 +52,7 @@ async def test_the_page_says_what_a_batch_of_a_hundred_writes(case: Case) -> Non
 async def writes(case: Case, *, grouped: bool) -> Counter[str]:
     """Of all that it takes to count a hundred attempts that have ended."""
     store = Interleaved(1)
-    names = Tables(store.table("records"), store.table("credits"), store.table("ledger"), store.table("rollups"))
+    names = Tables(*map(store.table, ("records", "credits", "ledger", "rollups", "counters")))
     records, settlement = Records(store.db, names.records), Settlement(store.db, names)
     holds = Holds(store.db, credits_table=names.credits, records_table=names.records)
     batch: list[AttemptRecord] = []

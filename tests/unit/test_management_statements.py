@@ -31,7 +31,9 @@ class Books:
 
     def __init__(self, api: Management) -> None:
         self.api, tables = api, api.tables
-        self.settlement = Settlement(tables.db, Names(tables.records, tables.credits, tables.ledger, tables.rollups))
+        self.settlement = Settlement(
+            tables.db, Names(tables.records, tables.credits, tables.ledger, tables.rollups, tables.counters)
+        )
         self.holds = Holds(tables.db, credits_table=tables.credits, records_table=tables.records)
 
     async def deposit(self, usd: int, at: datetime, billed: datetime | None = None) -> None:

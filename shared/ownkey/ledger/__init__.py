@@ -9,6 +9,7 @@
 `rollups`       what an attempt adds to which aggregate (pure), and reading them
 `booking`       under which time something counts, so that a month that is over never changes (pure)
 `movements`     what postings moved in each month, by kind
+`counters`      what is used and reserved of an account's limits; `alerts` tells where one reaches a threshold
 `settlement`    the stream function's work: each record counted once, whatever the delivery
 `stream`        a batch of the stream: which records count, which failed
 `balances`      what credits there are and were, read

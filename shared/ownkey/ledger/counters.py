@@ -217,11 +217,6 @@ def _changes(wanted: Reservation, instead_of: Reservation | None) -> list[tuple[
     return [(claim, change) for claim, change in changes.values() if change]
 
 
-def _without_request(wanted: Reservation) -> Reservation:
-    claims = (replace(claim, reserved=0) if claim.measure is Measure.REQUESTS else claim for claim in wanted.claims)
-    return replace(wanted, claims=tuple(claims))
-
-
 def _commit(table: str, account_id: str, claim: Claim, change: int) -> Update:
     """More only where the limit has room for it; less always."""
     update = _add(_claim_key(table, account_id, claim), claim, {"committed": change})

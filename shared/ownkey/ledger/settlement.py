@@ -14,7 +14,7 @@ from typing import Literal
 
 from ownkey.domain.attempts import AttemptEnd, AttemptRecord
 from ownkey.domain.ledger import MAX_SHARDS, Cause, Posting, deposited, posting, released, settled
-from ownkey.ledger import escrow, movements, rollups
+from ownkey.ledger import counters, escrow, movements, rollups
 from ownkey.ledger.booking import booked_at
 from ownkey.ledger.records import Deposit, Release
 from ownkey.ledger.statements import posting_item
@@ -27,7 +27,7 @@ _ACTIONS_OF_ALL = 2
 """The balance, and the month's movements."""
 _MAX_TRIES = 50
 
-Role = Literal["mark", "hold", "balance", "other"]
+Role = Literal["mark", "hold", "reservation", "balance", "other"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +38,18 @@ class Tables:
     credits: str
     ledger: str
     rollups: str
+    counters: str
 
 
 @dataclass(frozen=True, slots=True)
 class _Due:
-    """An ended attempt and what is known of its hold."""
+    """An ended attempt and what is known of its hold and its reservation."""
 
     record: AttemptRecord
     end: AttemptEnd
     hold_nanousd: int
+    reserved: bool
+    """Whether it still has what it reserved of the account's limits."""
     overrun_nanousd: int = 0
 
     @property
@@ -56,9 +59,14 @@ class _Due:
 
     @property
     def actions(self) -> int:
-        """The most writes of its own: its mark, its hold, its posting. Aggregates and balance are shared."""
+        """The most writes of its own: mark, hold, reservation, posting. Aggregates, counters, balance are shared."""
         held = self.hold_nanousd > 0
-        return 1 + held + (held or self.end.charge_nanousd > 0)
+        return 1 + held + self.reserved + (held or self.end.charge_nanousd > 0)
+
+    @property
+    def shared(self) -> set[object]:
+        """The aggregates and counters that it belongs to."""
+        return {*rollups.buckets(self.record), *((claim.limit_id, claim.period) for claim in self.record.start.claims)}
 
     @property
     def posting(self) -> Posting | None:
@@ -126,9 +134,14 @@ class Settlement:
     async def attempts(self, account_id: str, records: Sequence[AttemptRecord], *, now: str) -> int:
         """Counts ended attempts of one account; gives how many were not counted before."""
         due = {
-            record.start.attempt_id: _Due(replace(record, billed_at=now), record.end, record.start.hold_nanousd)
+            start.attempt_id: _Due(
+                replace(record, billed_at=now),
+                record.end,
+                start.hold_nanousd,
+                counters.reservation_of(start) is not None,
+            )
             for record in records
-            if record.end
+            if record.end and (start := record.start)
         }
         by_shard: dict[int, list[_Due]] = {}
         for each in due.values():
@@ -153,12 +166,17 @@ class Settlement:
                 failed = [roles[index] for index in e.failed]
             counted = {owner for role, owner in failed if role == "mark"}
             unheld = {owner for role, owner in failed if role == "hold"}
+            unreserved = {owner for role, owner in failed if role == "reservation"}
             chunk = [
-                replace(due, hold_nanousd=0) if index in unheld else due
+                replace(
+                    due,
+                    hold_nanousd=0 if index in unheld else due.hold_nanousd,
+                    reserved=due.reserved and index not in unreserved,
+                )
                 for index, due in enumerate(chunk)
                 if index not in counted
             ]
-            if not counted and not unheld:
+            if not (counted or unheld or unreserved):
                 available = await self._escrow.available(account_id)
                 shard = shard if shard < len(available) else 0
                 chunk = _cut_to(sum(available), chunk)
@@ -184,6 +202,9 @@ class Settlement:
                 at = Key(self._tables.credits, keys.credits_of(account_id, shard), keys.hold(start.attempt_id))
                 condition, values = "amount_nanousd = :amount", {":amount": due.hold_nanousd}
                 add("hold", index, Delete(at, condition=condition, values=values))
+            if due.reserved:
+                reservation_at = counters.reservation_key(self._tables.counters, account_id, start.attempt_id)
+                add("reservation", index, Delete(reservation_at, condition="attribute_exists(pk)"))
         held, charged = _held(chunk), _charged(chunk)
         if held or charged:
             back = held - charged  # what the holds do not cover comes from what is available
@@ -194,6 +215,8 @@ class Settlement:
         for write in self._post(*(moved for due in chunk if (moved := due.posting))):
             add("other", -1, write)
         for update in rollups.updates((due.record for due in chunk), self._tables.rollups):
+            add("other", -1, update)
+        for update in counters.settling(((due.record, due.reserved) for due in chunk), self._tables.counters):
             add("other", -1, update)
         return roles, writes
 
@@ -240,15 +263,15 @@ def _cut_to(available_nanousd: int, chunk: list[_Due]) -> list[_Due]:
 
 
 def _chunks(due: list[_Due]) -> list[list[_Due]]:
-    """Groups that fit a transaction, in order. Aggregates are shared within a group, so they are counted as a set."""
+    """Groups that fit a transaction, in order. What is shared within a group is written once, so it is a set."""
     chunks: list[list[_Due]] = []
-    aggregates: set[rollups.Bucket] = set()
-    for due_next in due:
-        wanted = aggregates | set(rollups.buckets(due_next.record))
-        size = sum(each.actions for each in [*chunks[-1], due_next]) + _ACTIONS_OF_ALL + len(wanted) if chunks else 0
+    shared: set[object] = set()
+    for added in due:
+        wanted = shared | added.shared
+        size = sum(each.actions for each in [*chunks[-1], added]) + _ACTIONS_OF_ALL + len(wanted) if chunks else 0
         if not chunks or size > _MAX_ACTIONS:
             chunks.append([])
-            wanted = set(rollups.buckets(due_next.record))
-        chunks[-1].append(due_next)
-        aggregates = wanted
+            wanted = added.shared
+        chunks[-1].append(added)
+        shared = wanted
     return chunks

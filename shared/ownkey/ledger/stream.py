@@ -13,6 +13,7 @@ from typing import Any
 
 from ownkey.domain.attempts import AttemptRecord, AttemptState
 from ownkey.domain.errors import OwnkeyError
+from ownkey.ledger.alerts import Alerts
 from ownkey.ledger.records import (
     DEPOSIT_REQUESTED,
     RELEASED,
@@ -32,8 +33,13 @@ _log = logging.getLogger(__name__)
 StreamRecord = Mapping[str, Any]
 
 
-async def count_batch(settlement: Settlement, batch: Sequence[StreamRecord], now: datetime) -> list[str]:
+async def count_batch(
+    settlement: Settlement, batch: Sequence[StreamRecord], now: datetime, alerts: Alerts | None = None
+) -> list[str]:
     """Counts every record of the batch that waits to be counted.
+
+    Args:
+        alerts: Who is told where limits are reached. None: nobody.
 
     Returns:
         The sequence numbers of the records that could not be counted, in the batch's order: unreadable ones, and all
@@ -62,6 +68,8 @@ async def count_batch(settlement: Settlement, batch: Sequence[StreamRecord], now
     for account_id, records in attempts.items():
         if not await _counted(settlement.attempts(account_id, list(records.values()), now=at), account_id):
             failed.update(records)
+        elif alerts is not None:
+            await alerts.check(account_id, records.values())
     return [sequence for row in batch if (sequence := row["dynamodb"]["SequenceNumber"]) in failed]
 
 

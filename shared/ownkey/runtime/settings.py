@@ -133,6 +133,8 @@ class BillingSettings(Settings):
     credits_table: str
     ledger_table: str
     rollups_table: str
+    counters_table: str
+    audit_table: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
