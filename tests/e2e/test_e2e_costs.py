@@ -46,6 +46,28 @@ def test_every_page_tells_the_same_cost(world):
     assert row["request_id"] == on_own.headers["x-ownkey-request-id"]
 
 
+def test_savings_lead_from_the_baseline_to_what_was_paid_on_every_page(world):
+    account = world.account(credits_usd="5")
+    CHAT.raw(account, "hello", extra_headers={"X-Ownkey-Tags": "feature=search"})
+    account.save_key("OpenAI")
+    CHAT.raw(account, "hello", extra_headers={"X-Ownkey-Tags": "feature=search"})
+    attempts = account.attempts()
+    totals = account.owner.ok("GET", "/api/usage")["totals"]
+    byok = account.owner.ok("GET", "/api/usage", params={"source": "byok"})["totals"]
+    (feature,) = account.owner.ok("GET", "/api/usage", params={"dimension": "feature"})["data"]
+
+    def dollars(rows: list[dict[str, Any]], name: str) -> Decimal:
+        return sum((Decimal(row[name]) for row in rows), Decimal(0))
+
+    for name in ("baseline_usd", "saved_usd", "saved_byok_usd", "saved_caching_usd", "saved_routing_usd"):
+        assert Decimal(totals[name]) == dollars([each["savings"] for each in attempts], name) == Decimal(feature[name])
+    paid = dollars([totals], "cost_byok_usd") + dollars([totals], "charge_usd")
+    assert dollars([totals], "baseline_usd") - dollars([totals], "saved_usd") == paid
+    assert byok["saved_usd"] == totals["saved_byok_usd"]
+    assert abs(Decimal(byok["saved_usd"]) / Decimal(byok["cost_byok_usd"]) - Decimal("0.05")) < Decimal("0.0001")
+    assert feature["value"] == "search"
+
+
 def test_the_holder_of_another_accounts_key_is_told_nothing(world):
     account, stranger = world.account(credits_usd="5"), world.account()
     request_id = CHAT.raw(account, "hello").headers["x-ownkey-request-id"]

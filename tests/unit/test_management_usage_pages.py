@@ -67,7 +67,7 @@ class TestDimensions:
     @pytest.mark.parametrize("dimension", [each for each in Dimension if each not in (Dimension.APP, Dimension.USER)])
     async def test_a_year_is_twelve_months_of_every_dimension(self, api: Management, dimension: Dimension) -> None:
         days = [datetime(2026, month, day, 12, tzinfo=UTC) for month in range(1, 11) for day in (1, 28)]
-        await count(api, *(used(at=day, cost=10**9, request={"tags": ("a",)}) for day in days))
+        await count(api, *(used(at=day, cost=10**9, request={"tags": ("feature=a",)}) for day in days))
         found = await rows(api, f"dimension={dimension}&granularity=month")
         assert [(time, requests, cost) for time, _, requests, cost in found] == [
             (f"2026-{month:02}", 2, "2") for month in range(1, 11)
@@ -94,13 +94,17 @@ class TestFilters:
             ("user=ann", ["ann"]),
             ("app=https://app.example", ["https://app.example"]),
             ("tag=team%23a", ["team#a"]),
+            ("dimension=feature", ["chat"]),
+            ("feature=chat", ["chat"]),
+            ("dimension=tag&feature=chat", ["feature=chat"]),
+            ("dimension=feature&tag=team", []),
             ("source=platform", ["platform"]),
             ("source=byok&dimension=total", [""]),
             ("model=nobody", []),
         ],
     )
     async def test_a_dimension_is_filtered_by_its_values(self, api: Management, query: str, values: list[str]) -> None:
-        named = {"user": "ann", "app": "https://app.example", "tags": ("team#a", "team")}
+        named = {"user": "ann", "app": "https://app.example", "tags": ("team#a", "feature=chat", "team")}
         await count(
             api,
             *(used(model) for model in MODELS),

@@ -18,6 +18,7 @@ from ownkey.domain.ledger import Cause, MovementKind
 from ownkey.domain.limits import LimitScope, Measure, Window
 from ownkey.domain.pricing import PricingMode
 from ownkey.domain.rewraps import JobState
+from ownkey.domain.savings import SAVINGS_PARTS
 from ownkey.domain.surfaces import Surface
 from ownkey.domain.usage import USAGE_BUCKETS, UsageSource
 from ownkey.ledger.exports import LINES
@@ -170,6 +171,11 @@ _SHOWN_KEY: Schema = {**STRING, "description": "The gateway key itself: shown th
 _USAGE = {"input_tokens": COUNT, "output_tokens": COUNT, **dict.fromkeys(USAGE_BUCKETS, COUNT)}
 _USAGE_SCHEMA = record("Tokens: the sums, and every bucket that is not zero.", _USAGE, sometimes=USAGE_BUCKETS)
 
+_SAVINGS: dict[str, Schema] = {
+    "baseline_usd": {**USD, "description": "What was paid and what was saved: docs/savings.md."},
+    "saved_usd": {**USD, "description": "The sum of what saved it."},
+    **dict.fromkeys((f"saved_{part}_usd" for part in SAVINGS_PARTS), USD),
+}
 _AGGREGATE = {
     "requests": COUNT,
     "attempts": COUNT,
@@ -185,6 +191,7 @@ _AGGREGATE = {
     "cost_platform_usd": USD,
     "charge_usd": USD,
     "late_charge_usd": USD,
+    **_SAVINGS,
     "usage": _USAGE_SCHEMA,
 }
 
@@ -511,6 +518,7 @@ COMPONENTS: Mapping[str, Schema] = {
             "price_version": nullable(STRING),
             "cost_usd": nullable(USD),
             "charge_usd": nullable(USD),
+            "savings": nullable(record("Against the baseline; null until it has ended.", _SAVINGS)),
             "billed_at": nullable(STRING),
         },
     ),

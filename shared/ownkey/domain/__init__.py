@@ -14,6 +14,7 @@
 `credentials`       a provider key in the vault: what is shown, what is sealed, what it is bound to
 `rewraps`           jobs that bring stored secrets under another KMS key
 `usage`             one vector of disjoint token buckets
+`savings`           what an attempt cost less than on the stated baseline
 `attempts`          one use of one credential: intent, end, outcome
 `ledger`            holds, entries, balance
 ==================  ============================================================================

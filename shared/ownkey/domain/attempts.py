@@ -17,6 +17,7 @@ from enum import StrEnum
 
 from ownkey.domain.credentials import CredentialSource
 from ownkey.domain.limits import Claim
+from ownkey.domain.savings import NO_SAVINGS, Savings
 from ownkey.domain.usage import Usage, UsageSource
 
 RECORD_SCHEMA = 1
@@ -122,6 +123,8 @@ class AttemptEnd:
     latency_ms: int = 0
     ttft_ms: int | None = None
     """To the first byte of the answer."""
+    savings: Savings = NO_SAVINGS
+    """Against the baseline, by the prices of its day; an attempt that did not succeed saves nothing."""
 
 
 @dataclass(frozen=True, slots=True)

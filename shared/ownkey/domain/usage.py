@@ -7,7 +7,7 @@ vector begins, so that a price is one multiplication a bucket.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 
 
@@ -58,6 +58,12 @@ class Usage:
     def output_tokens(self) -> int:
         """All tokens that came out."""
         return self.output + self.reasoning + self.audio_output + self.image_output
+
+    @property
+    def uncached(self) -> Usage:
+        """The same, had there been no prompt cache: what was read from it or written to it is plain input."""
+        cached = self.cache_read + self.cache_write_5m + self.cache_write_1h
+        return replace(self, input=self.input + cached, cache_read=0, cache_write_5m=0, cache_write_1h=0)
 
     @property
     def total_tokens(self) -> int:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ownkey.domain.attempts import AttemptRecord
+from ownkey.domain.credentials import CredentialSource
 from ownkey.domain.money import usd_string
+from ownkey.domain.savings import SAVINGS_PARTS, Savings
 from ownkey.domain.usage import Usage
 
 Json = dict[str, Any]
@@ -14,6 +16,7 @@ Json = dict[str, Any]
 def attempt_row(record: AttemptRecord) -> Json:
     """One attempt; what is known only at its end is null until then."""
     start, end, request = record.start, record.end, record.start.request
+    platform = start.source is CredentialSource.PLATFORM
     return {
         "request_id": request.request_id,
         "attempt": start.number,
@@ -47,8 +50,18 @@ def attempt_row(record: AttemptRecord) -> Json:
         "price_version": start.price_version,
         "cost_usd": usd_string(end.cost_nanousd) if end else None,
         "charge_usd": usd_string(end.charge_nanousd) if end else None,
+        "savings": savings_row(end.savings, end.charge_nanousd if platform else end.cost_nanousd) if end else None,
         "billed_at": record.billed_at,
     }
+
+
+SAVINGS_COLUMNS = ("baseline_usd", "saved_usd", *(f"saved_{part}_usd" for part in SAVINGS_PARTS))
+
+
+def savings_row(saved: Savings, paid_nanousd: int) -> Json:
+    """What it would have been on the baseline, and what saved how much of that."""
+    amounts = (paid_nanousd + saved.total, saved.total, *(getattr(saved, part) for part in SAVINGS_PARTS))
+    return dict(zip(SAVINGS_COLUMNS, map(usd_string, amounts), strict=True))
 
 
 def usage_row(each: Usage) -> Json:

@@ -34,7 +34,6 @@ _FINISH_REASONS: Mapping[str, str] = {
 _UNKNOWN: Json = dict.fromkeys(
     (
         "app_id",
-        "cache_discount",
         "data_region",
         "moderation_latency",
         "num_fetches",
@@ -162,12 +161,14 @@ def _costs(records: Sequence[AttemptRecord], cost_mode: str) -> Json:
     own = [each for each in records if each.start.source is CredentialSource.BYOK]
     cost = sum(each.end.cost_nanousd for each in own if each.end)
     unpriced = any(each.start.price_version is None for each in own)
+    cached = [each.end.savings.caching for each in records if each.end and (each.end.usage != each.end.usage.uncached)]
     if cost_mode == "provider":
         charged, own = charged + cost, []
     return {
         "total_cost": usd_number(charged),
         "usage": usd_number(charged),
         "upstream_inference_cost": usd_number(cost) if own and not unpriced else None,
+        "cache_discount": usd_number(sum(cached)) if cached else None,
     }
 
 

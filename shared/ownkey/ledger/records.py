@@ -18,6 +18,7 @@ from ownkey.domain.attempts import (
 from ownkey.domain.credentials import CredentialSource
 from ownkey.domain.errors import NotFound
 from ownkey.domain.limits import Claim
+from ownkey.domain.savings import Savings
 from ownkey.domain.usage import Usage, UsageSource
 from ownkey.store import keys
 from ownkey.store.dynamodb import ConditionFailed, DynamoDb, Item, Key, Put
@@ -173,6 +174,7 @@ def ended_item(start: AttemptStart, end: AttemptEnd) -> Item:
             "outcome": end.outcome.value,
             "usage": end.usage.to_item(),
             "usage_source": end.usage_source.value,
+            "savings": end.savings.to_item() or None,
             "state": AttemptState.ENDED.value,
         }
     )
@@ -206,6 +208,7 @@ def to_record(item: Mapping[str, Any]) -> AttemptRecord:
                 "outcome": Outcome(item["outcome"]),
                 "usage": Usage.from_item(item["usage"]),
                 "usage_source": UsageSource(item["usage_source"]),
+                "savings": Savings.from_item(item.get("savings", {})),
             }
         )
     except (KeyError, TypeError, ValueError) as e:

@@ -6,7 +6,7 @@ What one attempt adds is a pure function of its record, so every aggregate can b
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
@@ -44,6 +44,8 @@ class Dimension(StrEnum):
     APP = "app"
     USER = "user"
     TAG = "tag"
+    FEATURE = "feature"
+    """Those of the tags that are `feature=<name>`; not kept by itself."""
 
 
 class Granularity(StrEnum):
@@ -60,9 +62,12 @@ class Granularity(StrEnum):
 
 
 _TIME_CHARS = {Granularity.HOUR: 13, Granularity.DAY: 10, Granularity.MONTH: 7}
+_FEATURE = "feature="
+"""How a tag begins that says which of an app's features a request is for."""
 _SUM_OF: Mapping[Dimension, tuple[Dimension, Callable[[str], str]]] = {
     Dimension.TOTAL: (Dimension.SOURCE, lambda _: ""),
     Dimension.PROVIDER: (Dimension.MODEL, lambda model: model.partition("/")[0]),
+    Dimension.FEATURE: (Dimension.TAG, lambda tag: tag.removeprefix(_FEATURE)),
 }
 """Dimensions that are sums of another's rows: which one's, and the value that each of its values belongs to."""
 
@@ -107,6 +112,11 @@ class Bucket:
 def kept_as(dimension: Dimension) -> Dimension:
     """The dimension whose rows are kept: itself, or the one that it is the sum of."""
     return _SUM_OF[dimension][0] if dimension in _SUM_OF else dimension
+
+
+def feature_tag(feature: str) -> str:
+    """The tag by which a request says which of its app's features it is for."""
+    return f"{_FEATURE}{feature}"
 
 
 def buckets(record: AttemptRecord) -> list[Bucket]:
@@ -155,7 +165,13 @@ def counters(record: AttemptRecord) -> Counter[str]:
         }
     )
     counts.update(end.usage.to_item())
-    return +counts
+    counts.update({saved_counter(part): amount for part, amount in end.savings.to_item().items()})
+    return Counter({name: count for name, count in counts.items() if count})
+
+
+def saved_counter(part: str) -> str:
+    """The counter of a part of the savings (`domain.savings`); the one kind that may be negative."""
+    return f"saved_{part}_nanousd"
 
 
 def updates(records: Iterable[AttemptRecord], table: str) -> list[Update]:
@@ -186,7 +202,7 @@ class Rollups:
         items = await self._db.query_all(
             self._table, keys.rollup(account_id, kept), between=_range(granularity, first, last), consistent=False
         )
-        places = groupby(items, key=lambda item: _place(item, dimension))
+        places = groupby(_belonging(items, dimension), key=lambda item: _place(item, dimension))
         return [_sum(list(part), dimension) for _, part in places]
 
     async def page(
@@ -225,7 +241,7 @@ class Rollups:
                 limit=limit - len(rows) + 1 if plain else _ITEMS_A_QUERY,
                 consistent=False,
             )
-            for item in found.items:
+            for item in _belonging(found.items, dimension):
                 if part and _place(item, dimension) != _place(part[0], dimension):
                     rows.append(_sum(part, dimension))
                     part, done = [], part[-1]["sk"]
@@ -272,6 +288,11 @@ def _place(item: Item, dimension: Dimension) -> tuple[str, str]:
     """The time and the value of the row that an item belongs to. Items of one row stand side by side."""
     time, value = _split(item)
     return time, _SUM_OF[dimension][1](value) if dimension in _SUM_OF else value
+
+
+def _belonging(items: Iterable[Item], dimension: Dimension) -> Iterator[Item]:
+    """Those of the kept items that the dimension has to do with: all, but where it is of some tags alone."""
+    return (item for item in items if dimension is not Dimension.FEATURE or _split(item)[1].startswith(_FEATURE))
 
 
 def _sum(items: Sequence[Item], dimension: Dimension) -> RollupRow:

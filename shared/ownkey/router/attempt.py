@@ -28,6 +28,7 @@ from ownkey.domain.errors import (
 )
 from ownkey.domain.ledger import Hold, shard_of
 from ownkey.domain.limits import Claim
+from ownkey.domain.savings import NO_SAVINGS
 from ownkey.domain.secrets import Secret
 from ownkey.domain.usage import Terms, Usage, UsageSource
 from ownkey.providers import Call, Encoded, Reading, StreamDecoder, Whole, authorize, tokens_of, upstream_request_id
@@ -357,6 +358,7 @@ class Attempt:
                 response_model=reading.model,
                 latency_ms=self._elapsed_ms(),
                 ttft_ms=self._ttft_ms,
+                savings=self._tariff.saved(usage, reading.terms) if outcome is Outcome.SUCCEEDED else NO_SAVINGS,
             )
         )
 

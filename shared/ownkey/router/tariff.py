@@ -11,6 +11,7 @@ from ownkey.catalog import Model, PriceList, price_list_for
 from ownkey.domain.credentials import CredentialSource
 from ownkey.domain.limits import Worst
 from ownkey.domain.money import usd_number, with_margin
+from ownkey.domain.savings import NO_SAVINGS, Savings
 from ownkey.domain.usage import STANDARD_TERMS, Terms, Usage
 from ownkey.ledger.pricing import Unpriced, price
 from ownkey.providers import Document
@@ -40,7 +41,9 @@ class Tariff:
     at: datetime
     """When the provider is asked."""
     listed: PriceList | None = None
-    """What the platform charges by: the published prices. None: the same."""
+    """What the platform charges by: the published prices. None: there are none."""
+    asked: PriceList | None = None
+    """The published prices of what was asked for, where something else serves in its place. None: the same."""
     uplifts: tuple[str, ...] = ()
     """Those that the address called brings, whatever the answer says."""
     always_searches: bool = False
@@ -77,6 +80,26 @@ class Tariff:
         listed = self.listed or self.prices
         list_price = cost if listed is self.prices else self._cost(listed, usage, terms, at=self.at)
         return Bill(cost, with_margin(list_price or 0, self.margin_percent), priced=True)
+
+    def saved(self, usage: Usage, terms: Terms = STANDARD_TERMS) -> Savings:
+        """What a usage cost less than on the baseline (docs/savings.md); nothing where one of its prices is unknown."""
+        bill, plain = self.bill(usage, terms), usage.uncached
+        if self.prices is None or not bill.priced or usage == Usage():
+            return NO_SAVINGS
+        byok = self.source is CredentialSource.BYOK
+        listed = self.listed or self.prices
+        here, own = self._cost(listed, plain, terms, at=self.at), self._cost(self.prices, plain, terms, at=self.at)
+        asked = None if self.asked is None else self._cost(self.asked, plain, terms, at=self.at)
+        if here is None or own is None or (self.asked and asked is None):
+            return NO_SAVINGS
+        # What has no published price the platform could not have served: one's own key saved nothing.
+        bought = own if byok and self.listed is None else with_margin(here, self.margin_percent)
+        uncached = own if byok else bought
+        return Savings(
+            byok=bought - uncached,
+            caching=uncached - (bill.cost_nanousd if byok else bill.charge_nanousd),
+            routing=0 if asked is None else with_margin(asked, self.margin_percent) - bought,
+        )
 
     def hold(self, request: Document, model: Model | None, input_tokens: int) -> int:
         """The worst case of a platform attempt in nano-dollars, margin included; 0 on BYOK."""

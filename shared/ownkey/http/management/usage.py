@@ -28,7 +28,7 @@ from ownkey.http.management.csv_answers import answer_csv
 from ownkey.http.management.moments import Moment, begin, end
 from ownkey.http.management.views.money import USAGE_COLUMNS, usage_cells
 from ownkey.ledger.activity import Activity, ActivityFilter
-from ownkey.ledger.rollups import Dimension, Granularity, Rollups, kept_as
+from ownkey.ledger.rollups import Dimension, Granularity, Rollups, feature_tag, kept_as
 from ownkey.ledger.statements import Statements
 
 MAX_ROWS = 1_000
@@ -82,12 +82,13 @@ def routes(
         app: Value = None,
         user: Value = None,
         tag: Value = None,
+        feature: Value = None,
         format: Literal["json", "csv"] = "json",
         limit: Rows = MAX_ROWS,
         cursor: Cursor = None,
     ) -> Response:
         caller = await access.enter(request, Right.READ_MONEY)
-        given = (source, gateway_key, model, provider, credential, app, user, tag)
+        given = (source, gateway_key, model, provider, credential, app, user, tag, feature)
         named = {each: value for each, value in zip(_FILTERS, given, strict=True) if value is not None}
         dimension, admits = _wanted(dimension, named)
         unit = _GRANULARITIES[granularity]
@@ -169,11 +170,13 @@ _FILTERS = (
     Dimension.APP,
     Dimension.USER,
     Dimension.TAG,
+    Dimension.FEATURE,
 )
 _ADMITS: Mapping[Dimension, Callable[[str, str], bool]] = {
     Dimension.MODEL: lambda kept, wanted: wanted in (kept, kept.partition("/")[2]),
     Dimension.PROVIDER: lambda kept, wanted: kept.partition("/")[0] == wanted,
     Dimension.CREDENTIAL: lambda kept, wanted: wanted in (kept, kept.partition("@")[0]),
+    Dimension.FEATURE: lambda kept, wanted: kept == feature_tag(wanted),
 }
 """Whether a kept row is meant: a model with or without its provider, a credential with or without its version."""
 

@@ -8,11 +8,13 @@ from typing import Any
 
 from ownkey.domain.ledger import Balance, Entry
 from ownkey.domain.money import usd_string
+from ownkey.domain.savings import SAVINGS_PARTS, Savings
 from ownkey.domain.usage import USAGE_BUCKETS, Usage
+from ownkey.http.attempt_rows import SAVINGS_COLUMNS, savings_row
 from ownkey.http.attempt_rows import attempt_row as attempt
 from ownkey.http.attempt_rows import usage_row as usage
 from ownkey.ledger.records import Deposit
-from ownkey.ledger.rollups import RollupRow
+from ownkey.ledger.rollups import RollupRow, saved_counter
 
 __all__ = ["attempt", "balance", "deposit", "entry", "rollup", "rollup_totals", "usage"]
 
@@ -31,6 +33,8 @@ _COUNTERS = (
     "latency_ms",
 )
 _AMOUNTS = ("cost_byok", "cost_platform", "charge", "late_charge")
+_PAID = ("cost_byok", "charge")
+"""What a use comes to for the account: the provider's bill on its own keys, the credits on the platform's."""
 
 
 def balance(each: Balance) -> Json:
@@ -95,6 +99,7 @@ USAGE_COLUMNS = (
     "value",
     *_COUNTERS,
     *(f"{name}_usd" for name in _AMOUNTS),
+    *SAVINGS_COLUMNS,
     "input_tokens",
     "output_tokens",
     *USAGE_BUCKETS,
@@ -104,8 +109,11 @@ USAGE_COLUMNS = (
 
 def _sums(counters: Mapping[str, int]) -> Json:
     tokens = Usage.from_item({name: counters[name] for name in USAGE_BUCKETS if name in counters})
+    saved = Savings(**{part: counters.get(saved_counter(part), 0) for part in SAVINGS_PARTS})
+    paid = sum(counters.get(f"{name}_nanousd", 0) for name in _PAID)
     return {
         **{name: counters.get(name, 0) for name in _COUNTERS},
         **{f"{name}_usd": usd_string(counters.get(f"{name}_nanousd", 0)) for name in _AMOUNTS},
+        **savings_row(saved, paid),
         "usage": usage(tokens),
     }
