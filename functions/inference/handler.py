@@ -12,6 +12,7 @@ from ownkey.http.serving import InferenceDeps
 from ownkey.ledger.balances import Balances
 from ownkey.ledger.counters import Counters
 from ownkey.ledger.holds import Holds
+from ownkey.ledger.key_spending import KeySpendings
 from ownkey.ledger.records import Records
 from ownkey.registry import Registry
 from ownkey.registry.audit import AuditTrail
@@ -39,7 +40,7 @@ async def connect() -> AsyncIterator[InferenceDeps]:
     aws, upstream = AwsClient(), Upstream(UrlPolicy(settings.ownkey_allowed_origins))
     db = DynamoDb(aws)
     audit = AuditTrail(db, settings.audit_table, function="inference")
-    records = Records(db, settings.records_table)
+    records, counters = Records(db, settings.records_table), Counters(db, settings.counters_table)
     try:
         yield InferenceDeps(
             registry=Registry(db, settings.registry_table, settings.health_table),
@@ -50,13 +51,15 @@ async def connect() -> AsyncIterator[InferenceDeps]:
                 tokens=TokenBroker(upstream, Sts(aws)),
                 attempts=records,
                 holds=Holds(db, credits_table=settings.credits_table, records_table=settings.records_table),
-                counters=Counters(db, settings.counters_table),
+                counters=counters,
                 upstream=upstream,
                 health=HealthBook(db, settings.health_table),
             ),
             audit=audit,
             request_log=records,
             credits=Balances(db, settings.credits_table),
+            spending=KeySpendings(db, settings.rollups_table),
+            counters=counters,
             margin_percent=settings.margin_percent,
             imported_gateway_keys=settings.imported_gateway_keys,
         )

@@ -67,6 +67,11 @@ def test_savings_lead_from_the_baseline_to_what_was_paid_on_every_page(world):
     assert abs(Decimal(byok["saved_usd"]) / Decimal(byok["cost_byok_usd"]) - Decimal("0.05")) < Decimal("0.0001")
     assert feature["value"] == "search"
 
+    key = held_by(world, account, "/v1/key")
+    for span in ("", "_daily", "_weekly", "_monthly"):
+        assert key[f"usage{span}"] == float(totals["charge_usd"]) > 0
+        assert key[f"byok_usage{span}"] == float(totals["cost_byok_usd"]) > 0
+
 
 def test_the_holder_of_another_accounts_key_is_told_nothing(world):
     account, stranger = world.account(credits_usd="5"), world.account()

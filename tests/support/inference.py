@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -22,13 +23,14 @@ from ownkey.domain.errors import CredentialUndecryptable, InsufficientCredits, I
 from ownkey.domain.gateway_keys import GatewayKey, PresentedKey, digest_of, mint
 from ownkey.domain.health import Health, Mark, claimed
 from ownkey.domain.ledger import Hold
-from ownkey.domain.limits import Limit
+from ownkey.domain.limits import Counter, Limit
 from ownkey.domain.scrub import register
 from ownkey.domain.secrets import Secret
 from ownkey.http.inference import create_inference_app
 from ownkey.http.serving import InferenceDeps
 from ownkey.ledger.balances import Credits
 from ownkey.ledger.counters import Reservation
+from ownkey.ledger.key_spending import KeySpending, Spent
 from ownkey.registry import RequestView, Snapshot
 from ownkey.registry.health import now_ms as wall_clock_ms
 from ownkey.router import Limits, Ports
@@ -239,6 +241,7 @@ class FakeCounters:
     reserved: list[tuple[Reservation, Reservation | None]] = field(default_factory=list)
     given_back: list[tuple[Reservation, bool]] = field(default_factory=list)
     error: OwnkeyError | None = None
+    used: dict[str, Counter] = field(default_factory=dict)
 
     async def reserve(self, wanted: Reservation, instead_of: Reservation | None = None) -> Reservation:
         if self.error:
@@ -249,6 +252,19 @@ class FakeCounters:
     async def give_back(self, reservation: Reservation, *, request_sent: bool = False) -> bool:
         self.given_back.append((reservation, request_sent))
         return True
+
+    async def current(self, limits: Iterable[Limit], at: datetime) -> dict[str, Counter]:
+        return {each.id: self.used.get(each.id, Counter()) for each in limits}
+
+
+@dataclass
+class FakeSpending:
+    """What gateway keys have spent, in every span the same."""
+
+    spent: Spent = field(default_factory=lambda: Spent(0, 0))
+
+    async def of(self, account_id: str, gateway_key_id: str, *, since: str, now: datetime) -> KeySpending:
+        return KeySpending(self.spent, self.spent, self.spent, self.spent)
 
 
 @dataclass
@@ -271,7 +287,7 @@ class World:
         self.health = FakeHealth()
         self.registry, self.vault = FakeRegistry(self.health), FakeVault()
         self.tokens, self.attempts, self.holds = FakeTokens(), FakeAttempts(), FakeHolds()
-        self.counters, self.key_use = FakeCounters(), FakeKeyUse()
+        self.counters, self.key_use, self.spending = FakeCounters(), FakeKeyUse(), FakeSpending()
         self.catalog = Catalog.load({name: simulator.base_url(name) for name in providers})
         self.registry.catalog = self.catalog
         self.upstream = Upstream(UrlPolicy([simulator.origin, "http://127.0.0.1:9"]))
@@ -283,6 +299,8 @@ class World:
             audit=FakeTrail(),
             request_log=self.attempts,
             credits=self.holds,
+            spending=self.spending,
+            counters=self.counters,
             now_ms=self.health.now_ms,
             margin_percent=Decimal(5),
             limits=PATIENT,

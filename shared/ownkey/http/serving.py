@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from ownkey.domain.surfaces import Dialect, Surface
 from ownkey.http.cors import sharing_headers
 from ownkey.http.exchange import Exchange
 from ownkey.http.generation import CreditReads, RequestLog, credits_body, generation, request_id_of
-from ownkey.http.key_info import key_info
+from ownkey.http.key_info import CounterReads, SpendingReads, key_info, limits_of_key
 from ownkey.http.model_list import as_anthropic, as_anthropic_list, as_openai, as_openai_list, reachable
 from ownkey.http.presented import presented_key
 from ownkey.http.relay import relay
@@ -79,6 +80,8 @@ class InferenceDeps:
     audit: UnwrapLog
     request_log: RequestLog
     credits: CreditReads
+    spending: SpendingReads
+    counters: CounterReads
     catalog: Catalog
     ports: Ports
     margin_percent: Decimal
@@ -169,7 +172,13 @@ class Gateway:
 
     async def show_key(self, call: Call) -> None:
         """What the gateway key is, to whoever holds it."""
-        await _answer(call.exchange, key_info(await self._admitted(call)))
+        view, now = await self._admitted(call), datetime.now(UTC)
+        key, deps = view.key, self._deps
+        spent, used = await asyncio.gather(
+            deps.spending.of(view.account.id, key.id, since=key.created_at, now=now),
+            deps.counters.current(limits_of_key(view), now),
+        )
+        await _answer(call.exchange, key_info(view, spent, used, now))
 
     async def show_generation(self, call: Call) -> None:
         """What one request of the account came to."""

@@ -14,6 +14,7 @@
 `stream`        a batch of the stream: which records count, which failed
 `balances`      what credits there are and were, read
 `statements`    balance, postings and their entries, read
+`key_spending`  what one gateway key has spent, read
 `activity`      single attempts, filtered, read in pages
 `exports`       a month's statement; `focus`, its charges in FOCUS's columns
 `upkeep`        the same for all accounts by the minute, and attempts without an end

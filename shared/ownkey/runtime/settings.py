@@ -81,6 +81,7 @@ class InferenceSettings(ProviderReach):
     records_table: str
     credits_table: str
     counters_table: str
+    rollups_table: str
     health_table: str
     audit_table: str
     vault_key_id: str
