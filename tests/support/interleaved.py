@@ -22,7 +22,7 @@ from ownkey.store.aws import AwsClient
 from ownkey.store.dynamodb import DynamoDb
 
 REGION = "us-east-1"
-_NAMES = ("registry", "records", "credits", "ledger", "rollups")
+_NAMES = ("registry", "records", "credits", "ledger", "rollups", "counters", "audit")
 _KEYS = ("pk", "sk")
 
 

@@ -18,6 +18,8 @@
 `activity`      single attempts, filtered, read in pages
 `exports`       a month's statement; `focus`, its charges in FOCUS's columns
 `upkeep`        the same for all accounts by the minute, and attempts without an end
+`verify`        counts an account again and names what differs: by `recount` (what records and postings say, pure),
+                `rereading` (records), `standing` (balance, holds, limits), `differences` (how two are compared)
 =============== ==========================================================================================
 
 Who may write what is in docs/contracts/tables.md; the states in records.md and holds.md beside it.

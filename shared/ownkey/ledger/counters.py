@@ -23,7 +23,7 @@ from ownkey.domain.limits import Claim, Counter, Limit, Measure, period_at, refu
 from ownkey.store import keys
 from ownkey.store.dynamodb import ConditionFailed, Delete, DynamoDb, Item, Key, Put, Update, Write
 
-_KEPT_AFTER = timedelta(days=2)
+KEPT_AFTER = timedelta(days=2)
 """How long a counter outlives its period: for attempts that end late, and for whoever looks."""
 
 
@@ -241,7 +241,7 @@ def _add(at: Key, claim: Claim, changes: Mapping[str, int]) -> Update:
     values: dict[str, object] = {f":{name}": change for name, change in changes.items()}
     if claim.ends_at is None:
         return Update(at, f"ADD {adds}", values=values)
-    gone_s = int((claim.ends_at + _KEPT_AFTER).timestamp())
+    gone_s = int((claim.ends_at + KEPT_AFTER).timestamp())
     return Update(at, f"SET ttl_s = :gone ADD {adds}", values={**values, ":gone": gone_s})
 
 

@@ -13,8 +13,10 @@ from ownkey.domain.ledger import MovementKind, Posting
 from ownkey.store import keys
 from ownkey.store.dynamodb import DynamoDb, Key, Update
 
-_PARTITION = "movement"
-_FIRST = "M#"
+PARTITION = "movement"
+"""In the place of a dimension."""
+FIRST = "M#"
+"""Before the month."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +50,25 @@ class Month:
 
 def updates(postings: Iterable[Posting], table: str) -> list[Update]:
     """One update for each account and month that the postings belong to."""
-    added: dict[Key, Counter[str]] = {}
+    months: dict[Key, Counter[str]] = {}
     for posting in postings:
-        key = Key(table, keys.rollup(posting.account_id, _PARTITION), f"{_FIRST}{posting.at[:7]}")
-        counts = added.setdefault(key, Counter())
-        counts["overrun_nanousd"] += posting.overrun_nanousd
-        for each in posting.movements:
-            counts[f"{each.kind}_count"] += 1
-            counts[f"{each.kind}_available_nanousd"] += each.available_nanousd
-            counts[f"{each.kind}_held_nanousd"] += each.held_nanousd
-    return [_update(key, {name: count for name, count in counts.items() if count}) for key, counts in added.items()]
+        months.setdefault(key_of(table, posting.account_id, posting.at[:7]), Counter()).update(added(posting))
+    return [_update(key, {name: count for name, count in counts.items() if count}) for key, counts in months.items()]
+
+
+def added(posting: Posting) -> Counter[str]:
+    """What a posting adds to the item of its month; zeros may be among it."""
+    counts = Counter({"overrun_nanousd": posting.overrun_nanousd})
+    for each in posting.movements:
+        counts[f"{each.kind}_count"] += 1
+        counts[f"{each.kind}_available_nanousd"] += each.available_nanousd
+        counts[f"{each.kind}_held_nanousd"] += each.held_nanousd
+    return counts
+
+
+def key_of(table: str, account_id: str, month: str) -> Key:
+    """Where a month's movements stand."""
+    return Key(table, keys.rollup(account_id, PARTITION), f"{FIRST}{month}")
 
 
 class Movements:
@@ -70,9 +81,9 @@ class Movements:
     async def months(self, account_id: str, *, last: str) -> list[Month]:
         """Every month with movements up to `last` (`2026-11`), in order: twelve small items a year."""
         items = await self._db.query_all(
-            self._table, keys.rollup(account_id, _PARTITION), between=(_FIRST, f"{_FIRST}{last}")
+            self._table, keys.rollup(account_id, PARTITION), between=(FIRST, f"{FIRST}{last}")
         )
-        return [_month(item["sk"].removeprefix(_FIRST), item) for item in items]
+        return [_month(item["sk"].removeprefix(FIRST), item) for item in items]
 
 
 def _month(month: str, item: Mapping[str, int]) -> Month:

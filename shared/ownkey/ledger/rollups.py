@@ -19,7 +19,6 @@ from ownkey.ledger.booking import booked_at, is_late
 from ownkey.store import keys
 from ownkey.store.dynamodb import DynamoDb, Item, Key, Update
 
-_LAST = "\uffff"
 _ITEMS_A_QUERY = 1_000
 _ITEMS_A_PAGE = 5_000
 """At most (and what is left of one row): about 2 MB."""
@@ -275,7 +274,7 @@ class Rollups:
 
 def _range(granularity: Granularity, first: str, last: str) -> tuple[str, str]:
     """Sort keys, both included."""
-    return f"{granularity}#{first}", f"{granularity}#{last}{_LAST}"
+    return f"{granularity}#{first}", f"{granularity}#{last}{keys.LAST}"
 
 
 def _split(item: Item) -> tuple[str, str]:

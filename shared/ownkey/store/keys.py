@@ -15,6 +15,8 @@ BALANCE = "BALANCE"
 HOLD_PREFIX = "HOLD#"
 LIMIT_PREFIX = "LIMIT#"
 HEALTH = "HEALTH"
+LAST = "\uffff"
+"""Behind everything that begins as what stands before it: the end of a range."""
 
 
 # Registry

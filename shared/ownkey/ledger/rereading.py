@@ -1,0 +1,79 @@
+"""An account's records, read as they stand now: strongly consistent, the unreadable ones noted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from itertools import groupby
+from typing import Any, TypeVar
+
+from ownkey.domain.attempts import AttemptRecord
+from ownkey.domain.ledger import Cause, Posting
+from ownkey.ledger.differences import Difference, Kind
+from ownkey.ledger.records import Deposit, Release, UnreadableRecord, to_deposit, to_record, to_release
+from ownkey.store import keys
+from ownkey.store.dynamodb import DynamoDb, Key
+
+_Record = TypeVar("_Record")
+
+
+class Reader:
+    """Over the records table, for one account."""
+
+    def __init__(self, db: DynamoDb, table: str, account_id: str) -> None:
+        self._db = db
+        self._table = table
+        self.account_id = account_id
+        self._unreadable: dict[str, str] = {}
+
+    async def attempts(self, day: date) -> list[list[AttemptRecord]]:
+        """The attempts of the requests of a day, those of one request together."""
+        rows = await self._db.query_all(self._table, keys.attempts(self.account_id, day.isoformat()))
+        records = self._read(rows, to_record)
+        return [list(group) for _, group in groupby(records, key=lambda each: each.start.request.request_id)]
+
+    async def attempt(self, attempt_id: str) -> AttemptRecord | None:
+        """One of them; None where there is none, or none that can be read."""
+        try:
+            partition = keys.attempts_of_request(self.account_id, attempt_id.partition("#")[0])
+        except ValueError:
+            return None
+        row = await self._db.get(Key(self._table, partition, attempt_id))
+        return next(iter(self._read([row] if row else [], to_record)), None)
+
+    async def deposits(self) -> list[Deposit]:
+        """All deposits."""
+        return self._read(await self._db.query_all(self._table, keys.deposits(self.account_id)), to_deposit)
+
+    async def releases(self, prefix: str = "") -> list[Release]:
+        """All releases, or those of one attempt (its id, and `@`)."""
+        rows = await self._db.query_all(self._table, keys.releases(self.account_id), prefix=prefix)
+        return self._read(rows, to_release)
+
+    async def of_posting(self, posting: Posting) -> Sequence[AttemptRecord | Deposit | Release]:
+        """The records that a posting may be of."""
+        match posting.cause:
+            case Cause.DEPOSIT:
+                row = await self._db.get(Key(self._table, keys.deposits(self.account_id), posting.cause_id))
+                return self._read([row] if row else [], to_deposit)
+            case Cause.RELEASE:
+                return await self.releases(f"{posting.cause_id}@")
+            case _:
+                record = await self.attempt(posting.cause_id)
+                return [record] if record else []
+
+    def unreadable(self) -> list[Difference]:
+        """Records that could not be read."""
+        return [
+            Difference(Kind.RECORD, self.account_id, item, "", None, None, f"it cannot be read: {reason}")
+            for item, reason in self._unreadable.items()
+        ]
+
+    def _read(self, rows: Sequence[Mapping[str, Any]], read: Callable[[Mapping[str, Any]], _Record]) -> list[_Record]:
+        found = []
+        for row in rows:
+            try:
+                found.append(read(row))
+            except UnreadableRecord as e:
+                self._unreadable[f"{row['pk']} {row['sk']}"] = str(e)
+        return found

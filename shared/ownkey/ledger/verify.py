@@ -1,0 +1,268 @@
+"""Counts an account again, from its records and postings, and names every difference. Reads only.
+
+What must agree with what:
+
+```
+records ──▶ rows of usage, counters of limits       a record counts where it has `billed_at`, when `booking` says
+records ◀─▶ postings                                each counted record that moved something has one, and it alone
+postings ─▶ months' movements ─▶ balance            balance = all movements, less open holds
+holds ────▶ held                                    and each hold belongs to an attempt that is not counted yet
+reservations ─▶ committed                           = used + what stands reserved
+```
+
+It may run while all of these change. Nothing is judged by two reads of different moments: what only grows is read
+before and after what it is counted from (`differences`), what seems to be missing or left over is looked at once more
+at the end, and what goes up and down is looked at several times and named only where the same is wrong each time. So a
+difference that it names is one; one in a row that is being added to may be seen only when that is over.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from ownkey.domain.ledger import Posting
+from ownkey.ledger import movements, rollups
+from ownkey.ledger.differences import Counts, Difference, Kind, Row, compared, numbers
+from ownkey.ledger.recount import CounterOf, Period, Recount, Used, moved_nanousd, movements_of, posting_id
+from ownkey.ledger.rereading import Reader
+from ownkey.ledger.rollups import Bucket, Dimension, Granularity
+from ownkey.ledger.settlement import Tables
+from ownkey.ledger.standing import LimitCounters, Standing
+from ownkey.ledger.statements import to_posting
+from ownkey.store import keys
+from ownkey.store.dynamodb import DynamoDb, Key
+
+_KEPT = tuple(each for each in Dimension if rollups.kept_as(each) is each)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one look at an account found."""
+
+    account_id: str
+    period: Period
+    records: int
+    """Attempts that were counted again."""
+    waiting: int
+    """Attempts under way, or ended and not counted yet: no difference, unless they are overdue."""
+    differences: tuple[Difference, ...]
+    rows: tuple[Row, ...]
+    """The rows of projections among them, whole."""
+
+
+async def differences(
+    db: DynamoDb,
+    tables: Tables,
+    account_id: str,
+    *,
+    first: date,
+    last: date,
+    now: datetime,
+    whole: bool = True,
+) -> list[Difference]:
+    """Everything that is not as it should be in an account; none is right. Safe at any moment, under any traffic.
+
+    ```
+    tables = settlement.Tables("records", "credits", "ledger", "rollups", "counters")      # their names
+    found = await differences(db, tables, "acme", first=date(2026, 11, 1), last=now.date(), now=now)
+    assert not found, "\\n".join(map(str, found))
+    ```
+
+    Args:
+        first: The day of the account's first request, or any before; with `whole` everything is counted from there.
+        last: Usually today.
+        now: Aware. What is overdue (an hour past its time: uncounted, not ended, not released) is a difference too.
+        whole: `first` to `last` is all of the account's life. False: some days of it; what sums up all of time
+            (counters of `total`, months that are not all in it) is left out.
+    """
+    return list((await Verifier(db, tables).account(account_id, Period(first, last, whole), now)).differences)
+
+
+class Verifier:
+    """Over the ledger's tables; needs to read them, and nothing else."""
+
+    def __init__(self, db: DynamoDb, tables: Tables) -> None:
+        self._db = db
+        self._tables = tables
+
+    async def account(self, account_id: str, period: Period, now: datetime, *, born: date | None = None) -> Report:
+        """Verifies what is booked in a period, and what stands now: balance, holds, reservations.
+
+        Args:
+            born: The day before which the account has no records: how far back attempts are looked for that were
+                booked in the period long after they ended, where its rows have some. None: the period's first.
+        """
+        reader = Reader(self._db, self._tables.records, account_id)
+        return await _Look(self._db, self._tables, reader, period, now, born or period.first).run()
+
+
+class _Look:
+    """One account, looked at once."""
+
+    def __init__(self, db: DynamoDb, tables: Tables, reader: Reader, period: Period, now: datetime, born: date) -> None:
+        self._db = db
+        self._tables = tables
+        self._reader = reader
+        self._account = reader.account_id
+        self._period = period
+        self._now = now
+        self._born = born
+        self._recount = Recount(period)
+        self._found: list[Difference] = []
+        self._rows: list[Row] = []
+
+    async def run(self) -> Report:
+        """All of it, in the order that the comparisons need."""
+        rows, months = await self._all_rows(), await self._months()
+        await self._read_all()
+        await self._read_late(rows)
+        await self._compare_rows(rows)
+        await self._compare_months(months)
+        await self._compare_postings()
+        recount = self._recount
+        counters = LimitCounters(self._db, self._tables.counters, self._account, self._period, self._now)
+        counted, counter_rows = await counters.verified(recount, self._used_again)
+        standing = Standing(self._db, self._tables, self._reader, self._now)
+        found = (*self._reader.unreadable(), *self._found, *counted, *await standing.verified(recount.waiting))
+        return Report(
+            self._account,
+            self._period,
+            recount.records,
+            len(recount.waiting),
+            found,
+            (*self._rows, *counter_rows),
+        )
+
+    # ── What is counted from
+
+    async def _read_all(self) -> None:
+        recount, ledger = self._recount, keys.ledger(self._account)
+        recount.credit(await self._reader.deposits())
+        recount.credit(await self._reader.releases())
+        for attempts in await self._reader.attempts(self._period.first - timedelta(days=1)):
+            for each in attempts:
+                recount.late_attempt(each)
+        for day in self._period.days():
+            async for item in self._pages(self._tables.ledger, ledger, (f"{day}", f"{day}{keys.LAST}")):
+                recount.post(to_posting(item))
+            for attempts in await self._reader.attempts(day):
+                recount.attempts(attempts)
+
+    async def _read_late(self, rows: Mapping[Bucket, Counts]) -> None:
+        """What was booked in the period long after it ended: day by day, as long as the rows have more of it."""
+        stored = sum(
+            counts.get("late_attempts", 0)
+            for bucket, counts in rows.items()
+            if (bucket.dimension, bucket.granularity) == (Dimension.SOURCE, Granularity.DAY)
+        )
+        day = self._period.first - timedelta(days=2)
+        while self._recount.late < stored and day >= self._born:
+            for attempts in await self._reader.attempts(day):
+                for each in attempts:
+                    self._recount.late_attempt(each)
+            day -= timedelta(days=1)
+
+    async def _used_again(self) -> Mapping[CounterOf, Used]:
+        """What records have used of limits, read anew."""
+        again = Recount(self._period)
+        for day in self._period.days():
+            for attempts in await self._reader.attempts(day):
+                again.attempts(attempts)
+        return again.used
+
+    async def _pages(self, table: str, pk: str, between: tuple[str, str]) -> AsyncIterator[dict[str, object]]:
+        after: str | None = None
+        while True:
+            page = await self._db.query(table, pk, between=between, after_sk=after)
+            for item in page.items:
+                yield item
+            if page.next_sk is None:
+                return
+            after = page.next_sk
+
+    # ── Usage
+
+    async def _all_rows(self) -> dict[Bucket, Counts]:
+        """All rows of usage that the period's days, and its months, have."""
+        first, last = self._period.first.isoformat(), self._period.end.isoformat()
+        found: dict[Bucket, Counts] = {}
+        for dimension in _KEPT:
+            found |= await self._dimension(dimension, Granularity.DAY, first, last)
+            found |= await self._dimension(dimension, Granularity.MONTH, first[:7], last[:7])
+        return found | await self._dimension(Dimension.SOURCE, Granularity.HOUR, first, last)
+
+    async def _dimension(
+        self, dimension: Dimension, granularity: Granularity, first: str, last: str
+    ) -> dict[Bucket, Counts]:
+        pk = keys.rollup(self._account, dimension)
+        between = (f"{granularity}#{first}", f"{granularity}#{last}{keys.LAST}")
+        rows: dict[Bucket, Counts] = {}
+        async for item in self._pages(self._tables.rollups, pk, between):
+            _, time, value = str(item["sk"]).split("#", 2)
+            rows[Bucket(self._account, dimension, granularity, time, value)] = numbers(item)
+        return rows
+
+    async def _compare_rows(self, before: Mapping[Bucket, Counts]) -> None:
+        after = await self._all_rows()
+        for bucket in sorted({*before, *after, *self._recount.rows}, key=lambda each: (each.granularity, each.time)):
+            if bucket.granularity is Granularity.MONTH and not self._period.covers_month(bucket.time):
+                continue
+            key = bucket.key(self._tables.rollups)
+            expected = self._recount.rows.get(bucket, Counter())
+            self._compare(Kind.AGGREGATE, key, before.get(bucket, {}), expected, after.get(bucket, {}))
+
+    def _compare(self, kind: Kind, key: Key, before: Counts, expected: Counts, after: Counts) -> None:
+        counts = {name: each for name, each in expected.items() if each}
+        row = Row(kind, self._account, key.pk, key.sk, after, counts, still=before == after)
+        if found := compared(row, before, after):
+            self._found += found
+            self._rows.append(row)
+
+    # ── Postings
+
+    async def _months(self) -> dict[str, Counts]:
+        items = await self._db.query_all(self._tables.rollups, keys.rollup(self._account, movements.PARTITION))
+        return {item["sk"].removeprefix(movements.FIRST): numbers(item) for item in items}
+
+    async def _compare_months(self, before: Mapping[str, Counts]) -> None:
+        after = await self._months()
+        for month in sorted({*before, *after, *self._recount.months}):
+            if self._period.covers_month(month):
+                key = movements.key_of(self._tables.rollups, self._account, month)
+                expected = self._recount.months.get(month, Counter())
+                self._compare(Kind.MOVEMENTS, key, before.get(month, {}), expected, after.get(month, {}))
+
+    async def _compare_postings(self) -> None:
+        """What has found no partner is looked at once more: it may have come meanwhile, or belong to another day."""
+        recount, pk = self._recount, keys.ledger(self._account)
+        recount.released.update(each.attempt_id for each in await self._reader.releases())
+        for record in recount.without_posting():
+            item = await self._db.get(Key(self._tables.ledger, pk, posting_id(record)))
+            if item is None:
+                why = "its record is counted, and the ledger does not have what that moved"
+                self._say(posting_id(record), why, None, moved_nanousd(movements_of(record)))
+            else:
+                recount.check(to_posting(item), record)
+        for posting in recount.postings.values():
+            await self._find_record(posting)
+        for posting, should in recount.wrong():
+            why = "its movements are not what its record says"
+            self._say(posting.id, why, moved_nanousd(posting.movements), moved_nanousd(should))
+
+    async def _find_record(self, posting: Posting) -> None:
+        moved = moved_nanousd(posting.movements)
+        records = await self._reader.of_posting(posting)
+        record = next((each for each in records if each.billed_at and posting_id(each) == posting.id), None)
+        if record is not None:
+            self._recount.check(posting, record)
+        elif not records:
+            self._say(posting.id, "it has no record", moved, None)
+        else:
+            self._say(posting.id, "its record is not counted, or at another time: it is posted twice", moved, None)
+
+    def _say(self, posting: str, why: str, says: int | None, should: int | None) -> None:
+        item = f"{keys.ledger(self._account)} {posting}"
+        self._found.append(Difference(Kind.POSTING, self._account, item, "amount_nanousd", says, should, why))
