@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 
+from ownkey.store import keys
 from tests.e2e.accounts import Account, said
 from tests.e2e.stage import WAIT_S
 from tests.e2e.world import World
@@ -44,10 +45,11 @@ class Fleet(World):
 
     def marks(self, account: Account) -> dict[str, dict[str, str]]:
         """The account's marks as they stand in the table: their attributes by key, as text."""
-        for item in self.items("HealthTable"):
-            if (item["pk"]["S"], item["sk"]["S"]) == (f"HEALTH#{account.id}", "HEALTH"):
-                found = {key: value["M"] for key, value in item.items() if key not in ("pk", "sk")}
-                return {key: {n: next(iter(v.values())) for n, v in mark.items()} for key, mark in found.items()}
+        for item in self.partition("HealthTable", keys.health(account.id)):
+            if item["sk"]["S"] != keys.HEALTH:
+                continue
+            found = {key: value["M"] for key, value in item.items() if key not in ("pk", "sk")}
+            return {key: {n: next(iter(v.values())) for n, v in mark.items()} for key, mark in found.items()}
         return {}
 
     def marked(self, account: Account, **states: str) -> None:

@@ -311,7 +311,7 @@ def live(world: World, *, lives: int, steps: int, derandomize: bool) -> None:
 
 @pytest.mark.timeout(600)
 def test_the_model_never_disagrees(world: World) -> None:
-    live(world, lives=12, steps=30, derandomize=True)
+    live(world, lives=4, steps=25, derandomize=True)
 
 
 @pytest.mark.proof

@@ -97,6 +97,8 @@ def test_it_serves_a_seed_until_ctrl_c_and_leaves_nothing_behind(tmp_path: Path)
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        # A shell starts what it puts into the background deaf to Ctrl-C, and that is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert process.stdout is not None
     try:
@@ -116,8 +118,11 @@ def test_it_serves_a_seed_until_ctrl_c_and_leaves_nothing_behind(tmp_path: Path)
         assert balance.json()["available_usd"] == "5"
     finally:
         process.send_signal(signal.SIGINT)
-        status = process.wait(timeout=30)
-        process.stdout.close()
+        try:
+            status = process.wait(timeout=30)
+        finally:
+            process.kill()
+            process.stdout.close()
     assert status == 0
     deadline = time.monotonic() + 10
     while (left := orphans(state["aws_endpoint"])) and time.monotonic() < deadline:

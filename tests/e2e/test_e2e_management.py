@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from ownkey.store import keys
 from tests.e2e.accounts import Account, new_provider_key
 from tests.e2e.world import World
 
@@ -169,7 +170,7 @@ class TestCredentials:
 
     def test_the_table_holds_ciphertext_alone(self, world, account):
         key = account.save_key("OpenAI", alias="main").key
-        mine = [each for each in world.items("RegistryTable") if account.id in each["pk"]["S"]]
+        mine = world.partition("RegistryTable", keys.account(account.id))
         secrets = [each for each in mine if "ciphertext" in each]
         assert len(secrets) == 1
         assert isinstance(secrets[0]["ciphertext"]["B"], bytes)

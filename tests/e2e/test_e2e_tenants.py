@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import pytest
 
+from local.simulator.behaviour import digest_of
+from ownkey.store import keys
 from tests.e2e.accounts import Account
 from tests.e2e.world import World
 from tests.support.openapi import ACCOUNT, Operation, document, operations
@@ -45,13 +47,16 @@ def theirs(world: World) -> dict[str, str]:
         "keyId": dan.gateway_key_id,
         "job_id": "rw_01jd4w3m8qk6v5t2r9x7y1z0ab",
         "provider": "openai",
+        "digest": digest_of(dan.gateway_key),
     }
 
 
-def stored(world: World, account_id: str) -> list[str]:
-    """What the registry has of an account."""
-    rows = (item for item in world.items("RegistryTable") if account_id in str((item["pk"], item["sk"])))
-    return sorted(str(sorted(item.items())) for item in rows)
+def stored(world: World, theirs: dict[str, str]) -> list[str]:
+    """What the registry has of Dan's account, its gateway key among it."""
+    partitions = [of(theirs[ACCOUNT]) for of in (keys.account, keys.gateway_keys_of, keys.members_of, keys.invitations)]
+    rows = [world.partition("RegistryTable", each) for each in (*partitions, keys.gateway_key(theirs["digest"]))]
+    assert all(rows)
+    return [str(sorted(item.items())) for each in rows for item in each]
 
 
 def ask(account: Account, operation: Operation, values: dict[str, str], account_id: str):
@@ -69,22 +74,22 @@ def test_the_stack_publishes_its_document_without_a_session(world: World) -> Non
 def test_anothers_account_is_not_found(
     world: World, carol: Account, theirs: dict[str, str], operation: Operation
 ) -> None:
-    before = stored(world, theirs[ACCOUNT])
+    before = stored(world, theirs)
     response = ask(carol, operation, theirs, theirs[ACCOUNT])
     assert response.status_code == (403 if operation.may == Who.OPERATOR else 404), response.text
     assert CANARY not in response.text
-    assert stored(world, theirs[ACCOUNT]) == before
+    assert stored(world, theirs) == before
 
 
 @pytest.mark.parametrize("operation", OF_A_THING, ids=str)
 def test_anothers_things_are_not_found_in_ones_own(
     world: World, carol: Account, theirs: dict[str, str], operation: Operation
 ) -> None:
-    before = stored(world, theirs[ACCOUNT])
+    before = stored(world, theirs)
     response = ask(carol, operation, theirs | {ACCOUNT: carol.id}, carol.id)
     assert response.status_code == (403 if operation.may == Who.OPERATOR else 404), response.text
     assert CANARY not in response.text
-    assert stored(world, theirs[ACCOUNT]) == before
+    assert stored(world, theirs) == before
 
 
 @pytest.mark.parametrize("operation", [each for each in operations() if each.may == Who.SIGNED_IN], ids=str)

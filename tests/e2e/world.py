@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -233,6 +234,10 @@ class World:
 
     def dynamodb(self) -> Any:
         """A client of the tables behind everything, past the product."""
+        return self._tables
+
+    @cached_property
+    def _tables(self) -> Any:
         return boto3.client(
             "dynamodb",
             endpoint_url=self.up.state.aws_endpoint,
@@ -269,4 +274,10 @@ class World:
     def items(self, table: str) -> list[Json]:
         """Every item of a table, by the table's logical id, as DynamoDB's own JSON has it."""
         pages = self.dynamodb().get_paginator("scan").paginate(TableName=self.up.stack.resources[table])
+        return [item for page in pages for item in page["Items"]]
+
+    def partition(self, table: str, partition: str) -> list[Json]:
+        """The items of one partition: a table that all tests share is long to scan."""
+        wanted = {"KeyConditionExpression": "pk = :pk", "ExpressionAttributeValues": {":pk": {"S": partition}}}
+        pages = self.dynamodb().get_paginator("query").paginate(TableName=self.up.stack.resources[table], **wanted)
         return [item for page in pages for item in page["Items"]]

@@ -58,6 +58,26 @@ async def test_a_pool_keeps_its_strategy_while_it_is_empty(api: Management) -> N
     assert (row["strategy"], row["credentials"]) == ("weighted", [])
 
 
+async def test_a_strategy_is_not_set_on_a_pool_that_is_not_what_was_seen(api: Management) -> None:
+    async def tag() -> str:
+        return str((await api.call("GET", "/api/pools/openai")).headers["etag"])
+
+    async def put(strategy: str, seen: str) -> tuple[int, str]:
+        answer = await api.call("PUT", "/api/pools/openai", json={"strategy": strategy}, headers={"if-match": seen})
+        return answer.status_code, answer.headers.get("etag", "")
+
+    empty = await tag()
+    await api.save(weight=5)
+    filled = await tag()
+    assert (await put("weighted", empty))[0] == 412, "a credential came meanwhile"
+    assert (await api.registry.account("acme")).pools == {}
+    status, after = await put("weighted", filled)
+    assert (status, after) == (200, await tag())
+    assert (await put("random", filled))[0] == 412, "of two who saw the same the second is told"
+    assert (await api.registry.account("acme")).pools == {"openai": "weighted"}
+    assert (await api.refused("GET", "/api/pools/nobodys"))[0] == 404
+
+
 async def test_what_is_no_strategy_or_no_provider_is_refused(api: Management) -> None:
     for body in ({"strategy": "fastest"}, {"strategy": None}, {}, {"strategy": "random", "more": 1}):
         assert (await api.refused("PUT", "/api/pools/openai", json=body))[0] == 400

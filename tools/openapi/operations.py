@@ -123,8 +123,17 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         {"providerKeys": {"OpenAI": _KEY}},
     ),
     ("GET", "/api/pools"): Operation("In which order credentials serve", _READ_KEYS, page("Pool")),
+    ("GET", "/api/pools/{provider}"): Operation(
+        "In which order one provider's credentials serve", _READ_KEYS, ref("Pool"), tagged=True
+    ),
     ("PUT", "/api/pools/{provider}"): Operation(
-        "Change the order for one provider", _CHANGE_KEYS, ref("Pool"), 200, {"strategy": "round_robin"}
+        "Change the order for one provider",
+        _CHANGE_KEYS,
+        ref("Pool"),
+        200,
+        {"strategy": "round_robin"},
+        conditional=True,
+        tagged=True,
     ),
     # ── gateway keys ──
     ("GET", "/api/gateway-keys"): Operation("The account's gateway keys", Right.READ_GATEWAY_KEYS, page("GatewayKey")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from ownkey.domain.accounts import AccountHead
@@ -15,16 +16,23 @@ from ownkey.store.dynamodb import ConditionFailed, Update
 
 _ATTEMPTS = 4
 
+Seen = Callable[[AccountHead], Awaitable[None]]
+"""Told of the account as a change is about to be made on it; raises where that is not what the client decided on."""
+
 
 class AccountSettings(RegistryTable):
     """Writes of the account's head that concern its credentials: the next request goes by them."""
 
-    async def set_pool(self, account_id: str, provider_id: str, strategy: PoolStrategy) -> AccountHead:
+    async def set_pool(
+        self, account_id: str, provider_id: str, strategy: PoolStrategy, *, seen: Seen | None = None
+    ) -> AccountHead:
         """In which order the account's credentials for a provider are used.
 
         Raises:
             NotFound: there is no such account.
             Conflict: others keep changing it.
+            Whatever `seen` raises: nothing is changed. What it reads of credentials is what the change is made on, as
+            every change to one raises the account's version.
         """
         at = self._head_at(account_id)
         for _ in range(_ATTEMPTS):
@@ -32,6 +40,8 @@ class AccountSettings(RegistryTable):
             if item is None:
                 raise NotFound(f"There is no account {account_id}.")
             head = items.to_account(item)
+            if seen is not None:
+                await seen(head)
             changed = replace(head, pools={**head.pools, provider_id: strategy.value}, version=head.version + 1)
             try:
                 await self._db.write(
