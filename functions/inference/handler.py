@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from ownkey.catalog import Catalog
+from ownkey.domain.sampling import Sampler
 from ownkey.http.inference import create_inference_app, error_response
 from ownkey.http.serving import InferenceDeps
 from ownkey.ledger.balances import Balances
 from ownkey.ledger.counters import Counters
 from ownkey.ledger.holds import Holds
 from ownkey.ledger.key_spending import KeySpendings
+from ownkey.ledger.reclaim import NowAndThen
 from ownkey.ledger.records import Records
 from ownkey.registry import Registry
 from ownkey.registry.audit import AuditTrail
@@ -41,6 +43,7 @@ async def connect() -> AsyncIterator[InferenceDeps]:
     db = DynamoDb(aws)
     audit = AuditTrail(db, settings.audit_table, function="inference")
     records, counters = Records(db, settings.records_table), Counters(db, settings.counters_table)
+    holds = Holds(db, credits_table=settings.credits_table, records_table=settings.records_table)
     try:
         yield InferenceDeps(
             registry=Registry(db, settings.registry_table, settings.health_table),
@@ -50,12 +53,13 @@ async def connect() -> AsyncIterator[InferenceDeps]:
                 vault=Opener(Kms(aws), on_unwrap=audit.note_unwrap),
                 tokens=TokenBroker(upstream, Sts(aws)),
                 attempts=records,
-                holds=Holds(db, credits_table=settings.credits_table, records_table=settings.records_table),
+                holds=holds,
                 counters=counters,
                 upstream=upstream,
                 health=HealthBook(db, settings.health_table),
             ),
             audit=audit,
+            reclaims=NowAndThen(holds.reclaim, Sampler()),
             request_log=records,
             credits=Balances(db, settings.credits_table),
             spending=KeySpendings(db, settings.rollups_table),

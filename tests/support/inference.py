@@ -277,6 +277,18 @@ class FakeKeyUse:
         self.noted.append(key)
 
 
+@dataclass
+class FakeReclaims:
+    """The accounts whose expired holds were ended."""
+
+    noted: list[str] = field(default_factory=list)
+    on_note: Callable[[], None] = lambda: None
+
+    async def note(self, account_id: str) -> None:
+        self.noted.append(account_id)
+        self.on_note()
+
+
 class World:
     """The app, and handles on all that is around it."""
 
@@ -288,6 +300,7 @@ class World:
         self.registry, self.vault = FakeRegistry(self.health), FakeVault()
         self.tokens, self.attempts, self.holds = FakeTokens(), FakeAttempts(), FakeHolds()
         self.counters, self.key_use, self.spending = FakeCounters(), FakeKeyUse(), FakeSpending()
+        self.reclaims = FakeReclaims()
         self.catalog = Catalog.load({name: simulator.base_url(name) for name in providers})
         self.registry.catalog = self.catalog
         self.upstream = Upstream(UrlPolicy([simulator.origin, "http://127.0.0.1:9"]))
@@ -297,6 +310,7 @@ class World:
             catalog=self.catalog,
             ports=self.ports(self.upstream),
             audit=FakeTrail(),
+            reclaims=self.reclaims,
             request_log=self.attempts,
             credits=self.holds,
             spending=self.spending,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ownkey.domain.accounts import Member, Role
+from ownkey.domain.accounts import Member, OnDisconnect, Role
 from ownkey.http.management.user_pool import UserPool
 from ownkey.ledger.records import to_deposit
 from ownkey.store.aws import AwsClient
@@ -193,6 +193,7 @@ class TestSettings:
         assert await api.ok("GET", "/api/settings", by="mia") == {
             "account_id": "acme",
             "platform_allowed": True,
+            "on_disconnect": "drain",
             "disabled": False,
             "pools": {},
             "kms_key_arn": None,
@@ -201,6 +202,17 @@ class TestSettings:
         changed = await api.ok("PATCH", "/api/settings", json={"platform_allowed": False})
         assert changed["platform_allowed"] is False
         assert (await api.registry.account("acme")).platform_allowed is False
+
+    async def test_an_account_says_what_becomes_of_an_answer_whose_client_has_gone(self, api: Management) -> None:
+        before = await api.registry.account("acme")
+        assert before.on_disconnect is OnDisconnect.DRAIN
+        changed = await api.ok("PATCH", "/api/settings", json={"on_disconnect": "abort"})
+        assert changed["on_disconnect"] == "abort"
+        head = await api.registry.account("acme")
+        assert (head.on_disconnect, head.version) == (OnDisconnect.ABORT, before.version + 1)
+        back = await api.ok("PATCH", "/api/accounts/acme", json={"on_disconnect": "drain"})
+        assert back["on_disconnect"] == "drain"
+        assert (await api.refused("PATCH", "/api/settings", json={"on_disconnect": "hang up"}))[0] == 400
 
     @pytest.mark.parametrize("body", [{"disabled": True}, {"pools": {}}, {"kms_key_arn": None}, {"name": "x"}])
     async def test_what_has_a_place_of_its_own_is_not_changed_here(self, api: Management, body: Any) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ownkey.catalog import ValidationStatus
-from ownkey.domain.accounts import Role
+from ownkey.domain.accounts import OnDisconnect, Role
 from ownkey.domain.audit import TARGETS, ActorKind, AuditOutcome
 from ownkey.domain.cards import CardStatus
 from ownkey.domain.credentials import PoolStrategy
@@ -79,6 +79,7 @@ def page(name: str, **more: Schema) -> Schema:
 _AMOUNT: Schema = {"type": ["integer", "string"]}
 _ROLE = one_of(Role)
 _STRATEGY = one_of(PoolStrategy)
+_ON_DISCONNECT = one_of(OnDisconnect)
 _VALIDATION = one_of(each.value for each in ValidationStatus)
 
 _STATUS = {
@@ -359,6 +360,7 @@ COMPONENTS: Mapping[str, Schema] = {
             "created_at": TIME,
             "disabled": BOOLEAN,
             "platform_allowed": BOOLEAN,
+            "on_disconnect": _ON_DISCONNECT,
         },
     ),
     "Settings": record(
@@ -366,6 +368,7 @@ COMPONENTS: Mapping[str, Schema] = {
         {
             "account_id": STRING,
             "platform_allowed": BOOLEAN,
+            "on_disconnect": _ON_DISCONNECT,
             "disabled": BOOLEAN,
             "pools": {"type": "object", "additionalProperties": _STRATEGY},
             "kms_key_arn": nullable(STRING),

@@ -21,6 +21,15 @@ class Role(StrEnum):
     BILLING = "billing"
 
 
+class OnDisconnect(StrEnum):
+    """What becomes of an answer whose client has gone, as far as the function learns of it."""
+
+    DRAIN = "drain"
+    """It is read to its end: the usage is the provider's own, and a repeat of the request finds the answer."""
+    ABORT = "abort"
+    """The provider is left at once: it generates no more, and what it had generated is estimated."""
+
+
 @dataclass(frozen=True, slots=True)
 class AccountHead:
     """The one item of an account that every request reads.
@@ -43,6 +52,7 @@ class AccountHead:
     credit_shards: int = 1
     """Sub-balances that its holds are spread over (1 to `ledger.MAX_SHARDS`), where they wait for each other at one. It
     may be lowered: the ones that were opened are still summed, and drawn from."""
+    on_disconnect: OnDisconnect = OnDisconnect.DRAIN
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from ownkey.http.exchange import (
     encoded_headers,
 )
 from ownkey.http.serving import Call, Gateway, InferenceDeps
+from ownkey.router import ClientLeft
 
 logger = logging.getLogger(__name__)
 
@@ -106,22 +107,22 @@ class _Endpoint:
         call = Call(exchange, self._surface)
         try:
             await self._served(call)
-        except (ClientGone, OSError):
+        except (ClientGone, ClientLeft, OSError):
             # Nobody is there to be told; an answer that was on its way still has its record.
-            for attempt in call.attempts[-1:]:
-                attempt.client_gone = True
+            if call.run is not None:
+                call.run.client_left()
         finally:
             if call.run is not None:
                 await call.run.finish()
             if call.key is not None:
-                await self._opened[0].note_use(call.key)
+                await self._opened[0].look_after(call, call.key)
 
     async def _served(self, call: Call) -> None:
         try:
             await self._serve(self._opened[0], call)
         except OwnkeyError as error:
             await _fail(call, error)
-        except (ClientGone, OSError):
+        except (ClientGone, ClientLeft, OSError):
             raise
         except Exception:
             logger.exception("unexpected error", extra={"request_id": call.exchange.request_id})

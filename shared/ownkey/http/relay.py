@@ -69,7 +69,7 @@ class _Line:
         try:
             await self._exchange.write(data, more=more)
         except OSError:
-            self._attempt.client_gone = True
+            self._attempt.client_left()
 
     def close(self) -> None:
         """No more keep-alives, and a disconnect no longer matters: the answer is over."""
@@ -92,4 +92,4 @@ class _Line:
     async def _watch(self) -> None:
         while (await self._exchange.receive())["type"] != "http.disconnect":
             continue
-        self._attempt.client_gone = True
+        self._attempt.client_left()

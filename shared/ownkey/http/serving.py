@@ -64,6 +64,13 @@ class KeyUseLog(Protocol):
         """Notes, now and then, that a gateway key is in use. Never fails."""
 
 
+class HoldReclaims(Protocol):
+    """`ownkey.ledger.reclaim.NowAndThen`, as far as inference needs it."""
+
+    async def note(self, account_id: str) -> None:
+        """Ends the account's expired holds, now and then. Never fails."""
+
+
 class UnwrapLog(Protocol):
     """`ownkey.registry.audit.AuditTrail`, as far as inference needs it."""
 
@@ -78,6 +85,7 @@ class InferenceDeps:
     registry: RegistryReads
     key_use: KeyUseLog
     audit: UnwrapLog
+    reclaims: HoldReclaims
     request_log: RequestLog
     credits: CreditReads
     spending: SpendingReads
@@ -144,7 +152,7 @@ class Gateway:
             raise refusal_of(plan)
         watch = self._monitor.watch(view.account.id, own, platform)
         call.run = Run(self._job(exchange, surface, view, document), plan, deps.ports, deps.limits, watch)
-        attempt = await call.run.answer()
+        attempt = await _answered(exchange, call.run)
         headers = _upstream_headers(attempt)
         if attempt.whole is None:
             await relay(exchange, attempt, len(call.attempts), headers, deps.keep_alive_s)
@@ -191,10 +199,15 @@ class Gateway:
         view = await self._admitted(call)
         await _answer(call.exchange, credits_body(await self._deps.credits.credits(view.account.id)))
 
-    async def note_use(self, key: GatewayKey) -> None:
-        """Notes that a gateway key was let in, and what was unwrapped for it; after the answer."""
-        await self._deps.key_use.note(key)
-        await self._deps.audit.drain()
+    async def look_after(self, call: Call, key: GatewayKey) -> None:
+        """What follows an answer: notes that a gateway key was let in, and what was unwrapped for it; ends what dead
+        functions of an account that spends credits left held.
+        """
+        deps = self._deps
+        await deps.key_use.note(key)
+        await deps.audit.drain()
+        if any(attempt.served.source is CredentialSource.PLATFORM for attempt in call.attempts):
+            await deps.reclaims.note(key.account_id)
 
     async def _admitted(self, call: Call) -> RequestView:
         """Who asks, with a gateway key that may be used so, from there: the one way in, for every route."""
@@ -236,8 +249,26 @@ class Gateway:
             expires_at_s=expires_at_s,
             credit_shards=view.account.credit_shards,
             account_limits=_limits(view, facts),
+            on_disconnect=view.account.on_disconnect,
             beta=exchange.query == b"beta=true",
         )
+
+
+async def _answered(exchange: Exchange, run: Run) -> Attempt:
+    """The run's answer. Whether the client is still there is asked only where it matters."""
+    if not run.stops_at_disconnect:
+        return await run.answer()
+    watching = asyncio.create_task(_told_of_disconnect(exchange, run))
+    try:
+        return await run.answer()
+    finally:
+        watching.cancel()
+
+
+async def _told_of_disconnect(exchange: Exchange, run: Run) -> None:
+    while (await exchange.receive())["type"] != "http.disconnect":
+        continue
+    run.client_left()
 
 
 def _limits(view: RequestView, facts: RequestFacts) -> tuple[Limit, ...]:

@@ -7,12 +7,15 @@ intent, and billing settles it like any other. One whose attempt has ended is bi
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
 from ownkey.domain.attempts import RECORD_SCHEMA, AttemptEnd, AttemptRecord, Outcome
 from ownkey.domain.ledger import Hold
+from ownkey.domain.sampling import Sampler
 from ownkey.domain.usage import UsageSource
 from ownkey.ledger import escrow
 from ownkey.ledger.records import RELEASED, Records, Release, UnreadableRecord, to_record
@@ -21,6 +24,8 @@ from ownkey.store.dynamodb import ConditionFailed, Delete, DynamoDb, Item, Key, 
 
 _log = logging.getLogger(__name__)
 
+PATIENCE_S = 5.0
+"""Of a run beside a request: its function is paid for, and may have another one to answer."""
 GRACE_S = 30
 """Beyond a function's deadline: its last write may still be on the way, and clocks differ."""
 
@@ -121,6 +126,34 @@ class Reclaimer:
                 _log.error("a hold is not in its balance", extra={"attempt_id": hold.attempt_id, "failed": e.failed})
             return False
         return True
+
+
+class NowAndThen:
+    """Reclaims after answers, so that what dead functions hold comes back with the account's next request.
+
+    Args:
+        reclaim: `Holds.reclaim`.
+    """
+
+    def __init__(self, reclaim: Callable[[str], Awaitable[Reclaimed]], sampler: Sampler) -> None:
+        self._reclaim = reclaim
+        self._sampler = sampler
+
+    async def note(self, account_id: str) -> None:
+        """Ends the account's expired holds, unless this environment did so less than a minute ago.
+
+        Takes at most `PATIENCE_S`, and never fails: what is left, upkeep ends within its minute.
+        """
+        if not self._sampler.due(account_id):
+            return
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                done = await self._reclaim(account_id)
+        except Exception:  # noqa: BLE001 - the answer is out, and upkeep comes
+            _log.exception("an account's expired holds could not be ended", extra={"account_id": account_id})
+            return
+        if done != Reclaimed():
+            _log.info("holds of dead functions ended", extra={"account_id": account_id, "released": done.released})
 
 
 def hold_key(table: str, hold: Hold) -> Key:

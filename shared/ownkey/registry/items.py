@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from ownkey.domain.accounts import AccountHead, Member, Role
+from ownkey.domain.accounts import AccountHead, Member, OnDisconnect, Role
 from ownkey.domain.credentials import Credential, PreviousVersion, SealedSecret
 from ownkey.domain.gateway_keys import GatewayKey, PreviousSecret
 from ownkey.domain.limits import Limit, LimitScope, Measure, Window
@@ -15,12 +15,15 @@ from ownkey.store.dynamodb import Item
 
 def from_account(head: AccountHead) -> Item:
     """An account's head."""
-    return asdict(head)
+    return asdict(head) | {"on_disconnect": head.on_disconnect.value}
 
 
 def to_account(item: Item) -> AccountHead:
     """The inverse of `from_account`."""
-    return AccountHead(**_without_key(item))
+    values: dict[str, Any] = _without_key(item)
+    if "on_disconnect" in values:
+        values["on_disconnect"] = OnDisconnect(values["on_disconnect"])
+    return AccountHead(**values)
 
 
 def from_member(member: Member) -> Item:

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
 from ownkey.domain.gateway_keys import GatewayKey
+from ownkey.domain.sampling import Sampler
 from ownkey.store import keys
 from ownkey.store.dynamodb import ConditionFailed, DynamoDb, Item, Key, Update
 
 logger = logging.getLogger(__name__)
 
 SAMPLED_EVERY_S = 60.0
-_REMEMBERED = 4_096
 _BATCH = 100
 
 
@@ -41,16 +40,15 @@ class KeyUse:
     ) -> None:
         self._db = db
         self._table = table
-        self._monotonic = monotonic
         self._now = now
-        self._sampled: OrderedDict[str, float] = OrderedDict()
+        self._sampler = Sampler(SAMPLED_EVERY_S, monotonic=monotonic)
 
     async def note(self, key: GatewayKey) -> None:
         """Notes that the key's secret is in use, unless this environment did so less than a minute ago.
 
         Never fails: what could not be written is in the log, and the next request is a new chance.
         """
-        if not self._due(key.digest):
+        if not self._sampler.due(key.digest):
             return
         at = self._now().astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         update = Update(
@@ -65,7 +63,7 @@ class KeyUse:
         except ConditionFailed:
             return  # Another environment was later.
         except Exception:  # the answer is out; a sample is not worth more than a line
-            self._sampled.pop(key.digest, None)
+            self._sampler.give_back(key.digest)
             logger.exception("a gateway key's use could not be noted", extra={"gateway_key_id": key.id})
 
     async def last_used(self, used: Iterable[GatewayKey]) -> Mapping[str, str]:
@@ -81,17 +79,6 @@ class KeyUse:
         for first in range(0, len(at), _BATCH):
             found |= await self._db.batch_get(at[first : first + _BATCH])
         return {digests[each]: item["at"] for each, item in found.items()}
-
-    def _due(self, digest: str) -> bool:
-        at = self._monotonic()
-        sampled = self._sampled.get(digest)
-        if sampled is not None and at - sampled < SAMPLED_EVERY_S:
-            return False
-        self._sampled[digest] = at
-        self._sampled.move_to_end(digest)
-        if len(self._sampled) > _REMEMBERED:
-            self._sampled.popitem(last=False)
-        return True
 
     def _at(self, account_id: str, digest: str) -> Key:
         return Key(self._table, keys.health(account_id), keys.used(digest))

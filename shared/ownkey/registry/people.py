@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ownkey.domain.accounts import AccountHead, Member, Role
+from ownkey.domain.accounts import AccountHead, Member, OnDisconnect, Role
 from ownkey.domain.errors import Conflict, NotFound
 from ownkey.registry import items
 from ownkey.registry.table import RegistryTable
@@ -74,31 +74,38 @@ class People(RegistryTable):
         name: str | None = None,
         platform_allowed: bool | None = None,
         disabled: bool | None = None,
+        on_disconnect: OnDisconnect | None = None,
     ) -> AccountHead:
         """Changes what is given; the account's version rises, so the next request goes by it.
 
         Raises:
-            Conflict: one of the three is no longer what was seen.
+            Conflict: one of them is no longer what was seen.
         """
         changed = replace(
             seen,
             name=seen.name if name is None else name,
             platform_allowed=seen.platform_allowed if platform_allowed is None else platform_allowed,
             disabled=seen.disabled if disabled is None else disabled,
+            on_disconnect=seen.on_disconnect if on_disconnect is None else on_disconnect,
         )
         update = Update(
             self._head_at(seen.id),
-            "SET #name = :name, platform_allowed = :platform_allowed, disabled = :disabled ADD #version :one",
+            "SET #name = :name, platform_allowed = :platform_allowed, disabled = :disabled, "
+            "on_disconnect = :on_disconnect ADD #version :one",
             # Not by the version, which rises with every credential.
-            condition="#name = :seen_name AND platform_allowed = :seen_platform_allowed AND disabled = :seen_disabled",
+            condition="#name = :seen_name AND platform_allowed = :seen_platform_allowed AND disabled = :seen_disabled "
+            # Heads of an earlier release lack it.
+            "AND (on_disconnect = :seen_on_disconnect OR attribute_not_exists(on_disconnect))",
             names={"#name": "name", "#version": "version"},
             values={
                 ":name": changed.name,
                 ":platform_allowed": changed.platform_allowed,
                 ":disabled": changed.disabled,
+                ":on_disconnect": changed.on_disconnect.value,
                 ":seen_name": seen.name,
                 ":seen_platform_allowed": seen.platform_allowed,
                 ":seen_disabled": seen.disabled,
+                ":seen_on_disconnect": seen.on_disconnect.value,
                 ":one": 1,
             },
         )

@@ -9,7 +9,8 @@
 `unwell`      the error where health leaves nobody (pure)
 `tariff`      what a candidate's tokens cost, what of it is charged, what is held before (pure)
 `job`         a request ready to be tried, and the bounds of trying
-`attempt`     one use of one credential: open, hold, send, judge
+`attempt`     one use of one credential: open, hold, send, read
+`reckoning`   what it came to: the usage that is recorded, its price
 `recorder`    its record: one intent, one end
 `limits`      what it reserves of the account's budgets and rate limits
 `health`      what a request learns of credentials and providers, for all; who may be a probe
@@ -19,7 +20,7 @@
 ============= ============================================================================================
 """
 
-from ownkey.router.attempt import Attempt
+from ownkey.router.attempt import Attempt, ClientLeft
 from ownkey.router.candidates import Candidate, Dropped, Moment, Reason, Supply
 from ownkey.router.health import Monitor
 from ownkey.router.job import Job, Limits, Served
@@ -35,6 +36,7 @@ __all__ = [
     "Ask",
     "Attempt",
     "Candidate",
+    "ClientLeft",
     "Dropped",
     "Job",
     "Limits",

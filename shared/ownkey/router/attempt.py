@@ -1,20 +1,21 @@
-"""One use of one credential: opened, held, sent, judged, recorded. Whatever happens, its record ends exactly once.
+"""One use of one credential: opened, held, sent, read. Whatever happens, its record ends exactly once.
 
 ```
 new ──begin()──▶ answered ──pieces()──▶ over         begin() raises: the attempt is over, the next candidate's turn
                                 finish()             ends what is still open, waits for the record
 ```
 The intent is written while the provider is being called, the end after the client has its answer: neither delays it.
+What the end says of usage and cost is `reckoning`'s.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 
-from ownkey.domain.attempts import AttemptEnd, AttemptStart, Outcome
+from ownkey.domain.accounts import OnDisconnect
+from ownkey.domain.attempts import Outcome
 from ownkey.domain.errors import (
     CredentialsExhausted,
     OwnkeyError,
@@ -26,18 +27,16 @@ from ownkey.domain.errors import (
     StoreUnavailable,
     UnsafeBaseUrl,
 )
-from ownkey.domain.ledger import Hold, shard_of
-from ownkey.domain.limits import Claim
-from ownkey.domain.savings import NO_SAVINGS
+from ownkey.domain.ledger import Hold
 from ownkey.domain.secrets import Secret
-from ownkey.domain.usage import Terms, Usage, UsageSource
-from ownkey.providers import Call, Encoded, Reading, StreamDecoder, Whole, authorize, tokens_of, upstream_request_id
+from ownkey.providers import Call, Encoded, StreamDecoder, Whole, authorize, upstream_request_id
 from ownkey.router.candidates import Candidate
 from ownkey.router.job import Job, Limits, Served
 from ownkey.router.limits import Allowance
 from ownkey.router.ports import Ports
+from ownkey.router.reckoning import NOTHING, Facts, Reckoning, Used, intent
 from ownkey.router.recorder import Recorder
-from ownkey.router.tariff import Bill, Tariff, annotation
+from ownkey.router.tariff import Tariff
 from ownkey.upstream import (
     Timeouts,
     UpstreamFailure,
@@ -50,6 +49,10 @@ from ownkey.upstream import (
 _MAX_ERROR_BYTES = 256 * 1024
 
 
+class ClientLeft(Exception):
+    """Nobody waits for an answer any more, and the account's rule is not to wait for it either."""
+
+
 class Attempt:
     """See the module. Belongs to one request and one event loop."""
 
@@ -60,7 +63,7 @@ class Attempt:
         self.whole: Whole | None = None
         """The answer, where it came in one piece."""
         self.client_gone = False
-        """Set from outside: nobody reads on. Read on all the same, for the real usage."""
+        """Nobody reads on: see `client_left`."""
         self.numbered = False
         """Whether something stands under its number. One that got nowhere leaves the number to the next: records are
         counted as requests by their first."""
@@ -85,13 +88,16 @@ class Attempt:
         )
         self._allowance = allowance
         claims = allowance.claims(job, candidate, self._tariff)
-        self._recorder = Recorder(ports.attempts, _intent(job, candidate, number, self._tariff, claims))
+        self._recorder = Recorder(ports.attempts, intent(job, candidate, number, self._tariff, claims))
+        self._reckoning = Reckoning(job, candidate, self._tariff, self._recorder)
         self._response: UpstreamResponse | None = None
         self._chunks: AsyncIterator[bytes] | None = None
         self._decoder: StreamDecoder | None = None
         self._held = b""
         self._ttft_ms: int | None = None
-        self._billed: tuple[Usage, Terms, Bill] | None = None
+        self._aborted = False
+        self._patience: asyncio.Timeout | None = None
+        """While the provider is being asked: how long that may take."""
 
     @property
     def id(self) -> str:
@@ -109,11 +115,16 @@ class Attempt:
         """The provider's response headers; none before it answered."""
         return self._response.headers if self._response else {}
 
+    @property
+    def _refused(self) -> bool:
+        return self._response is not None and self._response.status >= 400
+
     async def begin(self) -> None:
         """Sends the request and waits for a whole answer, or for a stream's first event.
 
         Raises:
             OwnkeyError: there is no answer from this candidate.
+            ClientLeft: nobody waits for it any more.
         """
         fields = await self._presented()
         encoded = self.candidate.translator.encode_request(self._call)
@@ -126,18 +137,20 @@ class Attempt:
         try:
             await self._exchange(request)
         except OwnkeyError as error:
-            answered = self._response is not None and self._response.status >= 400
             if isinstance(error, CredentialsExhausted) and self.candidate.form.scheme.exchanges:
                 self._forget_token()
-            self._end(Outcome.REFUSED if answered else Outcome.FAILED, error_code=error.code)
+            self._end(Outcome.REFUSED if self._refused else Outcome.FAILED, error_code=error.code)
             raise
-        except asyncio.CancelledError:
-            self._end(Outcome.CANCELLED, self._recorder.start.estimated_usage, UsageSource.ESTIMATED)
+        except (ClientLeft, asyncio.CancelledError):
+            generating = self.sent and not self._refused
+            self._end(Outcome.CANCELLED, self._reckoning.of_stream(self._decoder) if generating else NOTHING)
             raise
         self._ttft_ms = self._elapsed_ms()
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """A streamed answer: whole events, ready for the client.
+
+        Ends early where the provider is left because the client has gone.
 
         Raises:
             ProviderFailure: the provider broke off; what came before has been given.
@@ -154,6 +167,8 @@ class Attempt:
                 if passed:
                     yield passed
         except UpstreamFailure as failure:
+            if self._aborted:
+                return
             decoder.close(orderly=False)
             decoder.failure = self._broken(failure)
         finally:
@@ -161,6 +176,20 @@ class Attempt:
         if decoder.failure:
             decoder.failure.details.setdefault("provider", self.candidate.provider.display_name)
             raise decoder.failure
+
+    def client_left(self) -> None:
+        """The client has gone. By the account's rule the answer is read on, for the real usage and for whoever repeats
+        the request, or the provider is left at once: then `begin` raises `ClientLeft`, or `pieces` ends.
+        """
+        self.client_gone = True
+        if self._job.on_disconnect is not OnDisconnect.ABORT or self.whole is not None:
+            return
+        self._aborted = True
+        if self._patience is not None:
+            if not self._patience.expired():
+                self._patience.reschedule(self._clock())
+        elif self._decoder is not None:
+            self._close()
 
     async def finish(self) -> None:
         """Ends what is still open and waits until the record is written; gives the connection back."""
@@ -229,12 +258,16 @@ class Attempt:
 
     async def _exchange(self, request: UpstreamRequest) -> None:
         """Sends and reads as far as the answer can still be another candidate's; every failure as one of our tree."""
+        if self._aborted:
+            raise ClientLeft
         try:
-            async with asyncio.timeout_at(self._job.deadline_s):
+            async with asyncio.timeout_at(self._job.deadline_s) as self._patience:
                 self.sent = True
                 self._response = await self._ports.upstream.send(request)
                 await self._read_beginning(self._response)
         except TimeoutError:
+            if self._aborted:
+                raise ClientLeft from None
             raise ProviderTimeout("The provider did not answer within this gateway's time.") from None
         except UnsafeBaseUrl as error:
             raise ProviderUnreachable(error.message, fix=error.fix) from None
@@ -242,6 +275,8 @@ class Attempt:
             message = f"{str(failure).capitalize()}."
             kind = next((error for cause, error in _ERRORS if isinstance(failure, cause)), ProviderInvalidResponse)
             raise kind(message) from None
+        finally:
+            self._patience = None
 
     async def _read_beginning(self, response: UpstreamResponse) -> None:
         translator = self.candidate.translator
@@ -250,14 +285,14 @@ class Attempt:
         if not self._call.streamed:
             body = await response.read(self._limits.max_answer_bytes)
             self._close()
-            self.whole = translator.decode_whole(body, self._annotate)
+            self.whole = translator.decode_whole(body, self._reckoning.annotate)
             return
         kind = response.headers.get("content-type", "")
         if "json" in kind or "html" in kind:
-            translator.decode_whole(await response.read(self._limits.max_answer_bytes), self._annotate)
+            translator.decode_whole(await response.read(self._limits.max_answer_bytes), self._reckoning.annotate)
             raise ProviderInvalidResponse("The provider answered in one piece where a stream was asked for.")
         self._chunks = response.chunks()
-        self._decoder = translator.decode_stream(self._call, self._annotate)
+        self._decoder = translator.decode_stream(self._call, self._reckoning.annotate)
         try:
             async with asyncio.timeout(self._limits.first_token_s):
                 self._held = await _until_started(self._decoder, self._chunks)
@@ -302,74 +337,29 @@ class Attempt:
         if not self._recorder.open:
             return
         if self.whole is not None:
-            usage, source = self._usage_of_whole(self.whole)
             outcome = Outcome.CANCELLED if self.client_gone else Outcome.SUCCEEDED
-            self._end(outcome, usage, source, reading=self.whole.reading)
+            self._end(outcome, self._reckoning.of_whole(self.whole))
         elif self._decoder is not None:
             self._end_stream(self._decoder)
         else:
             self._end(Outcome.FAILED, error_code=OwnkeyError.code)
 
     def _end_stream(self, decoder: StreamDecoder) -> None:
-        reading, estimate = decoder.reading, self._recorder.start.estimated_usage
-        if reading.usage is not None and (decoder.finished or reading.finish_reason):
-            usage, source = reading.usage, UsageSource.PROVIDER
-        else:
-            so_far = reading.usage or estimate
-            generated = max(so_far.output_tokens, decoder.estimated_output_tokens())
-            usage = replace(so_far, output=generated - (so_far.output_tokens - so_far.output))
-            source = UsageSource.ESTIMATED
         if self.client_gone or not (decoder.finished or decoder.failure):
             outcome = Outcome.CANCELLED
         else:
             outcome = Outcome.SUCCEEDED if decoder.finished else Outcome.BROKEN
         code = decoder.failure.code if decoder.failure else None
-        self._end(outcome, usage, source, reading=reading, error_code=code)
+        self._end(outcome, self._reckoning.of_stream(decoder), error_code=code)
 
-    def _usage_of_whole(self, whole: Whole) -> tuple[Usage, UsageSource]:
-        if whole.reading.usage is not None:
-            return whole.reading.usage, UsageSource.PROVIDER
-        text = self.candidate.translator.text_of_answer(whole.answer)
-        return replace(self._recorder.start.estimated_usage, output=tokens_of(text)), UsageSource.ESTIMATED
-
-    def _end(
-        self,
-        outcome: Outcome,
-        usage: Usage | None = None,
-        source: UsageSource = UsageSource.NONE,
-        *,
-        reading: Reading | None = None,
-        error_code: str | None = None,
-    ) -> None:
-        usage, reading = usage or Usage(), reading or Reading()
-        bill = self._bill(usage, reading.terms)
-        self._recorder.write_end(
-            AttemptEnd(
-                outcome=outcome,
-                ended_at=_rfc3339(datetime.now(UTC)),
-                status=self._response.status if self._response else None,
-                usage=usage,
-                usage_source=source if usage != Usage() else UsageSource.NONE,
-                cost_nanousd=bill.cost_nanousd,
-                charge_nanousd=bill.charge_nanousd,
-                error_code=error_code,
-                finish_reason=reading.finish_reason,
-                upstream_id=upstream_request_id(self.upstream_headers) or reading.response_id,
-                response_model=reading.model,
-                latency_ms=self._elapsed_ms(),
-                ttft_ms=self._ttft_ms,
-                savings=self._tariff.saved(usage, reading.terms) if outcome is Outcome.SUCCEEDED else NO_SAVINGS,
-            )
+    def _end(self, outcome: Outcome, used: Used = NOTHING, *, error_code: str | None = None) -> None:
+        facts = Facts(
+            status=self._response.status if self._response else None,
+            upstream_id=upstream_request_id(self.upstream_headers),
+            latency_ms=self._elapsed_ms(),
+            ttft_ms=self._ttft_ms,
         )
-
-    def _annotate(self, usage: Usage, terms: Terms) -> Mapping[str, object]:
-        return annotation(self._bill(usage, terms), self.candidate.source, self._job.cost_mode)
-
-    def _bill(self, usage: Usage, terms: Terms) -> Bill:
-        """What the client was told is what is recorded: the same usage is billed once."""
-        if self._billed is None or self._billed[:2] != (usage, terms):
-            self._billed = (usage, terms, self._tariff.bill(usage, terms))
-        return self._billed[2]
+        self._reckoning.end(outcome, facts, used, error_code=error_code)
 
     def _elapsed_ms(self) -> int:
         return round((self._clock() - self._began_s) * 1000)
@@ -408,32 +398,3 @@ async def _until_started(decoder: StreamDecoder, chunks: AsyncIterator[bytes]) -
     if not decoder.started:
         raise decoder.failure or ProviderInvalidResponse("The provider's stream is empty.")
     return held
-
-
-def _intent(job: Job, candidate: Candidate, number: int, tariff: Tariff, claims: tuple[Claim, ...]) -> AttemptStart:
-    estimated = Usage(input=job.input_tokens)
-    bill = tariff.bill(estimated)
-    credential = candidate.credential
-    start = AttemptStart(
-        request=job.facts,
-        number=number,
-        provider_id=candidate.provider.id,
-        model_id=candidate.model_id,
-        source=candidate.source,
-        credential_id=credential.id,
-        credential_version=credential.version,
-        credential_alias=credential.alias,
-        started_at=_rfc3339(tariff.at),
-        expires_at_s=job.expires_at_s,
-        estimated_usage=estimated,
-        estimated_cost_nanousd=bill.cost_nanousd,
-        estimated_charge_nanousd=bill.charge_nanousd,
-        price_version=tariff.price_version,
-        hold_nanousd=tariff.hold(job.body, candidate.model, job.input_tokens) if job.input_tokens else 0,
-        claims=claims,
-    )
-    return replace(start, hold_shard=shard_of(start.attempt_id, job.credit_shards)) if start.hold_nanousd else start
-
-
-def _rfc3339(at: datetime) -> str:
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

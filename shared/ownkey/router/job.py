@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+from ownkey.domain.accounts import OnDisconnect
 from ownkey.domain.attempts import RequestFacts
 from ownkey.domain.credentials import CredentialSource
 from ownkey.domain.limits import Limit
@@ -50,6 +51,8 @@ class Job:
     """Sub-balances of the account's credits."""
     account_limits: tuple[Limit, ...] = ()
     """Those that apply to the request."""
+    on_disconnect: OnDisconnect = OnDisconnect.DRAIN
+    """What becomes of the answer once the client has gone: the account's rule."""
     beta: bool = False
     """Whether the client's URL said `?beta=true`."""
 

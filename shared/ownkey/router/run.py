@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 
+from ownkey.domain.accounts import OnDisconnect
 from ownkey.domain.errors import OwnkeyError
-from ownkey.router.attempt import Attempt
+from ownkey.router.attempt import Attempt, ClientLeft
 from ownkey.router.candidates import Candidate
 from ownkey.router.health import Watch
 from ownkey.router.job import Job, Limits
@@ -29,18 +30,22 @@ class Run:
         self._limits = limits
         self._watch = watch
         self._allowance = Allowance(job.account_limits, ports.counters)
+        self._client_gone = False
 
     async def answer(self) -> Attempt:
         """The first attempt that has an answer.
 
         Raises:
             OwnkeyError: no candidate had one; the error says the most that can be done about it.
+            ClientLeft: nobody waits for one any more.
         """
         failures: list[Failure] = []
         renewed: Candidate | None = None
         left = list(self._plan.candidates)
         while left and len(failures) < self._limits.max_attempts:
             candidate, left = left[0], left[1:]
+            if self._client_gone and self.stops_at_disconnect:
+                raise ClientLeft
             if not await self._watch.admits(candidate):
                 continue
             number = sum(attempt.numbered for attempt in self.attempts)
@@ -61,6 +66,17 @@ class Run:
                 self._watch.answered(candidate)
                 return attempt
         raise verdict(failures, [*self._plan.unwell, *self._watch.passed_over], self._watch.now_ms())
+
+    @property
+    def stops_at_disconnect(self) -> bool:
+        """Whether `client_left` changes anything before there is an answer."""
+        return self._job.on_disconnect is OnDisconnect.ABORT
+
+    def client_left(self) -> None:
+        """The client has gone: the attempt under way is told, and by the account's rule none follows."""
+        self._client_gone = True
+        for attempt in self.attempts[-1:]:
+            attempt.client_left()
 
     async def finish(self) -> None:
         """Ends what is open, gives connections back, and returns when every record and mark is written."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
-from ownkey.domain.accounts import ACCOUNT_ID_PATTERN
+from ownkey.domain.accounts import ACCOUNT_ID_PATTERN, OnDisconnect
 from ownkey.domain.money import parse_usd
 from ownkey.http.management.bodies.common import ABSENT, Body, Name, printable
 
@@ -32,6 +32,7 @@ def _amount(text: str) -> str:
     return text
 
 
+Policy = Annotated[OnDisconnect, Field(strict=False)]
 RoleName = Literal["owner", "admin", "member", "billing"]
 Email = Annotated[str, StringConstraints(max_length=254, strip_whitespace=True), AfterValidator(_email)]
 
@@ -50,6 +51,7 @@ class UpdateAccount(Body):
 
     name: Name = ABSENT
     platform_allowed: bool = ABSENT
+    on_disconnect: Policy = ABSENT
     disabled: bool = ABSENT
     """By the operator alone: requests of a disabled account are refused."""
 
@@ -58,6 +60,7 @@ class UpdateSettings(Body):
     """`PATCH /api/settings`."""
 
     platform_allowed: bool = ABSENT
+    on_disconnect: Policy = ABSENT
 
 
 class AddMember(Body):

@@ -21,6 +21,7 @@ def account(head: AccountHead, role: Role | None) -> Json:
         "created_at": head.created_at,
         "disabled": head.disabled,
         "platform_allowed": head.platform_allowed,
+        "on_disconnect": head.on_disconnect.value,
     }
 
 
@@ -58,6 +59,7 @@ def settings(head: AccountHead, deployment: Mapping[str, bool]) -> Json:
     return {
         "account_id": head.id,
         "platform_allowed": head.platform_allowed,
+        "on_disconnect": head.on_disconnect.value,
         "disabled": head.disabled,
         "pools": dict(head.pools),
         "kms_key_arn": head.kms_key_arn,
