@@ -31,7 +31,10 @@ CASES: Mapping[str, Case] = {
     "byok_named": Case(
         "own key; app, user, two tags",
         byok=True,
-        body={"user": "customer-4711@example.com", "metadata": {"feature": "semantic-search", "team": "platform-engineering"}},
+        body={
+            "user": "customer-4711@example.com",
+            "metadata": {"feature": "semantic-search", "team": "platform-engineering"},
+        },
         headers={"http-referer": "https://app.example.com/assistant/chat", "x-title": "Example assistant"},
     ),
     "byok_limits": Case("own key, two hard limits", byok=True, limits=2),

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+import runpy
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 
 from bench.costs.meter import Meter
+from bench.targets import ROOT
 from local.aws import start_aws
-from local.simulator import start_simulator
+from local.simulator import Simulator, start_simulator
 from ownkey.catalog import Catalog
 from ownkey.domain import ids
 from ownkey.domain.accounts import PLATFORM_ACCOUNT
@@ -26,31 +28,22 @@ from ownkey.domain.gateway_keys import GatewayKey, digest_of, mint
 from ownkey.domain.ledger import Hold
 from ownkey.domain.limits import Limit, LimitScope, Measure, Window
 from ownkey.domain.secrets import Secret
-from ownkey.http.inference import create_inference_app
-from ownkey.http.serving import InferenceDeps
 from ownkey.ledger.alerts import Alerts
-from ownkey.ledger.balances import Balances
 from ownkey.ledger.counters import Counters, reservation_of
 from ownkey.ledger.holds import Holds
-from ownkey.ledger.key_spending import KeySpendings
 from ownkey.ledger.records import Deposit, Records
 from ownkey.ledger.settlement import Settlement, Tables
 from ownkey.ledger.stream import count_batch
 from ownkey.registry import CreateCredential, Registry
 from ownkey.registry.audit import AuditTrail
-from ownkey.registry.health import HealthBook
-from ownkey.registry.key_use import KeyUse
-from ownkey.router import Ports
 from ownkey.store.dynamodb import DynamoDb, encode_item
 from ownkey.store.events import Events
 from ownkey.store.kms import Kms
-from ownkey.store.sts import Sts
-from ownkey.tokens import TokenBroker
-from ownkey.upstream import Upstream, UrlPolicy
-from ownkey.vault import Opener, Sealer
+from ownkey.vault import Sealer
 
 _REGION = "us-east-1"
 _TABLES = ("registry", "records", "credits", "counters", "ledger", "rollups", "health", "audit")
+_ACCESS_KEY = {"AWS_ACCESS_KEY_ID": "AKIABENCH", "AWS_SECRET_ACCESS_KEY": "bench"}
 _KEY = "sk-sim-openai-0123456789"
 _CREDITS_NANOUSD = 100 * 10**9
 _WORDS = 1_600
@@ -69,44 +62,17 @@ class Tenant:
 class Scene:
     """See the module. `inference` and `billing` meter what each function takes."""
 
-    def __init__(self, names: Mapping[str, str], environ: Mapping[str, str], vault_key: str, catalog: Catalog) -> None:
+    def __init__(self, names: Mapping[str, str], vault_key: str, catalog: Catalog) -> None:
         self.tables = names
-        self.inference, self.billing = Meter(_REGION, environ), Meter(_REGION, environ)
+        self.inference, self.billing = Meter(_REGION, os.environ), Meter(_REGION, os.environ)
         self.catalog = catalog
-        self._setup = Meter(_REGION, environ)
+        self._setup = Meter(_REGION, os.environ)
         self._vault_key = vault_key
         self._db = DynamoDb(self._setup)
         self._registry = Registry(self._db, names["registry"], names["health"])
         self._records = Records(self._db, names["records"])
         self._settled = Tables(*(names[each] for each in ("records", "credits", "ledger", "rollups", "counters")))
         self._http = httpx.AsyncClient()
-
-    def deps(self, upstream: Upstream) -> InferenceDeps:
-        """What the inference function is made of, as its handler wires it."""
-        aws, names = self.inference, self.tables
-        db = DynamoDb(aws)
-        records, counters = Records(db, names["records"]), Counters(db, names["counters"])
-        audit = AuditTrail(db, names["audit"], function="inference")
-        return InferenceDeps(
-            registry=Registry(db, names["registry"], names["health"]),
-            key_use=KeyUse(db, names["health"]),
-            audit=audit,
-            request_log=records,
-            credits=Balances(db, names["credits"]),
-            spending=KeySpendings(db, names["rollups"]),
-            counters=counters,
-            catalog=self.catalog,
-            ports=Ports(
-                vault=Opener(Kms(aws), on_unwrap=audit.note_unwrap),
-                tokens=TokenBroker(upstream, Sts(aws)),
-                attempts=records,
-                holds=Holds(db, credits_table=names["credits"], records_table=names["records"]),
-                counters=counters,
-                upstream=upstream,
-                health=HealthBook(db, names["health"]),
-            ),
-            margin_percent=Decimal(5),
-        )
 
     async def tenant(self, *, byok: bool, limits: int) -> Tenant:
         """A new account with a key of its own, or with credits; with so many of two hard limits."""
@@ -154,7 +120,7 @@ class Scene:
     async def close(self) -> None:
         """Closes the connections."""
         await self._http.aclose()
-        for each in (self.inference, self.billing, self._setup):
+        for each in (self.billing, self._setup):
             await each.close()
 
     async def ask(
@@ -204,40 +170,30 @@ class Scene:
 @asynccontextmanager
 async def scene() -> AsyncIterator[Scene]:
     """A scene whose platform has a key for the simulated provider."""
-    with start_aws() as server, _emulated(server.endpoint_url) as environ:
-        simulator = await start_simulator()
-        names, vault_key = await _created(Meter(_REGION, environ))
-        catalog = Catalog.load({"openai": simulator.base_url("openai")})
-        stage = Scene(names, environ, vault_key, catalog)
-        upstream = Upstream(UrlPolicy([simulator.origin]))
-
-        @asynccontextmanager
-        async def connect() -> AsyncIterator[InferenceDeps]:
-            yield stage.deps(upstream)
-            await upstream.close()
-
-        app = create_inference_app(connect)
-        async with app.router.lifespan_context(app):
-            await stage.open(app)
-            yield stage
-            await stage.close()
-        await simulator.close()
+    with start_aws() as server:
+        async with await start_simulator() as simulator:
+            found = {"AWS_ENDPOINT_URL": server.endpoint_url, "AWS_REGION": _REGION} | _ACCESS_KEY
+            with patch.dict(os.environ, found):
+                names, vault_key = await _created(Meter(_REGION, os.environ))
+                stage = Scene(names, vault_key, Catalog.load({"openai": simulator.base_url("openai")}))
+                app = _inference(stage, simulator, vault_key)
+                async with app.router.lifespan_context(app):
+                    await stage.open(app)
+                    yield stage
+                    await stage.close()
 
 
-@contextmanager
-def _emulated(endpoint: str) -> Iterator[Mapping[str, str]]:
-    """The environment in which AWS's credentials are found, as a function has it."""
-    keys = {"AWS_ACCESS_KEY_ID": "AKIABENCH", "AWS_SECRET_ACCESS_KEY": "bench"}
-    before = {name: os.environ.get(name) for name in keys}
-    os.environ.update(keys)
-    try:
-        yield {"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": _REGION}
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+def _inference(stage: Scene, simulator: Simulator, vault_key: str) -> Any:
+    """The function's own app, wired by its handler; its client of AWS is the one that counts."""
+    upstreams = {"openai": simulator.base_url("openai")}
+    environ = {f"{name.upper()}_TABLE": table for name, table in stage.tables.items()} | {
+        "POWERTOOLS_SERVICE_NAME": "ownkey-inference",
+        "VAULT_KEY_ID": vault_key,
+        "OWNKEY_UPSTREAMS": json.dumps(upstreams),
+        "OWNKEY_ALLOWED_ORIGINS": json.dumps([simulator.origin]),
+    }
+    with patch.dict(os.environ, environ), patch("ownkey.store.aws.AwsClient", lambda: stage.inference):
+        return runpy.run_path(str(ROOT / "functions" / "inference" / "handler.py"))["app"]
 
 
 async def _created(aws: Meter) -> tuple[Mapping[str, str], str]:
