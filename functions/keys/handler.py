@@ -56,6 +56,7 @@ app = create_management_app(
         url_policy=UrlPolicy(settings.ownkey_allowed_origins),
         imported_gateway_keys=settings.imported_gateway_keys,
         keyless_credentials=settings.keyless_credentials,
+        sign_up_credit_nanousd=settings.sign_up_credit_usd,
     )
 )
 # Mangum runs each event on the current loop: one for the environment's life, to which the connections belong.

@@ -319,7 +319,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ),
     # ── money and usage ──
     ("GET", "/api/accounts/{account_id}/deposits"): Operation(
-        "Credits that the operator granted", Right.READ_MONEY, page("Deposit")
+        "Credits that were given or taken back, the newest first", Right.READ_MONEY, page("Deposit")
     ),
     ("POST", "/api/accounts/{account_id}/deposits"): Operation(
         "Grant credits: billing carries it out",
@@ -327,6 +327,14 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         ref("Deposit"),
         202,
         {"amount_usd": "10.00"},
+        creates=True,
+    ),
+    ("POST", "/api/accounts/{account_id}/corrections"): Operation(
+        "Put the balance right: billing carries it out",
+        Who.OPERATOR,
+        ref("Deposit"),
+        202,
+        {"amount_usd": "-10.00", "reason": "The payment was refunded.", "partial": True},
         creates=True,
     ),
     ("GET", "/api/accounts/{account_id}/deposits/{deposit_id}"): Operation(

@@ -14,7 +14,7 @@ from ownkey.domain.audit import TARGETS, ActorKind, AuditOutcome
 from ownkey.domain.cards import CardStatus
 from ownkey.domain.credentials import PoolStrategy
 from ownkey.domain.health import FaultKind
-from ownkey.domain.ledger import Cause, MovementKind
+from ownkey.domain.ledger import Cause, DepositKind, MovementKind
 from ownkey.domain.limits import LimitScope, Measure, Window
 from ownkey.domain.pricing import PricingMode
 from ownkey.domain.rewraps import JobState
@@ -411,12 +411,20 @@ COMPONENTS: Mapping[str, Schema] = {
         },
     ),
     "Deposit": record(
-        "Credits that the operator grants.",
+        "Credits that are given, or taken back by a correction.",
         {
             "id": STRING,
+            "kind": one_of(each.value for each in DepositKind),
             "amount_usd": USD,
+            "moved_usd": nullable(USD),
             "note": nullable(STRING),
-            "state": one_of(("requested", "billed")),
+            "payment": nullable(
+                record(
+                    "Of a payment.",
+                    dict.fromkeys(("provider", "payment_id", "payment_intent", "event_id"), nullable(STRING)),
+                )
+            ),
+            "state": one_of(("requested", "billed", "refused")),
             "requested_by": STRING,
             "requested_at": TIME,
             "billed_at": nullable(TIME),

@@ -35,17 +35,48 @@ class MovementKind(StrEnum):
     REWARD = "reward"
     """For sharing a credential."""
     CORRECTION = "correction"
+    """By the operator, either way."""
+    SIGN_UP = "sign_up"
+    """What the operator gives every new account."""
 
 
 class Cause(StrEnum):
     """What a posting is about."""
 
     DEPOSIT = "deposit"
+    """By the operator, or by a payment."""
+    SIGN_UP = "sign_up"
     ATTEMPT = "attempt"
     RELEASE = "release"
     """A hold that ended without any record of its attempt."""
     REWARD = "reward"
     CORRECTION = "correction"
+
+
+class DepositKind(StrEnum):
+    """What asks billing to move credits that no attempt moves."""
+
+    DEPOSIT = "deposit"
+    """The operator grants them."""
+    PAYMENT = "payment"
+    """A payment provider said that they were paid for."""
+    SIGN_UP = "sign_up"
+    """The account is new."""
+    CORRECTION = "correction"
+    """The operator puts something right: negative where it takes back."""
+
+    @property
+    def moves(self) -> tuple[MovementKind, Cause]:
+        """What its movement and its posting are called."""
+        return _MOVES[self]
+
+
+_MOVES = {
+    DepositKind.DEPOSIT: (MovementKind.DEPOSIT, Cause.DEPOSIT),
+    DepositKind.PAYMENT: (MovementKind.DEPOSIT, Cause.DEPOSIT),
+    DepositKind.SIGN_UP: (MovementKind.SIGN_UP, Cause.SIGN_UP),
+    DepositKind.CORRECTION: (MovementKind.CORRECTION, Cause.CORRECTION),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +169,6 @@ def posting(
 ) -> Posting:
     """What one cause moved at a time (RFC 3339)."""
     return Posting(account_id, f"{at}#{cause}#{cause_id}", cause, cause_id, at, movements, overrun_nanousd)
-
-
-def deposited(amount_nanousd: int) -> tuple[Movement, ...]:
-    """The movements of a deposit."""
-    return (Movement(MovementKind.DEPOSIT, amount_nanousd),)
 
 
 def released(amount_nanousd: int) -> tuple[Movement, ...]:

@@ -61,6 +61,7 @@ _ISSUER = "Ownkey"
 _UNIT = "Requests"
 _MOVEMENTS: Mapping[MovementKind, tuple[str, str | None, str]] = {
     MovementKind.REWARD: ("Credit", None, "Credits for sharing provider keys"),
+    MovementKind.SIGN_UP: ("Credit", None, "Credits for signing up"),
     MovementKind.CORRECTION: ("Adjustment", "Correction", "Corrections by the operator"),
 }
 """Movements that are charges and no use: category, class and description. Deposits are payments, and no charge."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from hashlib import sha256
 from typing import Any
 
+from ownkey.domain import ids
 from ownkey.domain.attempts import (
     RECORD_SCHEMA,
     AttemptEnd,
@@ -17,6 +19,7 @@ from ownkey.domain.attempts import (
 )
 from ownkey.domain.credentials import CredentialSource
 from ownkey.domain.errors import NotFound
+from ownkey.domain.ledger import Cause, DepositKind, Movement
 from ownkey.domain.limits import Claim
 from ownkey.domain.savings import Savings
 from ownkey.domain.usage import Usage, UsageSource
@@ -27,21 +30,52 @@ DEPOSIT_REQUESTED = "requested"
 RELEASED = "released"
 
 
+OF_DEPOSITS = frozenset(kind.moves[1] for kind in DepositKind)
+"""Causes whose postings follow from a deposit record."""
+
+
 class UnreadableRecord(Exception):
     """A record of a schema, or with attributes, that this version does not know. Says which, never the content."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deposit:
-    """Credits that the operator grants an account."""
+    """Credits that an account is given, or, by a correction, that are taken back."""
 
     account_id: str
     id: str
     amount_nanousd: int
+    """Negative in a correction that takes back."""
     requested_by: str
+    """A user's id, or the name of the function."""
     requested_at: str
     note: str = ""
     billed_at: str | None = None
+    kind: DepositKind = DepositKind.DEPOSIT
+    partial: bool = False
+    """Of a correction that takes back: as much as there is, where that is less."""
+    moved_nanousd: int | None = None
+    """What a correction really moved, since `billed_at`; None: all of it."""
+    provider: str | None = None
+    """Of a payment: who took it, and how it is called there."""
+    payment_id: str | None = None
+    payment_intent: str | None = None
+    event_id: str | None = None
+
+    def movements(self) -> tuple[Movement, ...]:
+        """What it moves, or has moved; none where it was refused."""
+        amount_nanousd = self.amount_nanousd if self.moved_nanousd is None else self.moved_nanousd
+        return (Movement(self.kind.moves[0], amount_nanousd),) if amount_nanousd else ()
+
+    @property
+    def cause(self) -> Cause:
+        """What its posting is called."""
+        return self.kind.moves[1]
+
+    @property
+    def refused(self) -> bool:
+        """Whether billing found too little to take back, and moved nothing."""
+        return self.billed_at is not None and self.moved_nanousd == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +100,13 @@ class DepositsPage:
 
     deposits: tuple[Deposit, ...]
     next_cursor: str | None
+
+
+def sign_up_credit(account_id: str, amount_nanousd: int, *, by: str, at: str) -> Deposit:
+    """What a new account is given. There is one id for it in an account, and it sorts as the oldest of its deposits."""
+    number = int.from_bytes(sha256(f"sign_up\x1f{account_id}".encode()).digest()[:10], "big")
+    deposit_id = ids.made_id(ids.DEPOSIT, 0, number)
+    return Deposit(account_id, deposit_id, amount_nanousd, by, at, kind=DepositKind.SIGN_UP)
 
 
 class Records:
@@ -103,15 +144,20 @@ class Records:
             return False
         return True
 
-    async def request_deposit(self, deposit: Deposit) -> None:
-        """Asks `billing` for a deposit; repeating it with the same id changes nothing."""
-        item = {name: getattr(deposit, name) for name in Deposit.__slots__}
-        at = Key(self._table, keys.deposits(deposit.account_id), deposit.id)
-        marks = {"state": DEPOSIT_REQUESTED, "record_schema": RECORD_SCHEMA}
+    async def request_deposit(self, deposit: Deposit) -> bool:
+        """Asks `billing` for a deposit; False where one of its id stands already, which stays as it is."""
         try:
-            await self._db.write(Put(at, item | marks, condition="attribute_not_exists(pk)"))
+            await self._db.write(self.deposit_write(deposit))
         except ConditionFailed:
-            return
+            return False
+        return True
+
+    def deposit_write(self, deposit: Deposit) -> Put:
+        """The same as a part of a transaction."""
+        item = {name: getattr(deposit, name) for name in Deposit.__slots__}
+        marks = {"kind": deposit.kind.value, "state": DEPOSIT_REQUESTED, "record_schema": RECORD_SCHEMA}
+        at = Key(self._table, keys.deposits(deposit.account_id), deposit.id)
+        return Put(at, item | marks, condition="attribute_not_exists(pk)")
 
     async def deposits(self, account_id: str, *, limit: int = 50, cursor: str | None = None) -> DepositsPage:
         """A page of the account's deposits, newest first."""
@@ -225,9 +271,10 @@ def to_deposit(item: Mapping[str, Any]) -> Deposit:
     if item.get("record_schema") != RECORD_SCHEMA:
         raise UnreadableRecord(f"record schema {item.get('record_schema')!r}")
     try:
-        return Deposit(**_values(Deposit, item))
-    except TypeError as e:
-        raise UnreadableRecord("a deposit lacks an attribute") from e
+        kind = DepositKind(item.get("kind", DepositKind.DEPOSIT))
+        return Deposit(**_values(Deposit, item) | {"kind": kind})
+    except (TypeError, ValueError) as e:
+        raise UnreadableRecord("a deposit lacks an attribute, or is of a kind that is not known") from e
 
 
 def to_release(item: Mapping[str, Any]) -> Release:

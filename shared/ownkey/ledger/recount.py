@@ -12,17 +12,17 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from ownkey.domain.attempts import AttemptRecord, Outcome
-from ownkey.domain.ledger import Cause, Movement, Posting, deposited, released, settled
+from ownkey.domain.ledger import Cause, Movement, Posting, released, settled
 from ownkey.domain.limits import Claim, Measure, Window
 from ownkey.ledger import rollups
 from ownkey.ledger.booking import booked_at
 from ownkey.ledger.counters import used_by
 from ownkey.ledger.movements import added as moved_by
 from ownkey.ledger.reclaim import GRACE_S
-from ownkey.ledger.records import Deposit, Release
+from ownkey.ledger.records import OF_DEPOSITS, Deposit, Release
 from ownkey.ledger.rollups import Bucket
 
-_OF_RECORDS = (Cause.ATTEMPT, Cause.DEPOSIT, Cause.RELEASE)
+_OF_RECORDS = (Cause.ATTEMPT, *OF_DEPOSITS, Cause.RELEASE)
 """Causes whose postings follow from a record."""
 _MAY_BE_FOLLOWED = (Outcome.REFUSED, Outcome.FAILED)
 
@@ -123,7 +123,7 @@ class Recount:
         """Deposits and releases: all of the account's, before its attempts."""
         self.released.update(each.attempt_id for each in records if isinstance(each, Release))
         for each in records:
-            if each.billed_at and self.period.covers(posting_at(each)):
+            if each.billed_at and self.period.covers(posting_at(each)) and movements_of(each):
                 self._expect(each)
 
     def attempts(self, records: Sequence[AttemptRecord]) -> None:
@@ -250,7 +250,7 @@ def posting_id(record: AttemptRecord | Deposit | Release) -> str:
     cause, cause_id = (
         (Cause.ATTEMPT, record.start.attempt_id)
         if isinstance(record, AttemptRecord)
-        else (Cause.DEPOSIT, record.id)
+        else (record.cause, record.id)
         if isinstance(record, Deposit)
         else (Cause.RELEASE, record.attempt_id)
     )
@@ -262,7 +262,7 @@ def movements_of(
 ) -> tuple[Movement, ...]:
     """What a counted record moves, given the overrun that its posting states."""
     if isinstance(record, Deposit):
-        return deposited(record.amount_nanousd)
+        return record.movements()
     if isinstance(record, Release):
         return released(record.amount_nanousd)
     assert record.end is not None

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from ownkey.domain.attempts import AttemptRecord
 from ownkey.domain.ledger import Cause, Posting
 from ownkey.ledger.differences import Difference, Kind
-from ownkey.ledger.records import Deposit, Release, UnreadableRecord, to_deposit, to_record, to_release
+from ownkey.ledger.records import OF_DEPOSITS, Deposit, Release, UnreadableRecord, to_deposit, to_record, to_release
 from ownkey.store import keys
 from ownkey.store.dynamodb import DynamoDb, Key
 
@@ -53,7 +53,7 @@ class Reader:
     async def of_posting(self, posting: Posting) -> Sequence[AttemptRecord | Deposit | Release]:
         """The records that a posting may be of."""
         match posting.cause:
-            case Cause.DEPOSIT:
+            case cause if cause in OF_DEPOSITS:
                 row = await self._db.get(Key(self._table, keys.deposits(self.account_id), posting.cause_id))
                 return self._read([row] if row else [], to_deposit)
             case Cause.RELEASE:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ownkey.domain.attempts import AttemptEnd, AttemptRecord
-from ownkey.domain.ledger import MAX_SHARDS, Cause, Posting, deposited, posting, released, settled
+from ownkey.domain.ledger import MAX_SHARDS, Cause, Posting, posting, released, settled
 from ownkey.ledger import counters, escrow, movements, rollups
 from ownkey.ledger.booking import booked_at
 from ownkey.ledger.records import Deposit, Release
@@ -98,9 +98,10 @@ class Settlement:
         self._escrow = escrow.Escrow(db, tables.credits)
 
     async def deposit(self, deposit: Deposit, *, now: str) -> bool:
-        """Carries out a deposit; False where it had been already."""
-        booked = booked_at(deposit.requested_at, now)
-        moved = posting(deposit.account_id, Cause.DEPOSIT, deposit.id, booked, *deposited(deposit.amount_nanousd))
+        """Carries out a deposit or a correction; False where it had been already."""
+        if deposit.amount_nanousd < 0:
+            return await self._take_back(deposit, now=now)
+        moved = _deposited(deposit, now)
         paid_in = Update(
             escrow.balance_key(self._tables.credits, deposit.account_id),
             "ADD available_nanousd :amount, held_nanousd :nothing",
@@ -108,6 +109,30 @@ class Settlement:
         )
         at = Key(self._tables.records, keys.deposits(deposit.account_id), deposit.id)
         return await self._once(_mark(at, now), paid_in, *self._post(moved))
+
+    async def _take_back(self, deposit: Deposit, *, now: str) -> bool:
+        """A correction downwards: of what is available and never of what is held. Too little: nothing, or all of it."""
+        at = Key(self._tables.records, keys.deposits(deposit.account_id), deposit.id)
+        for _ in range(_MAX_TRIES):
+            available = await self._escrow.available(deposit.account_id)
+            taken = min(-deposit.amount_nanousd, sum(available))
+            if not deposit.partial and taken < -deposit.amount_nanousd:
+                taken = 0
+            writes: list[Write] = [_mark(at, now, moved_nanousd=-taken)]
+            if taken:
+                drawn = escrow.draw(available, 0, taken) or {}
+                writes += escrow.moved(
+                    self._tables.credits, deposit.account_id, 0, available=-taken, held=0, drawn=drawn
+                )
+                writes += self._post(_deposited(replace(deposit, moved_nanousd=-taken), now))
+            try:
+                await self._db.transact(writes)
+            except ConditionFailed as e:
+                if 0 in e.failed:
+                    return False
+                continue  # Spent meanwhile.
+            return True
+        raise SettlementStuck("a correction kept meeting changes")
 
     async def release(self, release: Release, *, now: str) -> bool:
         """Posts a hold that was given back already; False where it had been posted."""
@@ -233,13 +258,19 @@ class Settlement:
         return [*puts, *movements.updates(postings, self._tables.rollups)]
 
 
-def _mark(key: Key, now: str) -> Update:
+def _mark(key: Key, now: str, *, moved_nanousd: int | None = None) -> Update:
+    moved = {} if moved_nanousd is None else {":moved": moved_nanousd}
     return Update(
         key,
-        "SET billed_at = :now",
+        "SET billed_at = :now" + (", moved_nanousd = :moved" if moved else ""),
         condition="attribute_exists(pk) AND attribute_not_exists(billed_at)",
-        values={":now": now},
+        values={":now": now, **moved},
     )
+
+
+def _deposited(deposit: Deposit, now: str) -> Posting:
+    at = booked_at(deposit.requested_at, now)
+    return posting(deposit.account_id, deposit.cause, deposit.id, at, *deposit.movements())
 
 
 def _held(chunk: Sequence[_Due]) -> int:

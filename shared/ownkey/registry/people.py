@@ -18,8 +18,13 @@ _ROLE = {"#role": "role"}
 class People(RegistryTable):
     """Reads and writes of accounts and members for management."""
 
-    async def create_account(self, account_id: str, name: str, *, now: str, owner: Member | None = None) -> AccountHead:
-        """A new account without keys or credits, with its first owner or nobody.
+    async def create_account(
+        self, account_id: str, name: str, *, now: str, owner: Member | None = None, once: Write | None = None
+    ) -> AccountHead:
+        """A new account without keys, with its first owner or nobody.
+
+        Args:
+            once: Written with it, unless its condition says that it was, for an account of this id that was lost.
 
         Raises:
             Conflict: the id is taken.
@@ -37,7 +42,12 @@ class People(RegistryTable):
             item = items.from_member(owner)
             writes += [Put(self._member_at(owner), item), Put(self._membership_at(owner), item)]
         try:
-            await self._db.transact(writes)
+            try:
+                await self._db.transact(writes if once is None else [*writes, once])
+            except ConditionFailed as e:
+                if once is None or e.failed != (len(writes),):
+                    raise
+                await self._db.transact(writes)
         except ConditionFailed as e:
             raise Conflict(f"There is an account {account_id} already.") from e
         return head

@@ -17,10 +17,16 @@ from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
 from typing import Any, Self
 
+from ownkey.domain.money import parse_usd
+
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 Upstreams = Mapping[str, Mapping[str, str]]
 """Provider id → its endpoints, at least `base_url`: servers that stand for providers on a local stack."""
+
+
+Nanousd = int
+"""Dollars in the variable, nano-dollars in the field."""
 
 
 class SettingsError(Exception):
@@ -114,6 +120,8 @@ class KeysSettings(ProviderReach):
     imported_gateway_keys: bool = False
     keyless_credentials: bool = False
     """Whether credentials without a secret may be saved."""
+    sign_up_credit_usd: Nanousd = 0
+    """What every new account is given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +171,13 @@ def _percent(text: str) -> Decimal:
     return percent
 
 
+def _dollars(text: str) -> int:
+    nanousd = parse_usd(text)
+    if nanousd < 0:
+        raise ValueError
+    return nanousd
+
+
 def _strings(text: str) -> tuple[str, ...]:
     values = json.loads(text)
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
@@ -185,6 +200,7 @@ _KINDS: Mapping[str, tuple[Callable[[str], Any], str]] = {
     "str": (str, "text"),
     "bool": (_flag, "true or false"),
     "Decimal": (_percent, "a number from 0 to 1000"),
+    "Nanousd": (_dollars, "an amount of dollars, not below zero"),
     "tuple[str, ...]": (_strings, "a JSON list of strings"),
     "Upstreams": (_upstreams, "a JSON object of base URLs by provider id"),
 }

@@ -1,4 +1,4 @@
-"""`/api/accounts`: accounts, and the deposits that the operator grants them."""
+"""`/api/accounts`: accounts, and what the operator gives each new one."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from starlette.responses import Response
 from ownkey.domain import ids
 from ownkey.domain.accounts import PLATFORM_ACCOUNT, Member, Role
 from ownkey.domain.errors import Conflict, Forbidden
-from ownkey.domain.money import parse_usd
 from ownkey.domain.times import rfc3339
 from ownkey.http.management import bodies, etags, views
 from ownkey.http.management.access import Access, Right, session_of
-from ownkey.http.management.answers import Cursor, Limit, answer, answer_page, cut, read_cursor
+from ownkey.http.management.answers import Cursor, Limit, answer_page, cut
 from ownkey.http.management.auditing import note
 from ownkey.http.management.idempotency import Idempotency
 from ownkey.http.management.user_pool import UserPool
-from ownkey.ledger.records import Deposit, Records
+from ownkey.ledger.records import Records, sign_up_credit
 from ownkey.registry import Registry
 
 
@@ -30,8 +29,13 @@ def routes(
     records: Records,
     idempotency: Idempotency,
     now: Callable[[], datetime],
+    sign_up_credit_nanousd: int = 0,
 ) -> APIRouter:
-    """The endpoints."""
+    """The endpoints.
+
+    Args:
+        sign_up_credit_nanousd: What every new account is given, once.
+    """
     router = APIRouter(prefix="/api/accounts")
 
     @router.get("")
@@ -52,8 +56,13 @@ def routes(
         async def create(account_id: str) -> Response:
             email = body.owner_email or await user_pool.email(session.user_id)
             owner = Member(account_id, await user_pool.user_id(email), email, Role.OWNER, rfc3339(now()))
-            head = await registry.create_account(account_id, body.name, now=rfc3339(now()), owner=owner)
+            gift = sign_up_credit(account_id, sign_up_credit_nanousd, by=session.user_id, at=owner.added_at)
+            # In one transaction: there is no account without it, and none gets it twice.
+            once = records.deposit_write(gift) if sign_up_credit_nanousd else None
+            head = await registry.create_account(account_id, body.name, now=owner.added_at, owner=owner, once=once)
             note(request, account_id=account_id, owner=owner.user_id)
+            if once is not None:
+                note(request, deposit_id=gift.id, amount_nanousd=gift.amount_nanousd)
             return etags.answer(views.account(head, Role.OWNER if owner.user_id == session.user_id else None), 201)
 
         async def shown(account_id: str) -> Response:
@@ -85,40 +94,5 @@ def routes(
         changed = await registry.update_account(head, **given)
         note(request, **given)
         return etags.answer(views.account(changed, caller.role))
-
-    @router.get("/{account_id}/deposits")
-    async def list_deposits(request: Request, account_id: str, limit: Limit = 50, cursor: Cursor = None) -> Response:
-        await access.enter(request, Right.READ_MONEY, account_id)
-        page = await records.deposits(account_id, limit=limit, cursor=read_cursor(cursor))
-        return answer_page(map(views.deposit, page.deposits), page.next_cursor)
-
-    @router.post("/{account_id}/deposits")
-    async def request_deposit(request: Request, account_id: str, body: bodies.Deposit) -> Response:
-        session = await access.operator(request, account_id)
-
-        async def create(deposit_id: str) -> Response:
-            amount_nanousd = parse_usd(body.amount_usd)
-            wanted = Deposit(account_id, deposit_id, amount_nanousd, session.user_id, rfc3339(now()), body.note or "")
-            await records.request_deposit(wanted)
-            note(request, deposit_id=deposit_id, amount_nanousd=amount_nanousd)
-            # Accepted, not done: the billing function alone moves money, and does so within seconds.
-            return answer(views.deposit(wanted), 202)
-
-        async def shown(deposit_id: str) -> Response:
-            return answer(views.deposit(await records.deposit(account_id, deposit_id)), 202)
-
-        return await idempotency.once(
-            request,
-            account_id=account_id,
-            user_id=session.user_id,
-            resource_id=ids.new_id(ids.DEPOSIT),
-            create=create,
-            shown=shown,
-        )
-
-    @router.get("/{account_id}/deposits/{deposit_id}")
-    async def read_deposit(request: Request, account_id: str, deposit_id: str) -> Response:
-        await access.enter(request, Right.READ_MONEY, account_id)
-        return answer(views.deposit(await records.deposit(account_id, deposit_id)))
 
     return router

@@ -20,6 +20,7 @@ from ownkey.http.management import (
     accounts,
     audit_log,
     byok,
+    deposits,
     errors,
     export,
     gateway_keys,
@@ -96,6 +97,8 @@ class ManagementDeps:
     """Whether gateway keys of a foreign format may be taken over."""
     keyless_credentials: bool = False
     """Whether credentials without a secret may be saved."""
+    sign_up_credit_nanousd: int = 0
+    """What every new account is given."""
     now: Callable[[], datetime] = _now
 
 
@@ -140,7 +143,9 @@ def create_management_app(deps: ManagementDeps) -> FastAPI:
         )
     )
     people = access, deps.registry, deps.user_pool
-    app.include_router(accounts.routes(*people, deps.records, idempotency, deps.now))
+    credit = deps.sign_up_credit_nanousd
+    app.include_router(accounts.routes(*people, deps.records, idempotency, deps.now, credit))
+    app.include_router(deposits.routes(access, deps.records, deps.statements, idempotency, deps.now))
     app.include_router(members.routes(*people, idempotency, deps.now))
     app.include_router(invitations.routes(*people, idempotency, deps.now))
     app.include_router(invitations.received_routes(deps.registry, deps.user_pool, auditor, deps.now))

@@ -54,6 +54,7 @@ ACTIONS: Mapping[tuple[str, str], str] = {
     ("DELETE", "/api/accounts/{account_id}/kms-key"): "account.kms_key_removed",
     ("POST", "/api/accounts/{account_id}/shred"): "account.shredded",
     ("POST", "/api/accounts/{account_id}/deposits"): "deposit.requested",
+    ("POST", "/api/accounts/{account_id}/corrections"): "deposit.corrected",
     ("POST", "/api/accounts/{account_id}/members"): "member.set",
     ("PATCH", "/api/accounts/{account_id}/members/{user_id}"): "member.set",
     ("DELETE", "/api/accounts/{account_id}/members/{user_id}"): "member.removed",

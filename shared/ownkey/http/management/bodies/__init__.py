@@ -16,6 +16,7 @@ Unknown fields are refused: a misspelt `gateway_key` must not silently make a ke
 from ownkey.http.management.bodies.accounts import (
     AddMember,
     ChangeMember,
+    Correction,
     CreateAccount,
     CreateInvitation,
     Deposit,
@@ -45,6 +46,7 @@ __all__ = [
     "Body",
     "ChangeMember",
     "Confirmation",
+    "Correction",
     "CreateAccount",
     "CreateCredential",
     "CreateGatewayKey",

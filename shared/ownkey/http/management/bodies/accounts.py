@@ -13,6 +13,8 @@ from ownkey.http.management.bodies.common import ABSENT, Body, Name, printable
 
 _EMAIL = re.compile(r"^[^@\s]{1,64}@[^@\s.]+(?:\.[^@\s.]+)+$")
 _MAX_DEPOSIT_NANOUSD = 10**9 * 10**7
+_DOLLARS = re.compile(r"-?[0-9]{1,8}(\.[0-9]{1,9})?")
+"""Plain: no exponent, no sign but a minus, nothing finer than a nano-dollar."""
 
 
 def _email(text: str) -> str:
@@ -21,14 +23,21 @@ def _email(text: str) -> str:
     return text.lower()
 
 
+def _dollars(text: str) -> int:
+    if not _DOLLARS.fullmatch(text):
+        raise ValueError('must be a decimal amount of dollars, such as "10.00", of at most nine decimals')
+    return parse_usd(text)
+
+
 def _amount(text: str) -> str:
-    try:
-        nanousd = parse_usd(text)
-    except ValueError:
-        # `from None`: the cause quotes what was sent.
-        raise ValueError('must be a decimal amount of dollars, such as "10.00"') from None
-    if not 0 < nanousd <= _MAX_DEPOSIT_NANOUSD:
+    if not 0 < _dollars(text) <= _MAX_DEPOSIT_NANOUSD:
         raise ValueError("must be more than zero and at most 10000000")
+    return text
+
+
+def _change(text: str) -> str:
+    if not 0 < abs(_dollars(text)) <= _MAX_DEPOSIT_NANOUSD:
+        raise ValueError("must not be zero, and at most 10000000 either way")
     return text
 
 
@@ -88,3 +97,12 @@ class Deposit(Body):
 
     amount_usd: Annotated[str, StringConstraints(max_length=24), AfterValidator(_amount)]
     note: Annotated[str, StringConstraints(max_length=200), AfterValidator(printable)] | None = None
+
+
+class Correction(Body):
+    """`POST /api/accounts/{id}/corrections`, by the operator. Negative takes back."""
+
+    amount_usd: Annotated[str, StringConstraints(max_length=24), AfterValidator(_change)]
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(printable)]
+    partial: bool = False
+    """Takes back what there is, where that is less."""

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ownkey.domain.ledger import Balance, Entry
+from ownkey.domain.ledger import Balance, DepositKind, Entry
 from ownkey.domain.money import usd_string
 from ownkey.domain.savings import SAVINGS_PARTS, Savings
 from ownkey.domain.usage import USAGE_BUCKETS, Usage
@@ -63,12 +63,17 @@ def entry(each: Entry) -> Json:
 
 
 def deposit(each: Deposit) -> Json:
-    """Credits that the operator granted: asked for, until billing has carried it out."""
+    """Credits that an account is given, or that are taken back: asked for, until billing has carried it out."""
+    moved = each.amount_nanousd if each.moved_nanousd is None else each.moved_nanousd
+    payment = {name: getattr(each, name) for name in ("provider", "payment_id", "payment_intent", "event_id")}
     return {
         "id": each.id,
+        "kind": each.kind.value,
         "amount_usd": usd_string(each.amount_nanousd),
+        "moved_usd": usd_string(moved) if each.billed_at else None,
         "note": each.note or None,
-        "state": "billed" if each.billed_at else "requested",
+        "payment": payment if each.kind is DepositKind.PAYMENT else None,
+        "state": "refused" if each.refused else "billed" if each.billed_at else "requested",
         "requested_by": each.requested_by,
         "requested_at": each.requested_at,
         "billed_at": each.billed_at,
