@@ -139,9 +139,17 @@ class World:
         return done
 
     def cool_down(self) -> None:
-        """Ends the environments of the functions that open keys: the next ones have no caches."""
-        for function in ("InferenceFunction", "ValidationFunction"):
-            self.call(self.up.stack.kill, function)
+        """Ends the environments of the functions that open keys: the next ones have no caches.
+
+        Waits for their end: a request that comes while one dies that never got ready dies with it.
+        """
+
+        async def ended() -> None:
+            functions = ("InferenceFunction", "ValidationFunction")
+            old = [each for function in functions for each in self.up.stack.environments(function)]
+            await asyncio.gather(*(each.stop() for each in old))
+
+        self.run(ended())
 
     def forget_health(self, account_id: str) -> None:
         """Takes away what the fleet knows of an account's credentials, as if nothing had ever failed."""

@@ -140,6 +140,41 @@ async def test_members_have_a_hand_on_their_own_keys_alone(api: Management) -> N
     await api.ok("DELETE", f"/api/gateway-keys/{others['id']}", by="adi")
 
 
+class TestWhatAnAdminRestricted:
+    """A key that a member created: `mia` is a member, `adi` an admin."""
+
+    @pytest.mark.parametrize("loosened", [{"models": None}, {"models": ["gpt-*"]}, {"expires_at": None}])
+    async def test_its_creator_does_not_loosen(self, api: Management, loosened: dict[str, Any]) -> None:
+        path = f"/api/gateway-keys/{(await api.gateway_key(by='mia'))['id']}"
+        ends = {"models": ["gpt-4o-mini"], "expires_at": "2100-01-01T00:00:00Z"}
+        held = await api.ok("PATCH", path, by="adi", json=ends)
+        assert held["restricted_by"] == "adi"
+        status, error = await api.refused("PATCH", path, by="mia", json=loosened)
+        assert (status, error["code"]) == (403, "forbidden")
+        assert await api.ok("GET", path) == held
+
+    async def test_all_else_is_still_the_creators(self, api: Management) -> None:
+        path = f"/api/gateway-keys/{(await api.gateway_key(by='mia'))['id']}"
+        await api.ok("PATCH", path, by="adi", json={"models": ["gpt-4o-mini"]})
+        assert (await api.ok("PATCH", path, by="mia", json={"alias": "mine"}))["restricted_by"] == "adi"
+        rotated = await api.ok("POST", f"{path}/rotate", by="mia")
+        assert (rotated["models"], rotated["restricted_by"]) == (["gpt-4o-mini"], "adi")
+        await api.ok("DELETE", path, by="mia")
+
+    async def test_another_admin_may_and_with_nothing_left_it_is_the_creators_again(self, api: Management) -> None:
+        path = f"/api/gateway-keys/{(await api.gateway_key(by='mia'))['id']}"
+        await api.ok("PATCH", path, by="adi", json={"models": ["gpt-4o-mini"], "surfaces": ["chat"]})
+        assert (await api.ok("PATCH", path, json={"models": None}))["restricted_by"] == "ann"
+        assert (await api.ok("PATCH", path, json={"surfaces": None}))["restricted_by"] is None
+        await api.ok("PATCH", path, by="mia", json={"models": ["gpt-4o"]})
+        assert (await api.ok("PATCH", path, by="mia", json={"models": None}))["restricted_by"] is None
+
+    async def test_an_alias_is_no_restriction(self, api: Management) -> None:
+        path = f"/api/gateway-keys/{(await api.gateway_key(by='mia', models=['gpt-4o']))['id']}"
+        assert (await api.ok("PATCH", path, by="adi", json={"alias": "hers"}))["restricted_by"] is None
+        await api.ok("PATCH", path, by="mia", json={"models": None})
+
+
 @pytest.mark.parametrize(("method", "body"), [("GET", None), ("PATCH", {"alias": "x"}), ("DELETE", None)])
 async def test_anothers_is_as_unknown_as_none(api: Management, method: str, body: Any) -> None:
     theirs = await api.gateway_key(by="oz")

@@ -155,6 +155,7 @@ _GATEWAY_KEY = {
     "surfaces": nullable(several(one_of(Surface))),
     "addresses": nullable(STRINGS),
     "origins": nullable(STRINGS),
+    "restricted_by": nullable(STRING),
     "previous": nullable(
         record(
             "The secret that the last rotation replaced.",

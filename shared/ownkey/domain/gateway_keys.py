@@ -10,9 +10,11 @@ from __future__ import annotations
 import re
 import secrets
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
+from typing import Any
 
 from ownkey.domain.secrets import Secret
 
@@ -22,6 +24,10 @@ _BODY_CHARS = 43
 _CRC_CHARS = 6
 _FORMAT = re.compile(r"^ok-(?P<account>[A-Za-z0-9_-]{1,48})-(?P<body>[0-9A-Za-z]{43})(?P<crc>[0-9A-Za-z]{6})$")
 _FOREIGN = re.compile(r"^[\x21-\x7e]{16,256}$")
+
+
+RESTRICTIONS = frozenset({"models", "providers", "surfaces", "addresses", "origins", "expires_at"})
+"""Fields of a gateway key that say where it ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,8 @@ class GatewayKey:
     """Networks that it may be used from."""
     origins: tuple[str, ...] | None = None
     """Web pages that it may be used from. None: a browser may send it, but no page may read the answer."""
+    restricted_by: str | None = None
+    """Who else than its creator set its scope or its end: the creator alone may not loosen them any more."""
     secret_created_at: str | None = None
     """Of this secret; None: as old as the key."""
     previous: PreviousSecret | None = None
@@ -109,6 +117,14 @@ class GatewayKey:
         """The secret before this one, as long as it still counts."""
         ended = self.previous is None or _past(self.previous.retires_at, now)
         return None if ended or self.revoked_at or self.expired(now) else self.previous
+
+    def changed(self, given: Mapping[str, Any], *, by: str, at: str) -> GatewayKey:
+        """The key with other settings, and who is to be asked from now on before it is loosened."""
+        changed = replace(self, **given, updated_at=at)
+        if all(getattr(changed, name) is None for name in RESTRICTIONS):
+            return replace(changed, restricted_by=None)
+        restricts = by != self.created_by and not RESTRICTIONS.isdisjoint(given)
+        return replace(changed, restricted_by=by) if restricts else changed
 
     def as_previous(self) -> GatewayKey:
         """The item of the previous secret: the same key, as that secret presents it.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -110,11 +109,14 @@ def routes(
 
     @router.patch("/{key_id}")
     async def update_gateway_key(request: Request, key_id: str, body: bodies.UpdateGatewayKey) -> Response:
-        _, current = await changing(request, key_id)
+        caller, current = await changing(request, key_id)
         given = body.given() | _scope(body, catalog)
+        restricts = not keys.RESTRICTIONS.isdisjoint(given)
+        if restricts and current.restricted_by is not None and not caller.may(Right.CHANGE_GATEWAY_KEYS):
+            raise Forbidden("Somebody else set what this gateway key may be used for, and until when.")
         if given.get("expires_at"):
             _check_future(given["expires_at"], now())
-        changed = replace(current, **given, updated_at=rfc3339(now()))
+        changed = current.changed(given, by=caller.user_id, at=rfc3339(now()))
         await registry.update_gateway_key(changed, seen_updated_at=current.updated_at)
         note(request, changed=tuple(sorted(given)))
         return etags.answer(await shown(changed))

@@ -28,6 +28,7 @@ def gateway_key(each: GatewayKey, now: datetime, last_used: Mapping[str, str]) -
         "last_used_at": max(uses, default=None),
         "usage_cost_mode": each.usage_cost_mode,
         **scope_of(each),
+        "restricted_by": each.restricted_by,
         "previous": _previous(each, now, last_used),
     }
 
