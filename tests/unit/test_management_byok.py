@@ -181,6 +181,11 @@ class TestCreate:
         assert len(api.validation.asked) == 1
         assert (await api.stored(), await versions(api)) == ({}, before)
 
+    async def test_what_the_finding_says_to_do_is_what_the_error_says(self, api: Management) -> None:
+        api.validation.findings[OPENAI_KEY] = Finding(Verdict.REJECTED, "STS refused.", 403, "Grant the function it.")
+        _, error = await api.refused("POST", "/api/byok", json={"provider": "openai", "key": OPENAI_KEY})
+        assert error["metadata"]["fix"] == "Grant the function it."
+
     async def test_a_provider_out_of_reach_is_not_a_rejection(self, api: Management) -> None:
         api.validation.lose(OPENAI_KEY)
         status, error = await api.refused("POST", "/api/byok", json={"provider": "openai", "key": OPENAI_KEY})

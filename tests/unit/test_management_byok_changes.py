@@ -10,7 +10,7 @@ import pytest
 
 from ownkey.ledger import rollups
 from ownkey.store.dynamodb import Update
-from ownkey.validation import Candidate, Finding, Verdict
+from ownkey.validation import Candidate, Finding, Kept, Verdict
 from tests.support.attempts import attempt
 from tests.support.aws import Tables
 from tests.support.management import (
@@ -191,7 +191,7 @@ class TestValidate:
         saved = await api.save()
         await api.ok("POST", f"/api/byok/{saved['id']}/validate")
         stored = await api.registry.credential("acme", saved["id"])
-        assert api.validation.candidates[-1] == Candidate.of(stored.credential, stored.sealed, stored=True)
+        assert api.validation.candidates[-1] == Candidate.of(stored.credential, stored.sealed, kept=Kept.FINDING)
 
 
 class TestLastUse:

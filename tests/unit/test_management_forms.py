@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ownkey.domain.credentials import Credential
+from ownkey.validation import Kept
 from tests.support.aws import Tables
 from tests.support.kms import OWN_KMS_KEY
 from tests.support.management import ANTHROPIC_KEY, OPENAI_KEY, Management, management
@@ -243,6 +244,7 @@ class TestChanging:
         """A deployment that is not there would fail every request: the provider is asked, with the stored key."""
         saved = await save(api, AZURE)
         changed = await api.ok("PATCH", f"/api/byok/{saved['id']}", json={"azure_deployment": "gpt-6"})
+        assert [each.kept for each in api.validation.candidates] == [Kept.NOTHING, Kept.ACCEPTANCE], "marks may go"
         assert (changed["version"], changed["fields"]["deployment"]) == (1, "gpt-6")
         assert [each.fields["deployment"] for each in api.validation.candidates] == ["gpt-5-4", "gpt-6"]
         assert await opened(api, saved["id"]) == {"key": AZURE_KEY}

@@ -12,7 +12,7 @@ from ownkey.domain.errors import GatewayFailure
 from ownkey.domain.health import Fault, FaultKind
 from ownkey.registry.health import HealthBook
 from ownkey.upkeep.revalidation import EVERY, Revalidation, turn_of
-from ownkey.validation import Candidate, Finding, Verdict
+from ownkey.validation import Candidate, Finding, Kept, Verdict
 from tests.support.aws import Tables
 from tests.support.management import OPENAI_KEY, OPENAI_KEY_2, OPERATOR, Management, management
 
@@ -88,7 +88,7 @@ async def test_other_verdicts_are_for_the_health_to_tell(api: Management) -> Non
     await check(api, turn(saved["id"], days=2)).run()
     shown = await api.ok("GET", f"/api/byok/{saved['id']}")
     assert shown["validated_at"] == saved["validated_at"]
-    assert api.validation.candidates[-1].stored, "validation notes what it finds"
+    assert api.validation.candidates[-1].kept is Kept.FINDING, "validation notes what it finds"
 
 
 @pytest.mark.parametrize("kind", [FaultKind.REFUSED, FaultKind.UNDECRYPTABLE])

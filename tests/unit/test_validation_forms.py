@@ -319,6 +319,7 @@ async def test_a_rule_that_admits_every_account_is_refused(bench: Bench) -> None
     finding = await bench.finding("openai", members)
     assert finding.verdict is Verdict.REJECTED
     assert "other accounts" in (finding.reason or "")
+    assert "Let the rule ask for this account" in (finding.fix or ""), "what to do is not lost on the way"
 
 
 async def test_a_role_of_bedrock(bench: Bench) -> None:

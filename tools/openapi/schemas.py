@@ -259,6 +259,7 @@ COMPONENTS: Mapping[str, Schema] = {
         {
             "verdict": one_of(each.value for each in Verdict),
             "reason": nullable(STRING),
+            "fix": nullable(STRING),
             "provider_status": nullable(INTEGER),
             "credential": ref("Credential"),
         },

@@ -124,7 +124,7 @@ class _Endpoint:
             await _fail(call, error)
         except (ClientGone, ClientLeft, OSError):
             raise
-        except Exception:
+        except Exception:  # the last stop: whatever it is, the client gets an error, and the cause is in the log
             logger.exception("unexpected error", extra={"request_id": call.exchange.request_id})
             await _fail(call, GatewayFailure("The gateway failed."))
 

@@ -135,7 +135,7 @@ class Loop:
             return
         try:
             status, headers, body = self._error_response(scope, error)
-        except Exception:
+        except Exception:  # a hook of the app's: whatever it raises, the client gets an answer
             logger.exception("the error response failed")
             status, headers, body = default_error_response(scope, error)
         try:

@@ -22,7 +22,7 @@ from ownkey.domain.health import Health
 from ownkey.domain.times import parse_rfc3339, rfc3339
 from ownkey.registry import Registry
 from ownkey.registry.health import HealthBook
-from ownkey.validation import Candidate, Finding, Verdict
+from ownkey.validation import Candidate, Finding, Kept, Verdict
 
 _log = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ class Revalidation:
         credential = stored.credential
         about = {"account_id": credential.account_id, "credential_id": credential.id, "version": credential.version}
         try:
-            finding = await self._validation.validate(Candidate.of(credential, stored.sealed, stored=True))
+            finding = await self._validation.validate(Candidate.of(credential, stored.sealed, kept=Kept.FINDING))
             if finding.verdict is Verdict.ACCEPTED and not stored.is_previous:
                 await self._registry.note_validated(credential, at=rfc3339(self._now()))
         except GatewayFailure as e:

@@ -9,6 +9,6 @@
 =========== =============================================================================================
 """
 
-from ownkey.validation.candidate import Candidate, Finding, Verdict
+from ownkey.validation.candidate import Candidate, Finding, Kept, Verdict
 
-__all__ = ["Candidate", "Finding", "Verdict"]
+__all__ = ["Candidate", "Finding", "Kept", "Verdict"]

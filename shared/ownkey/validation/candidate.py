@@ -4,8 +4,8 @@
 {"action": "validate", "candidate": {
     "binding": {"account_id", "provider_id", "credential_id", "version", "destination"},
     "sealed":  {"wrapped_key", "kms_key_id", "nonce", "ciphertext", "commitment", …}        bytes in base64
-    "headers": {name: value}, "fields": {name: value}, "form": "key", "stored": false}}
-→ {"verdict": "accepted", "reason": null, "status": 200}
+    "headers": {name: value}, "fields": {name: value}, "form": "key", "kept": "nothing"}}
+→ {"verdict": "accepted", "reason": null, "status": 200, "fix": null}
 ```
 """
 
@@ -38,6 +38,17 @@ class Verdict(StrEnum):
     """The vault cannot open it: the provider was not asked."""
 
 
+class Kept(StrEnum):
+    """What of a finding becomes the health of the credential's version."""
+
+    NOTHING = "nothing"
+    """It is not stored, and may never be."""
+    ACCEPTANCE = "acceptance"
+    """Its secret serves already, with other fields than these: a refusal says nothing of it."""
+    FINDING = "finding"
+    """It serves already as it was asked about."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """A verdict, why, and the provider's HTTP status (None where it did not answer). Never holds the key."""
@@ -46,6 +57,8 @@ class Finding:
     reason: str | None = None
     """Of an acceptance: what it does not cover."""
     status: int | None = None
+    fix: str | None = None
+    """What to do about it, where it is known better than by the verdict."""
 
     def to_json(self) -> Json:
         """As the validation function returns it."""
@@ -54,7 +67,7 @@ class Finding:
     @staticmethod
     def from_json(answer: Mapping[str, Any]) -> Finding:
         """The inverse of `to_json`."""
-        return Finding(Verdict(answer["verdict"]), answer["reason"], answer["status"])
+        return Finding(Verdict(answer["verdict"]), answer["reason"], answer["status"], answer["fix"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +80,12 @@ class Candidate:
     headers: Mapping[str, str] = field(default_factory=dict)
     fields: Mapping[str, str] = field(default_factory=dict)
     form: str = "key"
-    stored: bool = False
-    """Whether it serves already: then the finding is kept as its health."""
+    kept: Kept = Kept.NOTHING
 
     @staticmethod
-    def of(credential: Credential, sealed: SealedSecret | None, *, stored: bool = False) -> Candidate:
+    def of(credential: Credential, sealed: SealedSecret | None, *, kept: Kept = Kept.NOTHING) -> Candidate:
         """A credential, stored or about to be."""
-        return Candidate(
-            credential.binding(), sealed, credential.headers, credential.fields, credential.form, stored=stored
-        )
+        return Candidate(credential.binding(), sealed, credential.headers, credential.fields, credential.form, kept)
 
     def to_json(self) -> Json:
         """The event for the validation function."""
@@ -85,7 +95,7 @@ class Candidate:
             "headers": dict(self.headers),
             "fields": dict(self.fields),
             "form": self.form,
-            "stored": self.stored,
+            "kept": self.kept.value,
         }
         return {"action": ACTION, "candidate": candidate}
 
@@ -107,7 +117,7 @@ class Candidate:
             candidate["headers"],
             candidate["fields"],
             candidate["form"],
-            candidate["stored"],
+            Kept(candidate["kept"]),
         )
 
 

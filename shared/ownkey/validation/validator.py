@@ -11,6 +11,7 @@ from ownkey.catalog import Verdict as KeyVerdict
 from ownkey.domain.errors import (
     CredentialsExhausted,
     CredentialUndecryptable,
+    OwnkeyError,
     ProviderFailure,
     StoreUnavailable,
     UnsafeBaseUrl,
@@ -70,7 +71,7 @@ class Validator:
             sealed = candidate.sealed
             secret = {} if sealed is None else await self._opener.open(candidate.binding, sealed)
         except CredentialUndecryptable as e:
-            return Finding(Verdict.UNDECRYPTABLE, e.message)
+            return Finding(Verdict.UNDECRYPTABLE, e.message, fix=_fix(e))
         try:
             async with asyncio.timeout(DEADLINE_S):
                 status, answer = await self._prove(candidate, provider, form, secret)
@@ -79,9 +80,9 @@ class Validator:
         except (UpstreamFailure, UnsafeBaseUrl) as e:
             return Finding(Verdict.UNREACHABLE, str(e))
         except CredentialsExhausted as e:
-            return Finding(Verdict.REJECTED, _reason(e.message), _status(e))
+            return Finding(Verdict.REJECTED, _reason(e.message), _status(e), _fix(e))
         except (ProviderFailure, StoreUnavailable) as e:
-            return Finding(Verdict.UNREACHABLE, _reason(e.message), _status(e))
+            return Finding(Verdict.UNREACHABLE, _reason(e.message), _status(e), _fix(e))
         return Finding(_VERDICTS[answer.verdict], answer.reason and _reason(answer.reason), status)
 
     async def _prove(
@@ -113,6 +114,11 @@ class Validator:
 
 def _reason(said: str) -> str:
     return scrub(said)[:_MAX_REASON_CHARS]
+
+
+def _fix(error: OwnkeyError) -> str | None:
+    """What this failure alone says to do."""
+    return None if error.fix == error.default_fix else error.fix
 
 
 def _status(error: ProviderFailure | StoreUnavailable) -> int | None:

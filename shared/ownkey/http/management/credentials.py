@@ -34,7 +34,7 @@ from ownkey.registry import (
     ShredCredential,
     UpdateCredential,
 )
-from ownkey.validation import Candidate, Finding, Verdict
+from ownkey.validation import Candidate, Finding, Kept, Verdict
 from ownkey.vault import Sealer
 
 
@@ -218,7 +218,7 @@ class CredentialDesk:
             NotFound: the account has none of this id.
         """
         stored = await self._registry.credential(account_id, credential_id)
-        finding = await self._validation.validate(Candidate.of(stored.credential, stored.sealed, stored=True))
+        finding = await self._validation.validate(Candidate.of(stored.credential, stored.sealed, kept=Kept.FINDING))
         if finding.verdict is Verdict.ACCEPTED:
             await self._registry.note_validated(stored.credential, at=self.timestamp())
         return stored.credential, finding

@@ -105,7 +105,7 @@ class Idempotency:
         except OwnkeyError as e:
             await self._end(note, NoteState.FAILED if e.status >= 500 else None)
             raise
-        except Exception:
+        except Exception:  # nothing is swallowed: whatever came, nobody knows what was made
             await self._end(note, NoteState.FAILED)
             raise
         await self._end(note, NoteState.DONE, response.status_code)

@@ -23,7 +23,7 @@ from ownkey.domain.errors import (
 )
 from ownkey.domain.secrets import Secret
 from ownkey.http.management.key_format import unusual
-from ownkey.validation import Candidate, Finding, Verdict
+from ownkey.validation import Candidate, Finding, Kept, Verdict
 from ownkey.vault import Sealer
 
 _MIN_LEAK_CHARS = 8
@@ -83,7 +83,7 @@ class Prover:
                 sealed = await self._sealer.seal(proven.binding(), secrets, now=at, kms_key_id=head.kms_key_arn)
             finding = await self._validation.validate(Candidate.of(proven, sealed))
             _raise_for(finding, provider, head)
-            return Proven(proven, sealed, head, tuple(_warnings(provider, secrets, finding)))
+            return Proven(proven, sealed, head, tuple(_warnings(proven, provider, secrets, finding)))
 
     async def prove_stored(
         self, credential: Credential, provider: Provider, sealed: SealedSecret | None, head: AccountHead
@@ -93,11 +93,12 @@ class Prover:
         Raises:
             As `prove`.
         """
-        finding = await self._validation.validate(Candidate.of(credential, sealed))
+        candidate = Candidate.of(credential, sealed, kept=Kept.ACCEPTANCE)
+        finding = await self._validation.validate(candidate)
         _raise_for(finding, provider, head)
         at = self._timestamp()
         proven = replace(credential, validated_at=at, updated_at=at)
-        return Proven(proven, None, head, tuple(_warnings(provider, {}, finding)))
+        return Proven(proven, None, head, tuple(_warnings(proven, provider, {}, finding)))
 
 
 @contextmanager
@@ -121,25 +122,27 @@ def _raise_for(finding: Finding, provider: Provider, head: AccountHead) -> None:
         case Verdict.REJECTED:
             raise CredentialRejected(
                 f"{provider.display_name} refused the key: {reason or 'it gave no reason'}",
+                fix=finding.fix,
                 param="key",
                 details=details,
             )
         case Verdict.UNREACHABLE:
             raise ProviderUnreachable(
                 f"{provider.display_name} could not confirm the key, so nothing was stored: {reason or 'no answer'}",
+                fix=finding.fix,
                 details=details,
             )
         case Verdict.UNDECRYPTABLE:
             if head.kms_key_arn is not None:
-                raise KmsKeyUnusable(f"The account's KMS key seals and does not open again: {reason}")
+                raise KmsKeyUnusable(f"The account's KMS key seals and does not open again: {reason}", fix=finding.fix)
             raise VaultUnavailable("The vault could not open the key for its validation. Nothing was stored.")
 
 
-def _warnings(provider: Provider, secrets: Mapping[str, Secret], finding: Finding) -> list[str]:
+def _warnings(credential: Credential, provider: Provider, secrets: Mapping[str, Secret], finding: Finding) -> list[str]:
     warnings = unusual(provider, secrets["key"]) if "key" in secrets else []
     if finding.reason:
         warnings.append(scrub.scrub(finding.reason))
-    if provider.validation.status is ValidationStatus.UNVERIFIED:
+    if provider.form(credential.form).validation.status is ValidationStatus.UNVERIFIED:
         warnings.append(f"{provider.display_name} may answer its validation call without checking the key.")
     return warnings
 

@@ -107,7 +107,12 @@ def _validation(each: Credential, catalog: Catalog) -> ValidationStatus:
 
 def finding(each: Finding) -> Json:
     """What a validation found."""
-    return {"verdict": each.verdict.value, "reason": each.reason, "provider_status": each.status}
+    return {
+        "verdict": each.verdict.value,
+        "reason": each.reason,
+        "fix": each.fix,
+        "provider_status": each.status,
+    }
 
 
 def provider_keys(gateway_key_id: str, credentials: Sequence[Credential], catalog: Catalog) -> dict[str, str]:
