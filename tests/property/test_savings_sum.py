@@ -67,12 +67,12 @@ def test_baseline_less_savings_is_what_was_paid(
     tariff = Tariff(source, own, margin, AT, listed=published, asked=asked)
     bill, saved = tariff.bill(usage), tariff.saved(usage)
     paid = bill.cost_nanousd if source is CredentialSource.BYOK else bill.charge_nanousd
-
     without_cache = Usage(
         input=usage.input + usage.cache_read + usage.cache_write_5m + usage.cache_write_1h,
         output=usage.output,
         reasoning=usage.reasoning,
     )
+    assert 0 <= bill.input_nanousd <= paid == bill.paid_nanousd(source)
     used = usage != Usage()
     baseline = with_margin(price(without_cache, asked or published, at=AT).total_nanousd, margin) if used else 0
     assert baseline - saved.routing - saved.byok - saved.caching == baseline - saved.total == paid

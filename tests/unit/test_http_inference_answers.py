@@ -128,19 +128,20 @@ async def test_an_answer_that_the_provider_compressed(world: World) -> None:
 
 
 # ── Usage and cost
+PARTS = {"upstream_inference_prompt_cost": 1.35e-06, "upstream_inference_completions_cost": 3e-06}
 
 
 async def test_usage_says_whose_key_and_what_it_cost(world: World) -> None:
     usage = (await world.post("/v1/chat/completions", CHAT)).json()["usage"]
     # 9 tokens in at $0.15, 5 out at $0.60 per million.
     assert (usage["is_byok"], usage["cost"]) == (True, 0)
-    assert usage["cost_details"] == {"upstream_inference_cost": 4.35e-06}
+    assert usage["cost_details"] == {"upstream_inference_cost": 4.35e-06} | PARTS
 
 
 async def test_a_gateway_key_can_ask_for_the_providers_cost(world: World) -> None:
     world.registry.key = replace(world.registry.key, usage_cost_mode="provider")
     usage = (await world.post("/v1/chat/completions", CHAT)).json()["usage"]
-    assert (usage["cost"], usage["cost_details"]) == (4.35e-06, {"upstream_inference_cost": None})
+    assert (usage["cost"], usage["cost_details"]) == (4.35e-06, {"upstream_inference_cost": None} | PARTS)
 
 
 async def test_the_platform_charges_with_its_margin(world: World) -> None:
@@ -180,7 +181,8 @@ async def test_what_the_client_was_told_is_what_is_recorded(world: World) -> Non
 async def test_an_unpriced_model_is_served_on_ones_own_key_and_says_so(world: World) -> None:
     world.simulator.models.set("openai", ["gpt-of-tomorrow"])
     response = await world.post("/v1/chat/completions", CHAT | {"model": "openai/gpt-of-tomorrow"})
-    assert response.json()["usage"]["cost_details"] == {"upstream_inference_cost": None, "unpriced": True}
+    details = response.json()["usage"]["cost_details"]
+    assert details == {"upstream_inference_cost": None, "unpriced": True} | dict.fromkeys(PARTS, 0)
     ((start, end),) = world.attempts.records
     assert (start.price_version, end.cost_nanousd) == (None, 0)
 
@@ -217,7 +219,7 @@ async def test_asked_for_usage_comes_in_the_last_chunk_with_its_cost(world: Worl
     assert {chunk["usage"] for chunk in chunks} == {None}
     assert last["choices"] == []
     assert last["usage"]["total_tokens"] == 14
-    assert last["usage"]["cost_details"] == {"upstream_inference_cost": 4.35e-06}
+    assert last["usage"]["cost_details"] == {"upstream_inference_cost": 4.35e-06} | PARTS
 
 
 async def test_a_streamed_message_ends_with_its_cost(world: World) -> None:

@@ -34,11 +34,11 @@ def request(**values: Any) -> Document:
 
 def test_byok_has_a_cost_and_no_charge() -> None:
     # $2.50 and $10 per million tokens.
-    assert tariff(BYOK).bill(Usage(input=1000, output=100)) == Bill(3_500_000, 0, priced=True)
+    assert tariff(BYOK).bill(Usage(input=1000, output=100)) == Bill(3_500_000, 0, True, 2_500_000)
 
 
 def test_the_platform_charges_its_margin() -> None:
-    assert tariff(PLATFORM).bill(Usage(input=1000, output=100)) == Bill(3_500_000, 3_675_000, priced=True)
+    assert tariff(PLATFORM).bill(Usage(input=1000, output=100)) == Bill(3_500_000, 3_675_000, True, 2_625_000)
 
 
 def test_what_has_no_price_costs_nothing_and_says_so() -> None:
@@ -174,12 +174,12 @@ def test_an_own_list_is_the_cost_and_the_published_one_the_charge() -> None:
     prices, now = price_list_for(own, "cred_1", "gpt-4o", GPT_4O.prices), datetime(2026, 11, 21, tzinfo=UTC)
     used = Usage(input=1000, output=100)
     platform = Tariff(PLATFORM, prices, Decimal(5), now, listed=GPT_4O.prices)
-    assert platform.bill(used) == Bill(2_800_000, 3_675_000, priced=True)
+    assert platform.bill(used) == Bill(2_800_000, 3_675_000, True, 2_625_000)
     assert platform.price_version == own.version("cred_1", CATALOG.version)
     assert platform.hold(request(max_tokens=100), GPT_4O, 1000) == tariff(PLATFORM).hold(
         request(max_tokens=100), GPT_4O, 1000
     )
-    assert Tariff(BYOK, prices, Decimal(5), now, listed=GPT_4O.prices).bill(used) == Bill(2_800_000, 0, priced=True)
+    assert Tariff(BYOK, prices, Decimal(5), now, listed=GPT_4O.prices).bill(used) == Bill(2_800_000, 0, True, 2_000_000)
 
 
 def test_a_flat_plan_costs_nothing_and_is_priced() -> None:
@@ -200,15 +200,28 @@ def test_a_hold_is_the_charge_of_the_worst_case() -> None:
     assert tariff(BYOK).hold(request(), GPT_4O, 1000) == 0
 
 
+def details(upstream: float | None, prompt: float, completions: float) -> dict[str, Any]:
+    return {
+        "upstream_inference_cost": upstream,
+        "upstream_inference_prompt_cost": prompt,
+        "upstream_inference_completions_cost": completions,
+    }
+
+
 @pytest.mark.parametrize(
     ("bill", "source", "mode", "told"),
     [
-        (Bill(3_500_000, 0, True), BYOK, "charge", (True, 0.0, {"upstream_inference_cost": 0.0035})),
-        (Bill(3_500_000, 0, True), BYOK, "provider", (True, 0.0035, {"upstream_inference_cost": None})),
-        (Bill(3_500_000, 3_675_000, True), PLATFORM, "charge", (False, 0.003675, {"upstream_inference_cost": None})),
-        (Bill(3_500_000, 3_675_000, True), PLATFORM, "provider", (False, 0.003675, {"upstream_inference_cost": None})),
-        (Bill(), BYOK, "charge", (True, 0.0, {"upstream_inference_cost": None, "unpriced": True})),
-        (Bill(), BYOK, "provider", (True, 0.0, {"upstream_inference_cost": None, "unpriced": True})),
+        (Bill(3_500_000, 0, True, 2_500_000), BYOK, "charge", (True, 0.0, details(0.0035, 0.0025, 0.001))),
+        (Bill(3_500_000, 0, True, 2_500_000), BYOK, "provider", (True, 0.0035, details(None, 0.0025, 0.001))),
+        (Bill(9, 3_675_000, True, 2_625_000), PLATFORM, "charge", (False, 0.003675, details(None, 0.002625, 0.00105))),
+        (
+            Bill(9, 3_675_000, True, 2_625_000),
+            PLATFORM,
+            "provider",
+            (False, 0.003675, details(None, 0.002625, 0.00105)),
+        ),
+        (Bill(), BYOK, "charge", (True, 0.0, details(None, 0, 0) | {"unpriced": True})),
+        (Bill(), BYOK, "provider", (True, 0.0, details(None, 0, 0) | {"unpriced": True})),
     ],
 )
 def test_clients_that_add_both_costs_never_count_one_twice(bill: Bill, source, mode: str, told: tuple) -> None:

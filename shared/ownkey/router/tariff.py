@@ -13,7 +13,7 @@ from ownkey.domain.limits import Worst
 from ownkey.domain.money import usd_number, with_margin
 from ownkey.domain.savings import NO_SAVINGS, Savings
 from ownkey.domain.usage import STANDARD_TERMS, Terms, Usage
-from ownkey.ledger.pricing import Unpriced, price
+from ownkey.ledger.pricing import Cost, Unpriced, price
 from ownkey.providers import Document
 from ownkey.router.candidates import Candidate
 from ownkey.router.worst_case import held_input, worst_case, worst_terms
@@ -28,6 +28,12 @@ class Bill:
     charge_nanousd: int = 0
     """From the account's credits: 0 on BYOK."""
     priced: bool = False
+    input_nanousd: int = 0
+    """Of the cost on BYOK, of the charge on the platform: what went in, and the fees."""
+
+    def paid_nanousd(self, source: CredentialSource) -> int:
+        """What it comes to for the account, whoever is paid."""
+        return self.cost_nanousd if source is CredentialSource.BYOK else self.charge_nanousd
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +78,18 @@ class Tariff:
         """Cost and charge of a usage; nothing used costs nothing, whatever a request may cost."""
         if self.prices is None or usage == Usage():
             return Bill(priced=self.prices is not None)
-        cost = self._cost(self.prices, usage, terms, at=self.at)
+        cost = self._price(self.prices, usage, terms, at=self.at)
         if cost is None:
             return Bill()
         if self.source is CredentialSource.BYOK:
-            return Bill(cost, 0, priced=True)
+            return Bill(cost.total_nanousd, 0, priced=True, input_nanousd=cost.input_nanousd)
         listed = self.listed or self.prices
-        list_price = cost if listed is self.prices else self._cost(listed, usage, terms, at=self.at)
-        return Bill(cost, with_margin(list_price or 0, self.margin_percent), priced=True)
+        price_of_it = cost if listed is self.prices else self._price(listed, usage, terms, at=self.at)
+        if price_of_it is None:
+            return Bill(cost.total_nanousd, 0, priced=True)
+        charge = with_margin(price_of_it.total_nanousd, self.margin_percent)
+        into = with_margin(price_of_it.input_nanousd, self.margin_percent)
+        return Bill(cost.total_nanousd, charge, priced=True, input_nanousd=into)
 
     def saved(self, usage: Usage, terms: Terms = STANDARD_TERMS) -> Savings:
         """What a usage cost less than on the baseline (docs/savings.md); nothing where one of its prices is unknown."""
@@ -97,7 +107,7 @@ class Tariff:
         uncached = own if byok else bought
         return Savings(
             byok=bought - uncached,
-            caching=uncached - (bill.cost_nanousd if byok else bill.charge_nanousd),
+            caching=uncached - bill.paid_nanousd(self.source),
             routing=0 if asked is None else with_margin(asked, self.margin_percent) - bought,
         )
 
@@ -123,27 +133,37 @@ class Tariff:
         return Worst(usage.total_tokens, cost, 0 if byok else with_margin(cost, self.margin_percent))
 
     def _cost(self, prices: PriceList, usage: Usage, terms: Terms, *, at: datetime | None) -> int | None:
+        """The sum alone; None where it cannot be told."""
+        cost = self._price(prices, usage, terms, at=at)
+        return None if cost is None else cost.total_nanousd
+
+    def _price(self, prices: PriceList, usage: Usage, terms: Terms, *, at: datetime | None) -> Cost | None:
         """None where it cannot be told."""
         terms = replace(terms, uplifts=terms.uplifts + self.uplifts)
         try:
-            return price(usage, prices, terms=terms, at=at).total_nanousd
+            return price(usage, prices, terms=terms, at=at)
         except Unpriced:
             if self.source is CredentialSource.BYOK:
                 return None
             # The platform serves only models whose tokens have prices: what has none is a tool's fee.
-            return price(replace(usage, web_searches=0), prices, terms=terms, at=at).total_nanousd
+            return price(replace(usage, web_searches=0), prices, terms=terms, at=at)
 
 
 def annotation(bill: Bill, source: CredentialSource, cost_mode: str) -> Mapping[str, object]:
     """The members added to an answer's `usage`.
 
     Clients of this dialect add `cost` and `upstream_inference_cost`: the provider's cost stands in one of them alone.
-    `cost_mode` "charge": `cost` is what is charged here. "provider": on BYOK it is the provider's cost.
+    `cost_mode` "charge": `cost` is what is charged here. "provider": on BYOK it is the provider's cost. The other two
+    details are there as their SDKs refuse an answer without them; they add up to what it came to in all.
     """
     byok = source is CredentialSource.BYOK
     shown = bill.cost_nanousd if byok and cost_mode == "provider" else bill.charge_nanousd
     upstream = usd_number(bill.cost_nanousd) if byok and cost_mode != "provider" and bill.priced else None
-    details: dict[str, object] = {"upstream_inference_cost": upstream}
+    details: dict[str, object] = {
+        "upstream_inference_cost": upstream,
+        "upstream_inference_prompt_cost": usd_number(bill.input_nanousd),
+        "upstream_inference_completions_cost": usd_number(bill.paid_nanousd(source) - bill.input_nanousd),
+    }
     if not bill.priced:
         details["unpriced"] = True
     return {"is_byok": byok, "cost": usd_number(shown), "cost_details": details}
