@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -13,7 +14,7 @@ import pytest
 
 from ownkey.catalog import PriceList, price_list_for
 from ownkey.catalog.prices import Rates, Step
-from ownkey.domain.attempts import AttemptRecord
+from ownkey.domain.attempts import AttemptRecord, Outcome
 from ownkey.domain.credentials import CredentialSource
 from ownkey.domain.money import parse_usd
 from ownkey.domain.pricing import CredentialPricing, PricingMode
@@ -24,6 +25,7 @@ from ownkey.ledger.records import ended_item, to_record
 from ownkey.ledger.rollups import counters, updates
 from ownkey.router.tariff import Tariff
 from tests.support.attempts import attempt
+from tests.support.inference import CHAT, World, world_with_simulator
 
 PAGE = Path("docs/savings.md").read_text()
 BYOK, PLATFORM = CredentialSource.BYOK, CredentialSource.PLATFORM
@@ -133,3 +135,30 @@ class TestKept:
             "saved_caching_usd": "-0.0000001",
             "saved_routing_usd": "0",
         }
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    async with world_with_simulator() as running:
+        yield running
+
+
+class TestAttempts:
+    async def test_the_prices_of_its_day_say_what_an_answer_saved(self, world: World) -> None:
+        long = CHAT | {"messages": [{"role": "user", "content": "word " * 1_600}]}
+        for _ in range(2):
+            await world.post("/v1/chat/completions", long)
+        (_, first), (_, again) = world.attempts.records
+        assert first.savings == Savings(byok=round(first.cost_nanousd * 0.05))
+        assert again.usage.cache_read > 0
+        assert again.savings.caching == first.cost_nanousd - again.cost_nanousd > 0
+        assert again.savings.byok == first.savings.byok
+        shown = (await world.get(f"/v1/generation?id={world.attempts.records[1][0].request.request_id}")).json()["data"]
+        assert shown["cache_discount"] == again.savings.caching / 10**9
+
+    async def test_one_that_failed_saved_nothing_whatever_it_cost(self, world: World) -> None:
+        world.simulator.scripts.add("openai", cut_after=4)
+        await world.stream("/v1/chat/completions", CHAT | {"stream": True}).rest()
+        ((_, end),) = world.attempts.records
+        assert (end.outcome, end.savings) == (Outcome.BROKEN, NO_SAVINGS)
+        assert end.cost_nanousd > 0
