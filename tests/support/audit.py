@@ -82,12 +82,12 @@ async def money(
     released = {each.cause_id for each in postings if each.cause is Cause.RELEASE}
     for record in ended:
         attempt_id = record.start.attempt_id
-        differences += _wrong_posting(record, by_attempt.pop(attempt_id, None), released=attempt_id in released)
+        differences += wrong_posting(record, by_attempt.pop(attempt_id, None), released=attempt_id in released)
     differences += [f"a posting of {attempt_id}, which never ended" for attempt_id in by_attempt]
     return differences
 
 
-def _wrong_posting(record: AttemptRecord, posting: Posting | None, *, released: bool) -> list[str]:
+def wrong_posting(record: AttemptRecord, posting: Posting | None, *, released: bool) -> list[str]:
     """Where the charge is not in the cost, the margin and the overrun of its posting, each as much as it must be."""
     start, end = record.start, record.end
     assert end is not None

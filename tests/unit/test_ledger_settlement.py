@@ -400,6 +400,21 @@ async def test_the_next_request_ends_an_abandoned_attempt_and_leaves_one_that_en
     assert await books.wrong(abandoned, ended) == []
 
 
+async def test_a_hold_that_a_late_call_placed_after_its_settlement_is_given_back(books: Books) -> None:
+    await books.deposit(10_000)
+    served = attempt(cost=1_000, charge=1_050, hold=4_000)
+    await books.record(served)
+    await books.settlement.attempts("acme", [served], now=NOW)
+    start = served.start
+    await books.holds.place(Hold("acme", start.attempt_id, 4_000, start.expires_at_s))
+    assert await books.statements.balance("acme") == Balance(4_950, 4_000)
+    books.at = AT + timedelta(seconds=931)
+    assert await books.holds.reclaim("acme") == Reclaimed(released=1)
+    assert await books.post_releases() == []
+    assert await books.statements.balance("acme") == Balance(8_950, 0)
+    assert await books.wrong(served) == []
+
+
 async def test_one_account_that_cannot_be_swept_keeps_no_other_waiting(books: Books, tables: Tables) -> None:
     class Db(DynamoDb):
         async def query_all(self, table: str, pk: str, **options: Any) -> list[Item]:

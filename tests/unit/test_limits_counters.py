@@ -97,7 +97,7 @@ async def test_the_next_attempt_takes_over_what_the_one_before_reserved(counters
     after = reservation(REQUESTS, TOKENS, SPEND, name="b", tokens=700)
     await counters.reserve(after, before)
     assert await all_committed(counters, after) == [1, 700, 1_000]
-    assert await counters.expired("acme", after.expires_at_s + 1) == [after]
+    assert await counters.expired("acme", after.expires_at_s + 1) == [replace(after, request_sent=True)]
     assert not await counters.give_back(before)
 
 
@@ -139,3 +139,18 @@ async def test_sixty_four_at_once_take_exactly_what_there_is(counters: Counters)
     assert all(isinstance(each, Reservation | OwnkeyError) for each in made)
     assert sum(isinstance(each, Reservation) for each in made) == 15
     assert await all_committed(counters, reservation(requests, tokens)) == [15, 3_000]
+
+
+async def test_what_is_given_back_late_is_no_other_reservation_under_the_same_id(counters: Counters) -> None:
+    before, after = reservation(TOKENS, tokens=700), reservation(TOKENS, tokens=200)
+    await counters.reserve(before)
+    assert await counters.give_back(before)
+    await counters.reserve(after)
+    assert not await counters.give_back(before)
+    assert await all_committed(counters, after) == [200]
+
+
+async def test_a_reservation_of_nothing_leaves_no_item(counters: Counters) -> None:
+    counted_before = without_request(reservation(REQUESTS))
+    assert await counters.reserve(counted_before) is counted_before
+    assert await counters.expired("acme", counted_before.expires_at_s + 1) == []

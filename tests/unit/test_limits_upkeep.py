@@ -6,13 +6,14 @@ from datetime import timedelta
 
 import pytest
 
-from ownkey.domain.limits import Measure, Window, Worst, claims
+from ownkey.domain.ids import first_id
+from ownkey.domain.limits import Counter, Measure, Window, Worst, claims
 from ownkey.ledger.counters import Counters, Reservation, counted
 from ownkey.ledger.reclaim import GRACE_S
-from ownkey.ledger.records import Records
+from ownkey.ledger.records import Records, ended_item
 from ownkey.ledger.upkeep import Upkeep
 from ownkey.registry import Registry
-from ownkey.store.dynamodb import DynamoDb
+from ownkey.store.dynamodb import DynamoDb, Put
 from tests.support.attempts import AT, attempt
 from tests.support.aws import Tables
 from tests.support.limits import limit
@@ -75,6 +76,29 @@ async def test_an_attempt_with_a_record_is_settled_by_billing(
     swept = await upkeep.run(DEAD)
     assert (swept.abandoned, swept.given_back) == (1, 0)
     assert await committed(counters) == 100
+
+
+async def test_a_reservation_that_outlives_its_settlement_is_given_back(
+    upkeep: Upkeep, counters: Counters, tables: Tables
+) -> None:
+    at = Records(tables.db, tables.records).key(RECORD.start)
+    assert RECORD.end is not None
+    await tables.db.write(Put(at, ended_item(RECORD.start, RECORD.end) | {"billed_at": AT.isoformat()}))
+    assert (await upkeep.run(DEAD)).given_back == 1
+    assert await committed(counters) == 0
+
+
+async def test_a_request_that_was_sent_counts_though_its_last_attempt_died(
+    upkeep: Upkeep, registry: Registry, tables: Tables
+) -> None:
+    requests = limit(window=Window.TOTAL)
+    await registry.create_limit(requests)
+    wanted, counters = claims([requests], byok=True, worst=Worst(0, 0, 0), at=AT), Counters(tables.db, tables.counters)
+    first, second = (Reservation("acme", f"{name}#0{n}", 1, wanted) for n, name in enumerate([first_id("req", 0)] * 2))
+    await counters.reserve(first)
+    await counters.reserve(second, first)
+    assert (await upkeep.run(DEAD)).given_back == 1
+    assert await counters.current([requests], AT) == {requests.id: Counter(used=1, committed=1)}
 
 
 async def test_without_limits_upkeep_reads_nothing_of_them(

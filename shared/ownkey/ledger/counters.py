@@ -4,7 +4,7 @@
 (none) ──inference──▶ reserved ──billing, by the attempt's record──▶ settled     the real use in the place of the worst
                         ├──inference, the attempt failed───────────▶ the next attempt's, in one transaction
                         ├──inference, nothing was sent─────────────▶ given back
-                        └──upkeep, expired and no record───────────▶ given back
+                        └──upkeep, expired, no record to settle it─▶ given back
 ```
 A reservation is one item under its attempt's id, and stands as long as the counters have it: every step that ends it
 deletes it, on the condition that it is there. `committed` only ever exceeds a hard limit by what attempts used beyond
@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from ownkey.domain.attempts import AttemptRecord, AttemptStart
 from ownkey.domain.credentials import CredentialSource
@@ -37,6 +38,8 @@ class Reservation:
     """Epoch seconds: when its function is over."""
     claims: tuple[Claim, ...]
     """Of hard limits."""
+    request_sent: bool = False
+    """By an attempt before, whose place this one took."""
 
 
 class Counters:
@@ -58,15 +61,21 @@ class Counters:
         Raises:
             BudgetExceeded, RateLimited: a limit has too little left; nothing is reserved, and `instead_of` stands.
         """
+        if not (instead_of or _reserving(wanted)):
+            return wanted
         changes = sorted(_changes(wanted, instead_of), key=lambda change: change[0].wait, reverse=True)
         for claim, change in changes:
             if change > claim.amount:
                 raise refusal(claim, change, 0, datetime.now(UTC))
         at = reservation_key(self._table, wanted.account_id, wanted.attempt_id)
-        item = {"claims": [claim.to_item() for claim in wanted.claims], "expires_at_s": wanted.expires_at_s}
+        item = {
+            "claims": _reserving(wanted),
+            "expires_at_s": wanted.expires_at_s,
+            "request_sent": True if instead_of else None,
+        }
         writes: list[Write] = [Put(at, item, condition="attribute_not_exists(pk)")]
         if instead_of is not None:
-            writes.append(self._ended(instead_of))
+            writes.append(ending(self._table, instead_of))
         first = len(writes)
         writes += [_commit(self._table, wanted.account_id, claim, change) for claim, change in changes]
         try:
@@ -93,7 +102,7 @@ class Counters:
             if claim.reserved
         ]
         try:
-            await self._db.transact([self._ended(reservation), *back])
+            await self._db.transact([ending(self._table, reservation), *back])
         except ConditionFailed:
             return False
         return True
@@ -124,10 +133,6 @@ class Counters:
         found = await self.read(account_id, of) if of else {}
         return {each.id: counted(found.get(key)) for key, each in of.items()}
 
-    def _ended(self, reservation: Reservation) -> Delete:
-        at = reservation_key(self._table, reservation.account_id, reservation.attempt_id)
-        return Delete(at, condition="attribute_exists(pk)")
-
 
 def reservation_of(start: AttemptStart) -> Reservation | None:
     """What an attempt reserves; None where no hard limit applies to it."""
@@ -135,6 +140,12 @@ def reservation_of(start: AttemptStart) -> Reservation | None:
     if not hard:
         return None
     return Reservation(start.request.account_id, start.attempt_id, start.expires_at_s, hard)
+
+
+def ending(table: str, reservation: Reservation) -> Delete:
+    """Ends a reservation; not another one under the same id, of which a call that comes late may know nothing."""
+    at = reservation_key(table, reservation.account_id, reservation.attempt_id)
+    return Delete(at, condition="claims = :claims", values={":claims": _reserving(reservation)})
 
 
 def reservation_key(table: str, account_id: str, attempt_id: str) -> Key:
@@ -206,6 +217,11 @@ def used_by(record: AttemptRecord, claim: Claim, *, stands: bool) -> int:
             return end.cost_nanousd if start.source is CredentialSource.BYOK else end.charge_nanousd
 
 
+def _reserving(reservation: Reservation) -> list[dict[str, Any]]:
+    """The claims that reserve anything, as they stand in items."""
+    return [claim.to_item() for claim in reservation.claims if claim.reserved]
+
+
 def _changes(wanted: Reservation, instead_of: Reservation | None) -> list[tuple[Claim, int]]:
     """By how much each counter changes; those that do not are left out."""
     changes: dict[tuple[str, str], tuple[Claim, int]] = {
@@ -255,4 +271,4 @@ def _counter_key(table: str, account_id: str, limit_id: str, window: str, period
 
 def _to_reservation(account_id: str, item: Item) -> Reservation:
     claims = tuple(Claim.from_item(each) for each in item["claims"])
-    return Reservation(account_id, item["sk"], item["expires_at_s"], claims)
+    return Reservation(account_id, item["sk"], item["expires_at_s"], claims, item.get("request_sent", False))

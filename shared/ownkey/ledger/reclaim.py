@@ -2,7 +2,8 @@
 
 A hold past its function's deadline whose attempt left no record at all is released, and a `Release` in the records
 table tells billing, which posts it. One whose attempt left an intent is ended as abandoned, at the estimate in the
-intent, and billing settles it like any other. One whose attempt has ended is billing's already.
+intent, and billing settles it like any other. One whose attempt has ended is billing's already; one that outlives its
+attempt's settlement, because the call that placed it came late, is released too.
 """
 
 from __future__ import annotations
@@ -52,9 +53,11 @@ class Reclaimer:
         released = abandoned = 0
         for hold in await self._expired(account_id, now):
             item = await self._db.get(self._record_key(hold))
-            if item is None:
+            record = _readable(item) if item else None
+            # A hold that outlives its attempt's settlement was placed by a call that came after all.
+            if item is None or (record and record.billed_at):
                 released += await self._release(hold, now)
-            elif (record := _readable(item)) and record.end is None:
+            elif record and record.end is None:
                 abandoned += await self.abandon(record, now)
         return Reclaimed(released, abandoned)
 

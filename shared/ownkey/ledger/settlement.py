@@ -227,9 +227,8 @@ class Settlement:
                 at = Key(self._tables.credits, keys.credits_of(account_id, shard), keys.hold(start.attempt_id))
                 condition, values = "amount_nanousd = :amount", {":amount": due.hold_nanousd}
                 add("hold", index, Delete(at, condition=condition, values=values))
-            if due.reserved:
-                reservation_at = counters.reservation_key(self._tables.counters, account_id, start.attempt_id)
-                add("reservation", index, Delete(reservation_at, condition="attribute_exists(pk)"))
+            if due.reserved and (reservation := counters.reservation_of(start)):
+                add("reservation", index, counters.ending(self._tables.counters, reservation))
         held, charged = _held(chunk), _charged(chunk)
         if held or charged:
             back = held - charged  # what the holds do not cover comes from what is available

@@ -80,8 +80,10 @@ class Upkeep:
         for reservation in await self._counters.expired(account_id, int(now.timestamp()) - GRACE_S):
             request_id = reservation.attempt_id.partition("#")[0]
             partition = keys.attempts_of_request(account_id, request_id)
-            if await self._db.get(Key(self._records_table, partition, reservation.attempt_id)) is None:
-                given_back += await self._counters.give_back(reservation)
+            item = await self._db.get(Key(self._records_table, partition, reservation.attempt_id))
+            if item is None or "billed_at" in item:
+                sent = reservation.request_sent
+                given_back += await self._counters.give_back(reservation, request_sent=sent)
         return given_back
 
     async def _end_abandoned(self, account_id: str, since: datetime, now: datetime) -> int:

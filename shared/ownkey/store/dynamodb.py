@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import random
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -285,16 +286,18 @@ class DynamoDb:
     async def transact(self, actions: Sequence[Write], *, token: str | None = None) -> None:
         """All actions (at most 100, each on its own item) or none.
 
-        Conflicts with other transactions are tried again with backoff; `token` makes a repeat within ten minutes
-        harmless.
+        Conflicts with other transactions are tried again with backoff. Each call has a token, so that a repeat of what
+        was carried out, by the client's retries or late on the network, changes nothing for ten minutes.
+
+        Args:
+            token: Instead of one of its own, where the repeat is the caller's.
 
         Raises:
             ConditionFailed: with the first failed action's index and item, and the indexes of all that failed.
             TransactionConflict: still in conflict after the retries.
         """
-        request: Json = {"TransactItems": [_transact_action(action) for action in actions]}
-        if token:
-            request["ClientRequestToken"] = token
+        items = [_transact_action(action) for action in actions]
+        request: Json = {"TransactItems": items, "ClientRequestToken": token or secrets.token_hex(16)}
         for attempt in range(_CONFLICT_ATTEMPTS):
             try:
                 await self._call("TransactWriteItems", request)
