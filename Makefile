@@ -49,7 +49,7 @@ layers: .venv/installed
 	$(BIN)/lint-imports
 
 pytest: setup
-	$(BIN)/python -m pytest -m "not proof" $(ARGS)
+	$(BIN)/python -m pytest -m "not proof" -n auto --dist loadfile $(ARGS)
 
 proof: setup ## The long proofs; their report is kept in docs/proof.md
 	$(BIN)/python -m pytest -m proof --timeout 3600 --proof-report docs/proof.md $(ARGS)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ownkey.store.aws import AwsClient
-from tests.support.aws import Tables, create_tables, environ
+from tests.support.aws import Tables, empty_tables, environ
 from tests.support.proof import ProofReport
 
 
@@ -53,5 +53,5 @@ def aws_endpoint() -> Iterator[str]:
 async def tables(aws_endpoint: str) -> AsyncIterator[Tables]:
     """The product's tables, empty."""
     aws = AwsClient(environ=environ(aws_endpoint))
-    yield create_tables(aws_endpoint, aws)
+    yield empty_tables(aws_endpoint, aws)
     await aws.close()

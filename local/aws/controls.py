@@ -47,6 +47,10 @@ class Controls:
         deleted: dict[str, int] = self._send("POST", "ttl-sweep", {} if now_s is None else {"now_s": now_s})["deleted"]
         return deleted
 
+    def clear(self, tables: Iterable[str]) -> None:
+        """Empties these tables, and their streams."""
+        self._send("POST", "clear", {"tables": list(tables)})
+
     def _send(self, method: str, name: str, body: Any = None) -> dict[str, Any]:
         data = None if body is None else json.dumps(body).encode()
         request = Request(self._base + name, data=data, method=method, headers={"Content-Type": "application/json"})

@@ -86,6 +86,11 @@ class Gate:
         with _ONE_AT_A_TIME:
             return self.dynamodb.sweep_expired(now_s)
 
+    def clear(self, tables: Iterable[str]) -> None:
+        """Empties these tables."""
+        with _ONE_AT_A_TIME:
+            self.dynamodb.clear(tables)
+
     def _pass(self, call: Call, request: Request) -> Outcome:
         self.counter.note(call)
         self._authorize(call)

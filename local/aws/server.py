@@ -4,6 +4,7 @@
 GET    /_ownkey/calls      counts of calls; DELETE sets them to nought
 POST   /_ownkey/faults     adds a list of rules (`faults`); DELETE removes all
 PUT    /_ownkey/policies   {access key: [statement]} (`policies`), replacing all
+POST   /_ownkey/clear      empties tables: {"tables": [names]}
 POST   /_ownkey/ttl-sweep  deletes expired items; {"now_s": …} sweeps as of then
 GET    /_ownkey/health     {"status": "ok"}
 GET    /.well-known/jwks.json  the keys that STS's identity tokens verify with
@@ -122,6 +123,7 @@ class _Application:
             ("POST", "faults"): gate.faults.add,
             ("DELETE", "faults"): lambda _: gate.faults.clear(),
             ("PUT", "policies"): gate.policies.replace,
+            ("POST", "clear"): lambda given: gate.clear((given or {}).get("tables", ())),
             ("POST", "ttl-sweep"): lambda given: {"deleted": gate.sweep_expired((given or {}).get("now_s"))},
             ("GET", "health"): lambda _: {"status": "ok"},
         }

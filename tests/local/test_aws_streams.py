@@ -122,3 +122,15 @@ def test_expired_items_leave_only_where_their_table_says_so(aws: Aws, aws_endpoi
     assert (deleted[swept], deleted.get(kept)) == (1, None)
     left = {pk for pk in ("past", "now", "future", "text") if aws.item(swept, pk)}
     assert left == {"past", "future", "text"}  # what lies back more than five years is not for TTL
+
+
+def test_a_cleared_table_has_neither_items_nor_records_and_others_have_theirs(aws: Aws, aws_endpoint: str) -> None:
+    cleared, kept = aws.table(), aws.table()
+    for table in (cleared, kept):
+        write(aws, table, "a", 1)
+    Controls(aws_endpoint).clear([cleared])
+    assert (aws.item(cleared, "a"), aws.records(cleared)) == (None, [])
+    assert aws.item(kept, "a")
+    assert len(aws.records(kept)) == 1
+    write(aws, cleared, "b", 2)
+    assert [each["eventName"] for each in aws.records(cleared)] == ["INSERT"]

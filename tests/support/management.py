@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import httpx
@@ -165,6 +166,38 @@ class Management:
         return keys
 
 
+class _Current:
+    """Stands for what a test brings, in an app that serves one test after another."""
+
+    def __init__(self) -> None:
+        self.target: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.target, name)
+
+    def __call__(self) -> Any:
+        return self.target()
+
+
+_BEHIND = frozenset({"sealer", "validation", "user_pool"})
+"""What a test may change under routes that stay as they are."""
+
+
+@cache
+def _shared_app(*names: str) -> tuple[FastAPI, dict[str, _Current]]:
+    """One app for all tests that want its routes as they are: making them takes longer than a test."""
+    stands_in = {name: _Current() for name in names}
+    deps: dict[str, Any] = {**stands_in, "catalog": CATALOG, "url_policy": UrlPolicy()}
+    return create_management_app(ManagementDeps(**deps)), stands_in
+
+
+def _app_of(deps: dict[str, Any]) -> FastAPI:
+    app, stands_in = _shared_app(*sorted(deps.keys() - {"catalog", "url_policy"}))
+    for name, current in stands_in.items():
+        current.target = deps[name]
+    return app
+
+
 @asynccontextmanager
 async def management(tables: Tables, **changes: Any) -> AsyncIterator[Management]:
     """The API with two accounts, their members, and an operator."""
@@ -196,7 +229,7 @@ async def management(tables: Tables, **changes: Any) -> AsyncIterator[Management
         "now": lambda: clock[-1] if clock else datetime.now(UTC),
         **changes,
     }
-    app = create_management_app(ManagementDeps(**deps))
+    app = _app_of(deps) if changes.keys() <= _BEHIND else create_management_app(ManagementDeps(**deps))
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="https://ownkey.example") as client:
         yield Management(client, tables, registry, records, validation, opener, deps["user_pool"], clock, app, kms)

@@ -170,8 +170,8 @@ class TestFormats:
             "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0",
             PEM.strip(),
             PEM.replace("PRIVATE", "RSA PRIVATE").strip(),
-            mint("acc_01jd4w6k0m5x8q2r7t9v3y1z6b").reveal(),
-            mint("demo").reveal()[:20],
+            pytest.param(mint("acc_01jd4w6k0m5x8q2r7t9v3y1z6b").reveal(), id="a gateway key"),
+            pytest.param(mint("demo").reveal()[:20], id="a gateway key cut off"),
         ],
     )
     def test_a_known_format_is_found_though_nobody_registered_it(self, secret: str):

@@ -217,7 +217,8 @@ async def test_a_genuine_credential_without_a_permission_is_accepted_with_the_re
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Keys of other tests are still live in this process, and share words with what providers say.
-    monkeypatch.setattr("ownkey.validation.validator.scrub", Scrubber().scrub)
+    for module in ("ownkey.validation.validator", "ownkey.providers.failures"):
+        monkeypatch.setattr(f"{module}.scrub", Scrubber().scrub)
     bench.simulator.keys.set("bedrock", ACCESS_KEY_ID, "no-models-scope")
     key = "ABSKsim-limited000000000"
     bench.simulator.keys.set("bedrock", key, "no-models-scope")

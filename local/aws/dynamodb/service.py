@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -109,6 +109,13 @@ class DynamoDb:
             writes.commit(changes, now_s, TTL_IDENTITY)
             deleted[table.name] = len(changes)
         return deleted
+
+    def clear(self, names: Iterable[str]) -> None:
+        """Makes these tables as if nothing had ever been written to them. DynamoDB cannot: it is for tests."""
+        wanted = set(names)
+        for table in self._every_table():
+            if table.name in wanted:
+                table.clear()
 
     def key_names(self, region: str, name: Any) -> tuple[str, ...]:
         """The key attributes of a table, hash first; empty for a table that does not exist."""

@@ -191,6 +191,12 @@ class Table:
             self._indexes[name] = definition, built
         return self._indexes[name]
 
+    def clear(self) -> None:
+        """Forgets every item, and what the stream has of them."""
+        self.items = Collection(self.key_names[0], self.key_names[1:])
+        self._indexes.clear()
+        self._stream = None
+
     def replace(self, old: Item | None, new: Item | None) -> None:
         """Puts `new` in the place of `old`; None for what is not there before, or not after."""
         for collection in (self.items, *(built for _, built in self._indexes.values())):
