@@ -36,6 +36,7 @@ from ownkey.ledger.settlement import Settlement, Tables
 from ownkey.ledger.stream import count_batch
 from ownkey.registry import CreateCredential, Registry
 from ownkey.registry.audit import AuditTrail
+from ownkey.store.aws import AwsClient
 from ownkey.store.dynamodb import DynamoDb, encode_item
 from ownkey.store.events import Events
 from ownkey.store.kms import Kms
@@ -66,7 +67,7 @@ class Scene:
         self.tables = names
         self.inference, self.billing = Meter(_REGION, os.environ), Meter(_REGION, os.environ)
         self.catalog = catalog
-        self._setup = Meter(_REGION, os.environ)
+        self._setup = AwsClient(_REGION, os.environ)
         self._vault_key = vault_key
         self._db = DynamoDb(self._setup)
         self._registry = Registry(self._db, names["registry"], names["health"])
@@ -174,7 +175,7 @@ async def scene() -> AsyncIterator[Scene]:
         async with await start_simulator() as simulator:
             found = {"AWS_ENDPOINT_URL": server.endpoint_url, "AWS_REGION": _REGION} | _ACCESS_KEY
             with patch.dict(os.environ, found):
-                names, vault_key = await _created(Meter(_REGION, os.environ))
+                names, vault_key = await _created(AwsClient(_REGION, os.environ))
                 stage = Scene(names, vault_key, Catalog.load({"openai": simulator.base_url("openai")}))
                 app = _inference(stage, simulator, vault_key)
                 async with app.router.lifespan_context(app):
@@ -196,7 +197,7 @@ def _inference(stage: Scene, simulator: Simulator, vault_key: str) -> Any:
         return runpy.run_path(str(ROOT / "functions" / "inference" / "handler.py"))["app"]
 
 
-async def _created(aws: Meter) -> tuple[Mapping[str, str], str]:
+async def _created(aws: AwsClient) -> tuple[Mapping[str, str], str]:
     """Tables under names as long as a stack's, and a vault key."""
     names = {each: f"ownkey-{each.capitalize()}Table-{ids.new_id('x')[-12:].upper()}" for each in _TABLES}
     for name in names.values():
