@@ -37,7 +37,7 @@ def render(counted: Mapping[str, Counted]) -> str:
         share_busy=_percent(months_busy, busy),
         months_usd_alone=_usd(months_alone * prices.WRITE_UNITS.usd),
         months_usd_busy=_usd(months_busy * prices.WRITE_UNITS.usd),
-        read_on=prices.READ_ON,
+        known_on=prices.KNOWN_ON,
         dynamodb=_rows(_dynamodb(CASES[name].title, each) for name, each in counted.items()),
         others=_rows(_others()),
         total_alone=_usd(_all(byok, batches=Decimal(1), busy=False)),

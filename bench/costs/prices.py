@@ -1,11 +1,14 @@
-"""AWS's list prices in us-east-1 in USD, first tiers, without the free tier; read on 2026-11-21."""
+"""AWS's list prices in us-east-1 in USD, first tiers, without the free tier, as they were known on `KNOWN_ON`.
+
+Not read off AWS's own pages, which show them to a browser alone: each names the page to check it on.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
 
-READ_ON = "2026-11-21"
+KNOWN_ON = "2026-11-21"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +19,7 @@ class Price:
     usd: Decimal
     unit: str
     source: str
+    """AWS's page that has it."""
 
 
 WRITE_UNITS = Price(
