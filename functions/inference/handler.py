@@ -19,6 +19,7 @@ from ownkey.ledger.records import Records
 from ownkey.registry import Registry
 from ownkey.registry.audit import AuditTrail
 from ownkey.registry.health import HealthBook
+from ownkey.registry.kept_answers import KeptAnswers
 from ownkey.registry.key_use import KeyUse
 from ownkey.router import Ports
 from ownkey.runtime.settings import InferenceSettings
@@ -60,6 +61,7 @@ async def connect() -> AsyncIterator[InferenceDeps]:
             ),
             audit=audit,
             reclaims=NowAndThen(holds.reclaim, Sampler()),
+            answers=KeptAnswers(db, settings.answers_table),
             request_log=records,
             credits=Balances(db, settings.credits_table),
             spending=KeySpendings(db, settings.rollups_table),

@@ -30,6 +30,7 @@ class Tables:
     health: str
     audit: str
     counters: str
+    answers: str
     kms_key_id: str
 
 
@@ -59,7 +60,7 @@ def _names(endpoint: str) -> dict[str, str]:
     """The tables by what they hold, created with the first test that wants them: emptying them takes far less."""
     dynamodb, run = boto("dynamodb", endpoint), uuid.uuid4().hex[:8]
     names = {}
-    for name in ("registry", "records", "credits", "ledger", "rollups", "health", "audit", "counters"):
+    for name in ("registry", "records", "credits", "ledger", "rollups", "health", "audit", "counters", "answers"):
         names[name] = f"{name}-{run}"
         stream = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"} if name == "records" else None
         dynamodb.create_table(

@@ -289,6 +289,13 @@ class FakeReclaims:
         self.on_note()
 
 
+class UntouchedAnswers:
+    """Of requests without `Idempotency-Key` nothing is read and nothing is written."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"a request without Idempotency-Key asks for {name}")
+
+
 class World:
     """The app, and handles on all that is around it."""
 
@@ -311,6 +318,7 @@ class World:
             ports=self.ports(self.upstream),
             audit=FakeTrail(),
             reclaims=self.reclaims,
+            answers=UntouchedAnswers(),
             request_log=self.attempts,
             credits=self.holds,
             spending=self.spending,

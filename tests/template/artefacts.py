@@ -21,7 +21,7 @@ HERE = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
 
 ENVIRONMENT = {
     f"{name}_TABLE": name
-    for name in ("REGISTRY", "RECORDS", "CREDITS", "LEDGER", "ROLLUPS", "HEALTH", "AUDIT", "COUNTERS")
+    for name in ("REGISTRY", "RECORDS", "CREDITS", "LEDGER", "ROLLUPS", "HEALTH", "AUDIT", "COUNTERS", "ANSWERS")
 } | {
     "AWS_REGION": "us-east-1",
     "POWERTOOLS_SERVICE_NAME": "ownkey",

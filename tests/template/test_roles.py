@@ -187,6 +187,7 @@ WRITES = {f"dynamodb:{verb}Item" for verb in ("Put", "Update", "Delete")}
         ("HealthTable", {"inference", "validation"}),
         ("AuditTable", {"inference", "keys", "validation", "billing", "upkeep"}),
         ("CountersTable", {"inference", "billing", "upkeep"}),
+        ("AnswersTable", {"inference"}),
     ],
 )
 def test_who_writes_a_table(table: str, writers: set[str]) -> None:
@@ -206,7 +207,7 @@ def test_no_permission_is_granted_twice() -> None:
 
 def test_nobody_deletes_a_record_or_scans_a_table() -> None:
     deleted_from = {each.resource for each in in_template() if "dynamodb:DeleteItem" in each.actions}
-    assert deleted_from == {"RegistryTable", "CreditsTable", "CountersTable"}
+    assert deleted_from == {"RegistryTable", "CreditsTable", "CountersTable", "AnswersTable"}
     assert not holders("dynamodb:Scan")
 
 

@@ -18,8 +18,10 @@ TABLES = (
     "HealthTable",
     "AuditTable",
 )
-EXPIRING = ("RegistryTable", "CountersTable")
+EXPIRING = ("RegistryTable", "CountersTable", "AnswersTable")
 """Tables in which what says so expires."""
+FOR_A_DAY = "AnswersTable"
+"""Users' content, sealed: nothing of it is to outlive its day."""
 
 
 def table(name: str) -> dict[str, Any]:
@@ -27,7 +29,7 @@ def table(name: str) -> dict[str, Any]:
 
 
 def test_every_table_is_named_here() -> None:
-    assert resources("AWS::DynamoDB::Table").keys() == set(TABLES)
+    assert resources("AWS::DynamoDB::Table").keys() == {*TABLES, FOR_A_DAY}
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -58,6 +60,14 @@ def test_a_table_keeps_its_items_for_good(name: str) -> None:
 @pytest.mark.parametrize("name", EXPIRING)
 def test_only_what_says_so_expires(name: str) -> None:
     assert table(name)["TimeToLiveSpecification"] == {"AttributeName": "ttl_s", "Enabled": True}
+
+
+def test_what_is_kept_for_a_day_is_in_no_backup_and_goes_with_the_stack() -> None:
+    resource = translated()["Resources"][FOR_A_DAY]
+    assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Delete", "Delete")
+    properties = resource["Properties"]
+    assert properties["BillingMode"] == "PAY_PER_REQUEST"
+    assert not {"PointInTimeRecoverySpecification", "SSESpecification", "StreamSpecification"} & properties.keys()
 
 
 def test_only_records_have_a_stream_and_it_shows_both_images() -> None:

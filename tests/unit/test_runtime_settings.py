@@ -25,6 +25,7 @@ INFERENCE = {
     "HEALTH_TABLE": "health",
     "AUDIT_TABLE": "audit",
     "COUNTERS_TABLE": "counters",
+    "ANSWERS_TABLE": "answers",
     "ROLLUPS_TABLE": "rollups",
     "VAULT_KEY_ID": "arn:aws:kms:eu-west-1:123456789012:key/1",
 }

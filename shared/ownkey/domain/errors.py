@@ -11,7 +11,8 @@ OwnkeyError
 │   ├── KmsKeyUnusable              400  kms_key_unusable           (an account's own KMS key)
 │   ├── MethodNotAllowed            405  method_not_allowed
 │   ├── Conflict                    409  conflict
-│   │   └── IdempotencyInFlight     409  idempotency_in_flight
+│   │   ├── IdempotencyInFlight     409  idempotency_in_flight
+│   │   └── IdempotencyNotKept      409  idempotency_not_kept       (answered, but not to be had again)
 │   ├── PreconditionFailed          412  precondition_failed
 │   ├── RequestTooLarge             413  request_too_large
 │   ├── CredentialRejected          422  credential_rejected        (the provider's verdict on a key to be saved)
@@ -155,6 +156,11 @@ class Conflict(BadRequest):
 class IdempotencyInFlight(Conflict):
     code = "idempotency_in_flight"
     default_fix = "Wait for the first request with this Idempotency-Key to be answered, then repeat this one."
+
+
+class IdempotencyNotKept(Conflict):
+    code = "idempotency_not_kept"
+    default_fix = "Use a new Idempotency-Key to ask anew, which is charged anew."
 
 
 class PreconditionFailed(BadRequest):

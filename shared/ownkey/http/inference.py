@@ -114,6 +114,8 @@ class _Endpoint:
         finally:
             if call.run is not None:
                 await call.run.finish()
+            if call.keeping is not None:
+                await call.keeping.finish()
             if call.key is not None:
                 await self._opened[0].look_after(call, call.key)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from ownkey.domain.errors import InvalidGatewayKey, MissingGatewayKey
 from ownkey.domain.gateway_keys import PresentedKey, present
+from ownkey.domain.secrets import Secret
 
 
 def presented_key(headers: Mapping[str, str], *, allow_foreign: bool) -> PresentedKey:
@@ -19,6 +20,19 @@ def presented_key(headers: Mapping[str, str], *, allow_foreign: bool) -> Present
         MissingGatewayKey: there is none.
         InvalidGatewayKey: it cannot be one, or two different ones are given.
     """
+    key = _given(headers)
+    presented = present(key, allow_foreign=allow_foreign)
+    if presented is None:
+        raise InvalidGatewayKey("What was presented is not an Ownkey gateway key.")
+    return presented
+
+
+def presented_secret(headers: Mapping[str, str]) -> Secret:
+    """The key itself, of a request that was let in."""
+    return Secret(_given(headers))
+
+
+def _given(headers: Mapping[str, str]) -> str:
     scheme, _, bearer = headers.get("authorization", "").partition(" ")
     given = {bearer.strip()} if scheme.lower() == "bearer" else set()
     given = {key for key in (*given, headers.get("x-api-key", "").strip()) if key}
@@ -28,7 +42,4 @@ def presented_key(headers: Mapping[str, str], *, allow_foreign: bool) -> Present
         raise InvalidGatewayKey(
             "The request presents two different keys.", fix="Send one: `Authorization: Bearer …` or `x-api-key: …`."
         )
-    presented = present(given.pop(), allow_foreign=allow_foreign)
-    if presented is None:
-        raise InvalidGatewayKey("What was presented is not an Ownkey gateway key.")
-    return presented
+    return given.pop()

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from ownkey.domain.errors import ProviderFailure
 from ownkey.http.errors import event_of
 from ownkey.http.exchange import Exchange
+from ownkey.http.repeats import Keeping
 from ownkey.router import Attempt
 
 KEEP_ALIVE = b": keep-alive\n\n"
@@ -16,13 +17,25 @@ KEEP_ALIVE = b": keep-alive\n\n"
 
 
 async def relay(
-    exchange: Exchange, attempt: Attempt, attempts: int, headers: Mapping[str, str], keep_alive_s: float
+    exchange: Exchange,
+    attempt: Attempt,
+    attempts: int,
+    headers: Mapping[str, str],
+    keep_alive_s: float,
+    keeping: Keeping | None = None,
 ) -> None:
-    """Passes the attempt's stream on to its end. One that breaks off ends with an error in the client's dialect."""
+    """Passes the attempt's stream on to its end. One that breaks off ends with an error in the client's dialect.
+
+    Args:
+        keeping: Takes a copy of a whole one.
+    """
     stream_headers = {"content-type": "text/event-stream; charset=utf-8", "x-accel-buffering": "no", **headers}
     await exchange.start(200, stream_headers, attempt.served, attempts)
     line = _Line(exchange, attempt, keep_alive_s)
     pieces = attempt.pieces()
+    if keeping is not None:
+        keeping.begin(stream_headers, attempt.served, attempts)
+        pieces = keeping.copied(pieces)
     last = b""
     try:
         # The first goes out in one packet with the head. The others have a task to themselves: one that is resumed for
@@ -33,6 +46,8 @@ async def relay(
         last = event_of(error, exchange.dialect, exchange.request_id)
     finally:
         line.close()
+    if keeping is not None and attempt.complete:
+        keeping.complete()
     await line.write(last, more=False)
 
 

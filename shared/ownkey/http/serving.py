@@ -24,6 +24,7 @@ from ownkey.http.key_info import CounterReads, SpendingReads, key_info, limits_o
 from ownkey.http.model_list import as_anthropic, as_anthropic_list, as_openai, as_openai_list, reachable
 from ownkey.http.presented import presented_key
 from ownkey.http.relay import relay
+from ownkey.http.repeats import WAIT_S, Answers, Keeping, Kept, Repeats, replay
 from ownkey.http.requests import app_of, parse_body, tags_of, user_of
 from ownkey.http.scope import check_caller, check_surface
 from ownkey.providers import Document, forwarded_headers, tokens_of_prompt, upstream_request_id
@@ -86,6 +87,7 @@ class InferenceDeps:
     key_use: KeyUseLog
     audit: UnwrapLog
     reclaims: HoldReclaims
+    answers: Answers
     request_log: RequestLog
     credits: CreditReads
     spending: SpendingReads
@@ -98,6 +100,8 @@ class InferenceDeps:
     """Whether gateway keys of a foreign format are looked up."""
     limits: Limits = Limits()  # noqa: RUF009 - frozen
     keep_alive_s: float = KEEP_ALIVE_S
+    repeat_wait_s: float = WAIT_S
+    """How long a repeated request waits for the first one's answer."""
     now_ms: Callable[[], int] = now_ms
     """Epoch milliseconds."""
 
@@ -105,7 +109,7 @@ class InferenceDeps:
 class Call:
     """One request being served: its exchange, its gateway key once that is let in, its run once there is one."""
 
-    __slots__ = ("exchange", "key", "run", "surface")
+    __slots__ = ("exchange", "keeping", "key", "run", "surface")
 
     def __init__(self, exchange: Exchange, surface: Surface | None) -> None:
         """`surface` is None where the request is about the gateway key itself."""
@@ -113,6 +117,8 @@ class Call:
         self.surface = surface
         self.key: GatewayKey | None = None
         self.run: Run | None = None
+        self.keeping: Keeping | None = None
+        """Where the request may be repeated."""
 
     @property
     def attempts(self) -> list[Attempt]:
@@ -128,6 +134,7 @@ class Gateway:
         self._planner = Planner(deps.catalog)
         self._monitor = Monitor(deps.ports.health, deps.now_ms)
         self._turns = Turns()
+        self._repeats = Repeats(deps.answers, wait_s=deps.repeat_wait_s)
 
     async def infer(self, call: Call) -> None:
         """Chat completions, messages, counting tokens."""
@@ -136,6 +143,11 @@ class Gateway:
         view = await self._admitted(call)
         document = parse_body(await exchange.body(), surface)
         exchange.model = document.values["model"]
+        once = await self._repeats.once(exchange, surface, view.key, document)
+        if isinstance(once, Kept):
+            await replay(exchange, once)
+            return
+        call.keeping = once
         ask = Ask(
             surface=surface,
             model=document.values["model"],
@@ -155,8 +167,12 @@ class Gateway:
         attempt = await _answered(exchange, call.run)
         headers = _upstream_headers(attempt)
         if attempt.whole is None:
-            await relay(exchange, attempt, len(call.attempts), headers, deps.keep_alive_s)
+            await relay(exchange, attempt, len(call.attempts), headers, deps.keep_alive_s, once)
             return
+        if once is not None:
+            once.begin(_JSON | headers, attempt.served, len(call.attempts))
+            once.take(attempt.whole.body)
+            once.complete()
         await exchange.start(200, _JSON | headers, attempt.served, len(call.attempts))
         await exchange.write(attempt.whole.body, more=False)
 

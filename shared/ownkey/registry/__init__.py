@@ -7,7 +7,7 @@
 `health`      `HealthBook`: what the fleet has learnt of credentials and providers
 `rewraps`     jobs that bring secrets under another KMS key
 `people`      accounts and members; `invitations`, who is asked to become one
-`idempotency` notes of creations that may be repeated
+`idempotency` notes of creations that may be repeated; `kept_answers`, sealed answers of requests that may be
 `audit`       `AuditTrail`: the log of who did what, in a table of its own
 `key_use`     when gateway keys were last used, in the table of health
 `items`       dataclasses to items and back

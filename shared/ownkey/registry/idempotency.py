@@ -64,7 +64,7 @@ class RequestNotes(RegistryTable):
                 )
             )
         except ConditionFailed as e:
-            return _to_note(e.item) if e.item else None
+            return self.to_note(e.item) if e.item else None
         return None
 
     async def take_over_request(self, seen: RequestNote, note: RequestNote) -> bool:
@@ -83,6 +83,13 @@ class RequestNotes(RegistryTable):
             )
         except ConditionFailed:
             return  # It is somebody else's by now.
+
+    @staticmethod
+    def to_note(item: Item) -> RequestNote:
+        """A note from its item."""
+        values = {f.name: item[f.name] for f in fields(RequestNote) if f.name in item}
+        key = {"account_id": str(item["pk"]).partition("#")[2], "digest": item["sk"]}
+        return RequestNote(**values | key | {"state": NoteState(item["state"])})
 
     async def _replace(self, token: str, note: RequestNote) -> bool:
         try:
@@ -110,9 +117,3 @@ _IN_THE_KEY = ("account_id", "digest")
 def _to_item(note: RequestNote) -> Item:
     item = {name: value for name, value in asdict(note).items() if name not in _IN_THE_KEY}
     return item | {"state": note.state.value}
-
-
-def _to_note(item: Item) -> RequestNote:
-    values = {f.name: item[f.name] for f in fields(RequestNote) if f.name in item}
-    key = {"account_id": str(item["pk"]).partition("#")[2], "digest": item["sk"]}
-    return RequestNote(**values | key | {"state": NoteState(item["state"])})

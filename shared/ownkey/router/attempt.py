@@ -116,6 +116,11 @@ class Attempt:
         return self._response.headers if self._response else {}
 
     @property
+    def complete(self) -> bool:
+        """Whether all of an answer has come."""
+        return self.whole is not None or (self._decoder is not None and self._decoder.finished)
+
+    @property
     def _refused(self) -> bool:
         return self._response is not None and self._response.status >= 400
 

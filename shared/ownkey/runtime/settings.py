@@ -90,6 +90,7 @@ class InferenceSettings(ProviderReach):
     rollups_table: str
     health_table: str
     audit_table: str
+    answers_table: str
     vault_key_id: str
     margin_percent: Decimal = Decimal(5)
     """Added to the provider's price on platform traffic."""

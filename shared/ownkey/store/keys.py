@@ -93,6 +93,17 @@ def used(digest: str) -> str:
     return f"USED#{digest}"
 
 
+# Answers
+def answer(account_id: str, digest: str) -> str:
+    """Partition of the parts of a kept answer, by the digest that names its note (sort key: `answer_part`)."""
+    return f"ANSWER#{account_id}#{digest}"
+
+
+def answer_part(token: str, number: int) -> str:
+    """Sort key of one part, under the token of whoever wrote it."""
+    return f"{token}#{number:02d}"
+
+
 # Audit
 def audit(account_id: str) -> str:
     """Partition of an account's audit log (sort key: the entry's time-ordered id)."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hmac
 import json
 import logging
-import re
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -22,18 +21,15 @@ from starlette.responses import Response
 from ownkey.domain.errors import (
     IdempotencyInFlight,
     IdempotencyMismatch,
-    InvalidParameter,
     NotFound,
     OwnkeyError,
     StoreUnavailable,
 )
+from ownkey.http.idempotency_key import REPLAYED, canonical, given_key
 from ownkey.http.management.auditing import note as audit_note
 from ownkey.registry.idempotency import LEASE_S, TTL_S, NoteState, RequestNote, RequestNotes
 from ownkey.store.aws import AwsError
 
-HEADER = "idempotency-key"
-REPLAYED = "Idempotent-Replayed"
-_KEY = re.compile(r"^[\x21-\x7e]{1,255}$")
 _log = logging.getLogger(__name__)
 
 Act = Callable[[str], Awaitable[Response]]
@@ -67,13 +63,9 @@ class Idempotency:
             IdempotencyMismatch: the key was used with another body.
             Whatever `create` and `shown` raise; a creation that failed does not use the key up.
         """
-        key = request.headers.get(HEADER)
+        key = given_key(request.headers)
         if key is None:
             return await create(resource_id)
-        if not _KEY.match(key):
-            raise InvalidParameter(
-                "The Idempotency-Key is not 1 to 255 printable ASCII characters without space.", param="Idempotency-Key"
-            )
         body = await _canonical(request)
         note = self._note(request, account_id, user_id, resource_id, key, body)
         seen = await self._notes.begin_request(note, now_s=self._seconds())
@@ -154,9 +146,8 @@ def _in_flight() -> IdempotencyInFlight:
 
 
 async def _canonical(request: Request) -> bytes:
-    """The body's JSON, however it is spaced and ordered; it was read and found good before."""
-    raw = await request.body()
-    return json.dumps(json.loads(raw or b"null"), sort_keys=True, separators=(",", ":")).encode()
+    """The body's JSON; it was read and found good before."""
+    return canonical(json.loads(await request.body() or b"null"))
 
 
 def _fingerprint(key: str, salt: str, body: bytes) -> str:
