@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from ownkey.catalog import Catalog
+from ownkey.catalog.sharing import sharing_terms
 from ownkey.domain.sampling import Sampler
 from ownkey.http.inference import create_inference_app, error_response
 from ownkey.http.serving import InferenceDeps
@@ -35,6 +36,7 @@ __all__ = ["app", "error_response"]
 
 settings = InferenceSettings.from_env(os.environ)
 catalog = Catalog.load(settings.ownkey_upstreams)
+sharing = sharing_terms(catalog, settings.sharing_providers, settings.sharing_reward_basis_points)
 
 
 @asynccontextmanager
@@ -67,6 +69,7 @@ async def connect() -> AsyncIterator[InferenceDeps]:
             spending=KeySpendings(db, settings.rollups_table),
             counters=counters,
             margin_percent=settings.margin_percent,
+            sharing=sharing,
             imported_gateway_keys=settings.imported_gateway_keys,
         )
     finally:

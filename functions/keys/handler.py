@@ -6,6 +6,7 @@ import os
 from mangum import Mangum
 
 from ownkey.catalog import Catalog
+from ownkey.catalog.sharing import sharing_terms
 from ownkey.http.management import ManagementDeps, create_management_app
 from ownkey.http.management.user_pool import UserPool
 from ownkey.http.sessions import Sessions, SigningKeys
@@ -34,10 +35,12 @@ settings = KeysSettings.from_env(os.environ)
 logger = logs.configure(settings.powertools_service_name, settings.log_level)
 aws = AwsClient(settings.aws_region)
 db = DynamoDb(aws)
+catalog = Catalog.load(settings.ownkey_upstreams)
 app = create_management_app(
     ManagementDeps(
         registry=Registry(db, settings.registry_table),
-        catalog=Catalog.load(settings.ownkey_upstreams),
+        catalog=catalog,
+        sharing=sharing_terms(catalog, settings.sharing_providers, settings.sharing_reward_basis_points),
         sealer=Sealer(Kms(aws), settings.vault_key_id),
         validation=ValidationFunction(Functions(aws), settings.validation_function),
         sessions=Sessions(

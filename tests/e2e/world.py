@@ -36,6 +36,8 @@ PLATFORM_KEYS = {
     "Anthropic": "sk-ant-sim-the-operators-own-anthropic-key-0001",
     "Groq": "gsk_sim-the-operators-own-groq-key-0001",
 }
+SHARING_PROVIDER = "mistral"
+"""The one that the operator lists for sharing. He has no key for it: nothing but what is shared can serve."""
 CUT_OFF = "cut-off"
 _START_S, _STOP_S = 90.0, 60.0
 
@@ -62,7 +64,8 @@ class World:
 
     def __init__(self, log_directory: Path, **stack: Any) -> None:
         """`stack`: further fields of `StackOptions`."""
-        self._stack = {"log_directory": log_directory, "schedules": False, **stack}
+        parameters = {"SharingProviders": SHARING_PROVIDER}
+        self._stack = {"log_directory": log_directory, "schedules": False, "parameters": parameters, **stack}
         self._thread = threading.Thread(target=self._run_stack, name="stack", daemon=True)
         self._ready: Future[None] = Future()
         self._http = httpx.Client(timeout=60, trust_env=False, verify=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -16,6 +16,7 @@ from fastapi import FastAPI
 
 from local.simulator import Simulator, start_simulator
 from ownkey.catalog import Catalog
+from ownkey.catalog.sharing import sharing_terms
 from ownkey.domain.accounts import PLATFORM_ACCOUNT, AccountHead
 from ownkey.domain.attempts import AttemptEnd, AttemptRecord, AttemptStart
 from ownkey.domain.credentials import Binding, Credential, PoolStrategy, SealedSecret, StoredCredential
@@ -31,7 +32,7 @@ from ownkey.http.serving import InferenceDeps
 from ownkey.ledger.balances import Credits
 from ownkey.ledger.counters import Reservation
 from ownkey.ledger.key_spending import KeySpending, Spent
-from ownkey.registry import RequestView, Snapshot
+from ownkey.registry import Donor, RequestView, Snapshot
 from ownkey.registry.health import now_ms as wall_clock_ms
 from ownkey.router import Limits, Ports
 from ownkey.router.ports import Transport
@@ -116,6 +117,8 @@ class FakeRegistry:
         self.own: list[StoredCredential] = []
         self.limits: list[Limit] = []
         self.platform: list[StoredCredential] = []
+        self.donors: list[Donor] = []
+        self.donors_read = 0
         self.error: OwnkeyError | None = None
         self.catalog = Catalog.load()
 
@@ -126,6 +129,14 @@ class FakeRegistry:
     def _destined(self, credential: Credential) -> Credential:
         own = self.catalog.provider(credential.provider_id).base_url
         return replace(credential, destination=own) if own and credential.destination == PROVIDERS_OWN else credential
+
+    async def read_donors(self, providers: Sequence[str], *, beside: str) -> list[Donor]:
+        self.donors_read += 1
+        return [
+            replace(each, credentials=self._saved(list(each.credentials)), health=self.health.of(each.account.id))
+            for each in self.donors
+            if each.account.id != beside
+        ]
 
     async def read_for_request(self, presented: PresentedKey) -> RequestView:
         if self.error:
@@ -325,6 +336,7 @@ class World:
             counters=self.counters,
             now_ms=self.health.now_ms,
             margin_percent=Decimal(5),
+            sharing=sharing_terms(self.catalog, (), 500),
             limits=PATIENT,
         )
         self.app: FastAPI = create_inference_app(self._connect)

@@ -13,6 +13,7 @@ import httpx
 from fastapi import FastAPI
 
 from ownkey.catalog import Catalog
+from ownkey.catalog.sharing import sharing_terms
 from ownkey.domain.accounts import Member, Role
 from ownkey.domain.errors import CredentialUndecryptable, InvalidSession
 from ownkey.http.management import ManagementDeps, create_management_app
@@ -226,6 +227,7 @@ async def management(tables: Tables, **changes: Any) -> AsyncIterator[Management
         "health": HealthBook(tables.db, tables.health),
         "key_use": KeyUse(tables.db, tables.health),
         "url_policy": UrlPolicy(),
+        "sharing": sharing_terms(CATALOG, (), 500),
         "now": lambda: clock[-1] if clock else datetime.now(UTC),
         **changes,
     }

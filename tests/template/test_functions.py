@@ -107,7 +107,8 @@ def test_a_changed_parameter_publishes_a_new_version() -> None:
     used = refs(function("inference")) & settable
     if "WithSnapStart" in json.dumps(function("inference")):
         used |= refs(translated()["Conditions"]["WithSnapStart"])
-    assert used == {"SnapStart", "MarginPercent", "LogLevel", "ImportedGatewayKeys", "KeylessCredentials"}
+    sharing = {"SharingProviders", "SharingRewardBasisPoints"}
+    assert used == sharing | {"SnapStart", "MarginPercent", "LogLevel", "ImportedGatewayKeys", "KeylessCredentials"}
     assert used <= refs(version["Description"])
 
 
@@ -149,7 +150,10 @@ def test_billing_sees_what_waits_to_be_billed_and_not_its_own_marks() -> None:
     # Lambda matches DynamoDB events under `dynamodb` only, and `exists` on leaves only.
     assert json.loads(each["Pattern"]) == {
         "dynamodb": {
-            "NewImage": {"state": {"S": ["ended", "requested", "released"]}, "billed_at": {"S": [{"exists": False}]}}
+            "NewImage": {
+                "state": {"S": ["ended", "requested", "released", "earned"]},
+                "billed_at": {"S": [{"exists": False}]},
+            }
         }
     }
 

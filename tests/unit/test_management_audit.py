@@ -211,7 +211,7 @@ class TestUnwraps:
         kms, trail = FakeKms(), AuditTrail(tables.db, tables.audit, function="inference")
         sealed = await Sealer(kms, KMS_KEY).seal(self.BINDING, {"key": Secret(OPENAI_KEY)}, now="t")
         opener = Opener(kms, on_open=lambda _: None, on_unwrap=trail.note_unwrap)
-        cause.set(Cause("req_1", "192.0.2.7", {"gateway_key_id": "gk_1"}))
+        cause.set(Cause("req_1", "acme", "192.0.2.7", {"gateway_key_id": "gk_1"}))
         for _ in range(3):
             await opener.open(self.BINDING, sealed)
         await trail.drain()
@@ -229,6 +229,17 @@ class TestUnwraps:
             "provider": "openai",
             "destination": "https://api.openai.com/v1",
         }
+
+    @pytest.mark.parametrize("owner", ["acme", "platform", "donor"])
+    async def test_an_unwrap_for_anothers_request_says_nothing_of_it(self, tables: Tables, owner: str) -> None:
+        """The operator's log names the request that his credential served; that of an account that shares does not."""
+        trail = AuditTrail(tables.db, tables.audit, function="inference")
+        cause.set(Cause("req_1", "acme", "192.0.2.7", {"gateway_key_id": "gk_1"}))
+        trail.note_unwrap(Binding(owner, "openai", "cred_1", 3, "https://api.openai.com/v1"), "opened")
+        await trail.drain()
+        (found,) = (await trail.page(owner, AuditFilter())).entries
+        told = (found.request_id, found.source_ip, found.facts.get("gateway_key_id"), found.facts.get("shared"))
+        assert told == ((None, None, None, True) if owner == "donor" else ("req_1", "192.0.2.7", "gk_1", None))
 
     async def test_a_refused_unwrap_is_one_too(self, tables: Tables) -> None:
         kms, trail = FakeKms(), AuditTrail(tables.db, tables.audit, function="validation")

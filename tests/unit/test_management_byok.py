@@ -125,6 +125,7 @@ class TestCreate:
             "gateway_keys": None,
             "disabled": False,
             "always_use": False,
+            "shared": False,
             "pricing": {"mode": "catalog"},
             "expires_at": None,
             "warnings": [],

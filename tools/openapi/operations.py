@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from ownkey.catalog.sharing import consent_text
 from ownkey.http.management.access import Right
 from tools.openapi.schemas import STATEMENT, USAGE, Schema, page, ref
 
@@ -114,6 +115,31 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ),
     ("POST", "/api/byok/{credential_id}/validate"): Operation(
         "Ask the provider about the stored key", _CHANGE_KEYS, ref("Finding")
+    ),
+    ("PUT", "/api/byok/{credential_id}/sharing"): Operation(
+        "Share it with other accounts, or no longer",
+        _CHANGE_KEYS,
+        _CREDENTIAL,
+        200,
+        {"shared": False},
+        conditional=True,
+        tagged=True,
+    ),
+    ("GET", "/api/sharing"): Operation(
+        "What sharing goes by, and which credentials serve others", _READ_KEYS, ref("Sharing")
+    ),
+    ("PUT", "/api/sharing/consent"): Operation(
+        "Consent to the text about sharing",
+        _CHANGE_KEYS,
+        ref("Sharing"),
+        200,
+        {"version": consent_text().version, "digest": consent_text().digest},
+    ),
+    ("DELETE", "/api/sharing/consent"): Operation(
+        "Take the consent back: nothing is shared any more", _CHANGE_KEYS, ref("Sharing")
+    ),
+    ("GET", "/api/sharing/rewards"): Operation(
+        "Credits given for requests of others, the latest hour first", Right.READ_MONEY, page("Reward")
     ),
     ("PATCH", "/api/auth"): Operation(
         "Set and clear the provider keys of one gateway key",

@@ -19,6 +19,7 @@ from ownkey.domain.limits import LimitScope, Measure, Window
 from ownkey.domain.pricing import PricingMode
 from ownkey.domain.rewraps import JobState
 from ownkey.domain.savings import SAVINGS_PARTS
+from ownkey.domain.sharing import Hindrance
 from ownkey.domain.surfaces import Surface
 from ownkey.domain.usage import USAGE_BUCKETS, UsageSource
 from ownkey.ledger.exports import LINES
@@ -131,6 +132,7 @@ _CREDENTIAL = {
     "gateway_keys": nullable(STRINGS),
     "disabled": BOOLEAN,
     "always_use": BOOLEAN,
+    "shared": {**BOOLEAN, "description": "Whether it is to serve other accounts: `/api/sharing` says whether it does."},
     "pricing": _PRICING,
     "created_at": TIME,
     "updated_at": TIME,
@@ -310,6 +312,50 @@ COMPONENTS: Mapping[str, Schema] = {
                     },
                 )
             ),
+        },
+    ),
+    "Sharing": record(
+        "The deployment's terms for sharing credentials, and what the account says and does.",
+        {
+            "providers": several(record("", {"id": STRING, "name": STRING})),
+            "reward_basis_points": {**COUNT, "description": "Of a request's cost; 100 are 1 %."},
+            "consent_text": record("As it is now.", {"version": STRING, "digest": STRING, "text": STRING}),
+            "consent": nullable(
+                record(
+                    "The account's; null: none.",
+                    {
+                        "version": STRING,
+                        "digest": STRING,
+                        "given_by": STRING,
+                        "given_at": TIME,
+                        "outdated": {**BOOLEAN, "description": "The text has changed: nothing is shared."},
+                    },
+                )
+            ),
+            "credentials": several(
+                record(
+                    "",
+                    {
+                        "id": STRING,
+                        "alias": STRING,
+                        "provider": STRING,
+                        "shared": BOOLEAN,
+                        "serves": {**BOOLEAN, "description": "Other accounts, as far as its health allows."},
+                        "hindrance": {**nullable(one_of(Hindrance)), "description": "Why it does not."},
+                    },
+                )
+            ),
+        },
+    ),
+    "Reward": record(
+        "Credits for a request of another account on a shared credential.",
+        {
+            "id": STRING,
+            "provider": STRING,
+            "model": STRING,
+            "amount_usd": USD,
+            "earned_at": {**TIME, "description": "The hour, RFC 3339, UTC."},
+            "state": one_of(("requested", "billed")),
         },
     ),
     "Pool": record(

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from ownkey.domain.sharing import Consent
+
 PLATFORM_ACCOUNT = "platform"
 """The operator's own account: its credentials are the platform credentials. Nobody's gateway key belongs to it."""
 
@@ -53,6 +55,8 @@ class AccountHead:
     """Sub-balances that its holds are spread over (1 to `ledger.MAX_SHARDS`), where they wait for each other at one. It
     may be lowered: the ones that were opened are still summed, and drawn from."""
     on_disconnect: OnDisconnect = OnDisconnect.DRAIN
+    sharing_consent: Consent | None = None
+    """To the text about sharing credentials with other accounts. None: never given, or withdrawn."""
 
 
 @dataclass(frozen=True, slots=True)

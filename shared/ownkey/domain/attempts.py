@@ -18,6 +18,7 @@ from enum import StrEnum
 from ownkey.domain.credentials import CredentialSource
 from ownkey.domain.limits import Claim
 from ownkey.domain.savings import NO_SAVINGS, Savings
+from ownkey.domain.sharing import Donation
 from ownkey.domain.usage import Usage, UsageSource
 
 RECORD_SCHEMA = 1
@@ -94,6 +95,8 @@ class AttemptStart:
     """In which of the account's sub-balances."""
     claims: tuple[Claim, ...] = ()
     """What it has to do with the account's limits."""
+    donation: Donation | None = None
+    """Of the account whose shared credential serves. What the record says of the credential is then neutral."""
 
     @property
     def attempt_id(self) -> str:

@@ -138,6 +138,13 @@ class Credential:
     """Of the current version; None: as old as the credential."""
     pricing: CredentialPricing | None = None
     """What its provider bills for it, where that is not the published price."""
+    shared_version: int | None = None
+    """The version that its owner lets serve others (`domain.sharing`). A rotation leaves it behind. None: never any."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether its owner lets it serve others, as far as everything else allows."""
+        return self.shared_version == self.version
 
     def binding(self) -> Binding:
         """What the current version is sealed for."""

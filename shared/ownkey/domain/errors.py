@@ -12,7 +12,8 @@ OwnkeyError
 │   ├── MethodNotAllowed            405  method_not_allowed
 │   ├── Conflict                    409  conflict
 │   │   ├── IdempotencyInFlight     409  idempotency_in_flight
-│   │   └── IdempotencyNotKept      409  idempotency_not_kept       (answered, but not to be had again)
+│   │   ├── IdempotencyNotKept      409  idempotency_not_kept       (answered, but not to be had again)
+│   │   └── SharingConsentRequired  409  sharing_consent_required
 │   ├── PreconditionFailed          412  precondition_failed
 │   ├── RequestTooLarge             413  request_too_large
 │   ├── CredentialRejected          422  credential_rejected        (the provider's verdict on a key to be saved)
@@ -30,7 +31,8 @@ OwnkeyError
 │   ├── AddressNotAllowed           403  address_not_allowed        (a gateway key's IP allow-list)
 │   ├── OriginNotAllowed            403  origin_not_allowed         (a gateway key's allowed origins)
 │   ├── SurfaceNotAllowed           403  surface_not_allowed        (a gateway key's scope)
-│   └── ModelNotAllowed             403  model_not_allowed          (a gateway key's scope)
+│   ├── ModelNotAllowed             403  model_not_allowed          (a gateway key's scope)
+│   └── SharingNotPermitted         403  sharing_not_permitted      (the provider's terms)
 ├── NotFound                        404  not_found
 │   ├── ModelNotFound               404  model_not_found
 │   ├── NoByokKey                   404  no_byok_key
@@ -163,6 +165,11 @@ class IdempotencyNotKept(Conflict):
     default_fix = "Use a new Idempotency-Key to ask anew, which is charged anew."
 
 
+class SharingConsentRequired(Conflict):
+    code = "sharing_consent_required"
+    default_fix = "Read the text (GET /api/sharing), then consent to it (PUT /api/sharing/consent)."
+
+
 class PreconditionFailed(BadRequest):
     status, code = 412, "precondition_failed"
     default_fix = "Read the resource again, and send the ETag of what it says now in If-Match."
@@ -285,6 +292,14 @@ class SurfaceNotAllowed(Forbidden):
 class ModelNotAllowed(Forbidden):
     code = "model_not_allowed"
     default_fix = "GET /v1/models lists what this gateway key reaches."
+
+
+class SharingNotPermitted(Forbidden):
+    code = "sharing_not_permitted"
+    default_fix = (
+        "The operator lists providers whose terms permit it in the stack's parameter SharingProviders; it is empty "
+        "until they do."
+    )
 
 
 class NotFound(OwnkeyError):

@@ -23,6 +23,7 @@ INVITATION = "inv"
 AUDIT = "aud"
 REWRAP = "rw"
 LIMIT = "lim"
+REWARD = "rwd"
 
 
 def new_id(prefix: str, at_ms: int | None = None) -> str:

@@ -171,6 +171,11 @@ def posting(
     return Posting(account_id, f"{at}#{cause}#{cause_id}", cause, cause_id, at, movements, overrun_nanousd)
 
 
+def rewarded(amount_nanousd: int) -> tuple[Movement, ...]:
+    """The movements of a reward for sharing."""
+    return (Movement(MovementKind.REWARD, amount_nanousd),)
+
+
 def released(amount_nanousd: int) -> tuple[Movement, ...]:
     """The movements of a hold that came to nothing."""
     return (

@@ -6,7 +6,7 @@ OpenAI's shape with OpenRouter's additions (`pricing` in dollars a token as deci
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -56,11 +56,18 @@ class Reachable:
         return any(each is source for _, each in self.routes)
 
 
-def reachable(view: RequestView, catalog: Catalog, today: date) -> dict[str, Reachable]:
-    """Every model that the gateway key of `view` reaches, by id, in order of id."""
+def reachable(
+    view: RequestView, catalog: Catalog, today: date, lent: Sequence[Credential] = ()
+) -> dict[str, Reachable]:
+    """Every model that the gateway key of `view` reaches, by id, in order of id.
+
+    Args:
+        lent: What other accounts share: it serves where the platform's may.
+    """
     found: dict[str, Reachable] = {}
     own = [(CredentialSource.BYOK, s.credential) for s in view.own.credentials]
-    platform = [(CredentialSource.PLATFORM, s.credential) for s in view.platform.credentials]
+    others = [*(s.credential for s in view.platform.credentials), *lent]
+    platform = [(CredentialSource.PLATFORM, each) for each in others]
     strict = {c.provider_id for _, c in own if c.always_use and c.serves_key(view.key.id)}
     for source, credential in [*own, *(platform if view.account.platform_allowed else ())]:
         provider = catalog.find_provider(credential.provider_id)

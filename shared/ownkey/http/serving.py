@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Protocol
@@ -16,25 +16,35 @@ from ownkey.domain.credentials import CredentialSource
 from ownkey.domain.errors import ModelNotFound
 from ownkey.domain.gateway_keys import GatewayKey, PresentedKey
 from ownkey.domain.limits import Limit
+from ownkey.domain.sharing import SharingTerms
 from ownkey.domain.surfaces import Dialect, Surface
 from ownkey.http.cors import sharing_headers
 from ownkey.http.exchange import Exchange
 from ownkey.http.generation import CreditReads, RequestLog, credits_body, generation, request_id_of
 from ownkey.http.key_info import CounterReads, SpendingReads, key_info, limits_of_key
-from ownkey.http.model_list import as_anthropic, as_anthropic_list, as_openai, as_openai_list, reachable
+from ownkey.http.model_list import (
+    Reachable,
+    as_anthropic,
+    as_anthropic_list,
+    as_openai,
+    as_openai_list,
+    reachable,
+)
 from ownkey.http.presented import presented_key
 from ownkey.http.relay import relay
 from ownkey.http.repeats import WAIT_S, Answers, Keeping, Kept, Repeats, replay
 from ownkey.http.requests import app_of, parse_body, tags_of, user_of
 from ownkey.http.scope import check_caller, check_surface
 from ownkey.providers import Document, forwarded_headers, tokens_of_prompt, upstream_request_id
-from ownkey.registry import RequestView
+from ownkey.registry import Donor, RequestView
 from ownkey.registry.audit import Cause, cause
 from ownkey.registry.health import now_ms
 from ownkey.router import (
     Ask,
     Attempt,
+    Borrowing,
     Job,
+    Lending,
     Limits,
     Moment,
     Monitor,
@@ -56,6 +66,9 @@ class RegistryReads(Protocol):
 
     async def read_for_request(self, presented: PresentedKey) -> RequestView:
         """Who asks, and which credentials there are."""
+
+    async def read_donors(self, providers: Sequence[str], *, beside: str) -> Sequence[Donor]:
+        """Accounts that share credentials for the providers, as they are now."""
 
 
 class KeyUseLog(Protocol):
@@ -96,6 +109,8 @@ class InferenceDeps:
     ports: Ports
     margin_percent: Decimal
     """The operator's, on platform traffic."""
+    sharing: SharingTerms
+    """What credentials of other accounts may serve platform traffic, and what those are given for it."""
     imported_gateway_keys: bool = False
     """Whether gateway keys of a foreign format are looked up."""
     limits: Limits = Limits()  # noqa: RUF009 - frozen
@@ -135,6 +150,7 @@ class Gateway:
         self._monitor = Monitor(deps.ports.health, deps.now_ms)
         self._turns = Turns()
         self._repeats = Repeats(deps.answers, wait_s=deps.repeat_wait_s)
+        self._lending = Lending(self._planner, deps.registry, deps.sharing, deps.now_ms)
 
     async def infer(self, call: Call) -> None:
         """Chat completions, messages, counting tokens."""
@@ -160,10 +176,13 @@ class Gateway:
         own = Supply(view.own.credentials, view.own_health, view.own.pools)
         platform = Supply(view.platform.credentials, view.platform_health, view.platform.pools)
         plan = self._planner.plan(ask, own, platform, Moment(deps.now_ms(), self._turns.draw))
+        watch = self._monitor.watch(view.account.id, own, platform)
+        beyond = self._lending.beyond(Borrowing(ask, view.account.id, own, plan, self._turns.draw))
+        if not plan.candidates and beyond is not None:
+            plan, beyond = replace(plan, candidates=tuple(await beyond(watch))), None
         if not plan.candidates:
             raise refusal_of(plan)
-        watch = self._monitor.watch(view.account.id, own, platform)
-        call.run = Run(self._job(exchange, surface, view, document), plan, deps.ports, deps.limits, watch)
+        call.run = Run(self._job(exchange, surface, view, document), plan, deps.ports, deps.limits, watch, beyond)
         attempt = await _answered(exchange, call.run)
         headers = _upstream_headers(attempt)
         if attempt.whole is None:
@@ -178,13 +197,13 @@ class Gateway:
 
     async def list_models(self, call: Call) -> None:
         """What the gateway key can reach, in the shape of the client's dialect."""
-        listed = reachable(await self._admitted(call), self._deps.catalog, _today())
+        listed = await self._reachable(call)
         openai = call.exchange.dialect is Dialect.OPENAI
         await _answer(call.exchange, as_openai_list(listed) if openai else as_anthropic_list(listed))
 
     async def show_model(self, call: Call) -> None:
         """One model that the gateway key can reach, by the id that the list has."""
-        listed = reachable(await self._admitted(call), self._deps.catalog, _today())
+        listed = await self._reachable(call)
         call.exchange.model = wanted = call.exchange.path_params["id"]
         # `vendor/model`, as requests may name it: the vendor must be among those that serve it.
         ref = self._deps.catalog.resolve(wanted)
@@ -193,6 +212,11 @@ class Gateway:
             raise ModelNotFound(f"This gateway key reaches no model {wanted!r}.", param="model")
         openai = call.exchange.dialect is Dialect.OPENAI
         await _answer(call.exchange, (as_openai if openai else as_anthropic)(found))
+
+    async def _reachable(self, call: Call) -> dict[str, Reachable]:
+        view = await self._admitted(call)
+        lent = await self._lending.credentials(view.account.id) if view.account.platform_allowed else []
+        return reachable(view, self._deps.catalog, _today(), lent)
 
     async def show_key(self, call: Call) -> None:
         """What the gateway key is, to whoever holds it."""
@@ -235,7 +259,7 @@ class Gateway:
         if call.surface is not None:
             check_surface(view.key, call.surface)
         call.key = view.key
-        cause.set(Cause(exchange.request_id, exchange.address, {"gateway_key_id": view.key.id}))
+        cause.set(Cause(exchange.request_id, view.account.id, exchange.address, {"gateway_key_id": view.key.id}))
         return view
 
     def _job(self, exchange: Exchange, surface: Surface, view: RequestView, document: Document) -> Job:
@@ -266,6 +290,7 @@ class Gateway:
             credit_shards=view.account.credit_shards,
             account_limits=_limits(view, facts),
             on_disconnect=view.account.on_disconnect,
+            reward_basis_points=self._deps.sharing.reward_basis_points,
             beta=exchange.query == b"beta=true",
         )
 
@@ -298,8 +323,10 @@ def _today() -> date:
 
 
 def _upstream_headers(attempt: Attempt) -> dict[str, str]:
-    own = attempt.served.source is CredentialSource.BYOK
-    headers = forwarded_headers(attempt.upstream_headers, owner=own)
+    served = attempt.served
+    # What is left of another account's rate limit is nobody else's to know.
+    told = {} if served.lent else attempt.upstream_headers
+    headers = forwarded_headers(told, owner=served.source is CredentialSource.BYOK)
     request_id = upstream_request_id(attempt.upstream_headers)
     if request_id is not None:
         headers["x-ownkey-upstream-request-id"] = request_id

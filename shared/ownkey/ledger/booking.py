@@ -21,6 +21,11 @@ def booked_at(happened_at: str, billed_at: str | None) -> str:
     return billed_at
 
 
+def hour_of(at: str) -> str:
+    """The hour in which a time (RFC 3339, UTC) lies, as a time: for what is not to tell more."""
+    return f"{at[:13]}:00:00Z"
+
+
 def is_late(happened_at: str, billed_at: str | None) -> bool:
     """Whether it is billed in a later month than it happened in."""
     return billed_at is not None and happened_at[:7] < billed_at[:7]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from hashlib import sha256
 from typing import Any
 
@@ -22,12 +22,14 @@ from ownkey.domain.errors import NotFound
 from ownkey.domain.ledger import Cause, DepositKind, Movement
 from ownkey.domain.limits import Claim
 from ownkey.domain.savings import Savings
+from ownkey.domain.sharing import Donation
 from ownkey.domain.usage import Usage, UsageSource
 from ownkey.store import keys
 from ownkey.store.dynamodb import ConditionFailed, DynamoDb, Item, Key, Put
 
 DEPOSIT_REQUESTED = "requested"
 RELEASED = "released"
+REWARD_EARNED = "earned"
 
 
 OF_DEPOSITS = frozenset(kind.moves[1] for kind in DepositKind)
@@ -92,6 +94,32 @@ class Release:
     def id(self) -> str:
         """The record's sort key. With the time: whatever is held again is released again."""
         return f"{self.attempt_id}@{self.released_at}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reward:
+    """What an account is given for an attempt of somebody else's on a credential that it shares: billing posts it.
+
+    It says nothing of the attempt but this, and of its time the hour.
+    """
+
+    account_id: str
+    id: str
+    provider_id: str
+    model_id: str
+    credential_id: str
+    """The account's own."""
+    amount_nanousd: int
+    earned_at: str
+    billed_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RewardsPage:
+    """Rewards, the latest hour first; `next_cursor` continues."""
+
+    rewards: tuple[Reward, ...]
+    next_cursor: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +206,13 @@ class Records:
             raise NotFound("There is no such deposit in the account.")
         return to_deposit(page.items[0])
 
+    async def rewards(self, account_id: str, *, limit: int = 50, cursor: str | None = None) -> RewardsPage:
+        """A page of what the account was given for sharing."""
+        page = await self._db.query(
+            self._table, keys.rewards(account_id), newest_first=True, limit=limit, after_sk=cursor
+        )
+        return RewardsPage(tuple(to_reward(item) for item in page.items), page.next_sk)
+
     async def attempts_of_request(self, account_id: str, request_id: str) -> list[AttemptRecord]:
         """All attempts of a request in the order tried; empty where the account has no such request."""
         try:
@@ -204,6 +239,7 @@ def started_item(start: AttemptStart) -> Item:
             "source": start.source.value,
             "estimated_usage": start.estimated_usage.to_item(),
             "claims": [claim.to_item() for claim in start.claims] or None,
+            "donation": asdict(start.donation) if start.donation else None,
             "state": AttemptState.STARTED.value,
             "record_schema": RECORD_SCHEMA,
         }
@@ -243,6 +279,7 @@ def to_record(item: Mapping[str, Any]) -> AttemptRecord:
                 "source": CredentialSource(item["source"]),
                 "estimated_usage": Usage.from_item(item.get("estimated_usage", {})),
                 "claims": tuple(Claim.from_item(each) for each in item.get("claims", ())),
+                "donation": Donation.from_item(item["donation"]) if "donation" in item else None,
             }
         )
         if item["state"] != AttemptState.ENDED.value:
@@ -289,6 +326,27 @@ def to_release(item: Mapping[str, Any]) -> Release:
         return Release(**_values(Release, item) | {"account_id": item["pk"].removeprefix(keys.RELEASES_PREFIX)})
     except (KeyError, TypeError) as e:
         raise UnreadableRecord("a release lacks an attribute") from e
+
+
+def reward_item(reward: Reward) -> Item:
+    """The record of a reward that was earned."""
+    own = {f.name: getattr(reward, f.name) for f in fields(Reward) if f.name not in ("account_id", "id")}
+    return own | {"state": REWARD_EARNED, "record_schema": RECORD_SCHEMA}
+
+
+def to_reward(item: Mapping[str, Any]) -> Reward:
+    """A reward from its item, keys included.
+
+    Raises:
+        UnreadableRecord: of another schema, or lacking what every reward has.
+    """
+    if item.get("record_schema") != RECORD_SCHEMA:
+        raise UnreadableRecord(f"record schema {item.get('record_schema')!r}")
+    try:
+        at = {"account_id": item["pk"].removeprefix(keys.REWARDS_PREFIX), "id": item["sk"]}
+        return Reward(**_values(Reward, item) | at)
+    except (KeyError, TypeError) as e:
+        raise UnreadableRecord("a reward lacks an attribute") from e
 
 
 def _values(cls: type, item: Mapping[str, Any]) -> dict[str, Any]:

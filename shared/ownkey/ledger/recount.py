@@ -12,17 +12,21 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from ownkey.domain.attempts import AttemptRecord, Outcome
-from ownkey.domain.ledger import Cause, Movement, Posting, released, settled
+from ownkey.domain.ledger import Cause, Movement, Posting, released, rewarded, settled
 from ownkey.domain.limits import Claim, Measure, Window
 from ownkey.ledger import rollups
-from ownkey.ledger.booking import booked_at
+from ownkey.ledger.booking import booked_at, hour_of
 from ownkey.ledger.counters import used_by
 from ownkey.ledger.movements import added as moved_by
 from ownkey.ledger.reclaim import GRACE_S
-from ownkey.ledger.records import OF_DEPOSITS, Deposit, Release
+from ownkey.ledger.records import OF_DEPOSITS, Deposit, Release, Reward
 from ownkey.ledger.rollups import Bucket
 
-_OF_RECORDS = (Cause.ATTEMPT, *OF_DEPOSITS, Cause.RELEASE)
+Credited = Deposit | Release | Reward
+Counted = AttemptRecord | Credited
+"""What billing counts."""
+
+_OF_RECORDS = (Cause.ATTEMPT, *OF_DEPOSITS, Cause.RELEASE, Cause.REWARD)
 """Causes whose postings follow from a record."""
 _MAY_BE_FOLLOWED = (Outcome.REFUSED, Outcome.FAILED)
 
@@ -96,14 +100,16 @@ class Recount:
     """Ids of all limits that any record has to do with."""
     postings: dict[str, Posting] = field(default_factory=dict)
     """Those whose record has not come by."""
-    unposted: dict[str, AttemptRecord | Deposit | Release] = field(default_factory=dict)
+    unposted: dict[str, Counted] = field(default_factory=dict)
     """Counted records whose posting has not come by, by its id."""
-    pairs: list[tuple[Posting, AttemptRecord | Deposit | Release]] = field(default_factory=list)
+    pairs: list[tuple[Posting, Counted]] = field(default_factory=list)
     """Postings that do not say at first sight what their records say."""
     waiting: list[AttemptRecord] = field(default_factory=list)
     """Attempts that are under way, or ended and not counted yet."""
     released: set[str] = field(default_factory=set)
     """Attempts whose holds were given back. To be known before their records come by."""
+    rewards: dict[tuple[str, str], int] = field(default_factory=dict)
+    """What other accounts are to be given for attempts on credentials that they share, by account and reward's id."""
     records: int = 0
     late: int = 0
     """Attempts that are booked in a later month than they ended in."""
@@ -119,8 +125,8 @@ class Recount:
         else:
             self.check(posting, record)
 
-    def credit(self, records: Sequence[Deposit | Release]) -> None:
-        """Deposits and releases: all of the account's, before its attempts."""
+    def credit(self, records: Sequence[Credited]) -> None:
+        """Deposits, releases and rewards: all of the account's, before its attempts."""
         self.released.update(each.attempt_id for each in records if isinstance(each, Release))
         for each in records:
             if each.billed_at and self.period.covers(posting_at(each)) and movements_of(each):
@@ -152,20 +158,22 @@ class Recount:
             self.rows.setdefault(bucket, Counter()).update(counts)
         if posts(record, released=False):
             self._expect(record)
+        if donation := record.start.donation:
+            self.rewards[donation.account_id, donation.reward_id] = donation.reward(record.end.cost_nanousd)
 
-    def _expect(self, record: AttemptRecord | Deposit | Release) -> None:
+    def _expect(self, record: Counted) -> None:
         posting = self.postings.pop(posting_id(record), None)
         if posting is None:
             self.unposted[posting_id(record)] = record
         else:
             self.check(posting, record)
 
-    def check(self, posting: Posting, record: AttemptRecord | Deposit | Release) -> None:
+    def check(self, posting: Posting, record: Counted) -> None:
         """A posting and its record, which have found each other."""
         if not agrees(posting, record, released=False):
             self.pairs.append((posting, record))
 
-    def without_posting(self) -> list[AttemptRecord | Deposit | Release]:
+    def without_posting(self) -> list[Counted]:
         """Counted records that must have a posting, and for which none came by."""
         return [
             each
@@ -236,35 +244,39 @@ def moved_nanousd(movements: Iterable[Movement]) -> int:
     return sum(each.amount_nanousd for each in movements)
 
 
-def posting_at(record: AttemptRecord | Deposit | Release) -> str:
+def posting_at(record: Counted) -> str:
     """The time under which a counted record is posted."""
     if isinstance(record, AttemptRecord):
         assert record.end is not None
         return booked_at(record.end.ended_at, record.billed_at)
+    if isinstance(record, Reward):
+        return hour_of(booked_at(record.earned_at, record.billed_at))
     happened_at = record.requested_at if isinstance(record, Deposit) else record.released_at
     return booked_at(happened_at, record.billed_at)
 
 
-def posting_id(record: AttemptRecord | Deposit | Release) -> str:
+def posting_id(record: Counted) -> str:
     """The id of a counted record's posting."""
     cause, cause_id = (
         (Cause.ATTEMPT, record.start.attempt_id)
         if isinstance(record, AttemptRecord)
         else (record.cause, record.id)
         if isinstance(record, Deposit)
+        else (Cause.REWARD, record.id)
+        if isinstance(record, Reward)
         else (Cause.RELEASE, record.attempt_id)
     )
     return f"{posting_at(record)}#{cause}#{cause_id}"
 
 
-def movements_of(
-    record: AttemptRecord | Deposit | Release, posting: Posting | None = None, *, held: bool = True
-) -> tuple[Movement, ...]:
+def movements_of(record: Counted, posting: Posting | None = None, *, held: bool = True) -> tuple[Movement, ...]:
     """What a counted record moves, given the overrun that its posting states."""
     if isinstance(record, Deposit):
         return record.movements()
     if isinstance(record, Release):
         return released(record.amount_nanousd)
+    if isinstance(record, Reward):
+        return rewarded(record.amount_nanousd)
     assert record.end is not None
     return settled(
         held_nanousd=record.start.hold_nanousd if held else 0,
@@ -274,7 +286,7 @@ def movements_of(
     )
 
 
-def agrees(posting: Posting, record: AttemptRecord | Deposit | Release, *, released: bool) -> bool:
+def agrees(posting: Posting, record: Counted, *, released: bool) -> bool:
     """Whether a posting says what its record does.
 
     An overrun is taken as it stands, within the charge: what was there at that moment is written nowhere else. An

@@ -10,10 +10,21 @@ from typing import Any, TypeVar
 from ownkey.domain.attempts import AttemptRecord
 from ownkey.domain.ledger import Cause, Posting
 from ownkey.ledger.differences import Difference, Kind
-from ownkey.ledger.records import OF_DEPOSITS, Deposit, Release, UnreadableRecord, to_deposit, to_record, to_release
+from ownkey.ledger.records import (
+    OF_DEPOSITS,
+    Deposit,
+    Release,
+    Reward,
+    UnreadableRecord,
+    to_deposit,
+    to_record,
+    to_release,
+    to_reward,
+)
 from ownkey.store import keys
 from ownkey.store.dynamodb import DynamoDb, Key
 
+_BATCH = 100
 _Record = TypeVar("_Record")
 
 
@@ -50,12 +61,28 @@ class Reader:
         rows = await self._db.query_all(self._table, keys.releases(self.account_id), prefix=prefix)
         return self._read(rows, to_release)
 
-    async def of_posting(self, posting: Posting) -> Sequence[AttemptRecord | Deposit | Release]:
+    async def rewards(self) -> list[Reward]:
+        """All that the account was given, or is to be given, for sharing."""
+        return self._read(await self._db.query_all(self._table, keys.rewards(self.account_id)), to_reward)
+
+    async def earned(self, rewards: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
+        """What these records of rewards, by account and id, say; those that are not there are left out."""
+        found: dict[tuple[str, str], int] = {}
+        for first in range(0, len(rewards), _BATCH):
+            at = {Key(self._table, keys.rewards(each[0]), each[1]): each for each in rewards[first : first + _BATCH]}
+            items = await self._db.batch_get(list(at))
+            found |= {at[key]: item["amount_nanousd"] for key, item in items.items()}
+        return found
+
+    async def of_posting(self, posting: Posting) -> Sequence[AttemptRecord | Deposit | Release | Reward]:
         """The records that a posting may be of."""
         match posting.cause:
             case cause if cause in OF_DEPOSITS:
                 row = await self._db.get(Key(self._table, keys.deposits(self.account_id), posting.cause_id))
                 return self._read([row] if row else [], to_deposit)
+            case Cause.REWARD:
+                row = await self._db.get(Key(self._table, keys.rewards(self.account_id), posting.cause_id))
+                return self._read([row] if row else [], to_reward)
             case Cause.RELEASE:
                 return await self.releases(f"{posting.cause_id}@")
             case _:

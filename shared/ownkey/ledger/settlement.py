@@ -1,9 +1,12 @@
-"""The stream function's work: each ended attempt, deposit and release counted exactly once.
+"""The stream function's work: each ended attempt, deposit, release and reward counted exactly once.
 
 The stream delivers at least once, in any cut, and failed batches may be replayed by hand much later. So the mark that
 a record was counted (`billed_at`) is set in the same transaction as everything it moves: aggregates, balance, hold,
 posting. A batch of an account is one transaction, or a few where it is large; the records in it that turn out to be
 counted already are dropped and the rest is tried again.
+
+An attempt on a credential that another account shares leaves a reward of that account's in the same transaction; the
+stream brings it, and it is counted by its own mark. No transaction writes two accounts' balances.
 """
 
 from __future__ import annotations
@@ -13,10 +16,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ownkey.domain.attempts import AttemptEnd, AttemptRecord
-from ownkey.domain.ledger import MAX_SHARDS, Cause, Posting, posting, released, settled
+from ownkey.domain.ledger import MAX_SHARDS, Cause, Posting, posting, released, rewarded, settled
 from ownkey.ledger import counters, escrow, movements, rollups
-from ownkey.ledger.booking import booked_at
-from ownkey.ledger.records import Deposit, Release
+from ownkey.ledger.booking import booked_at, hour_of
+from ownkey.ledger.records import Deposit, Release, Reward, reward_item
 from ownkey.ledger.statements import posting_item
 from ownkey.store import keys
 from ownkey.store.dynamodb import ConditionFailed, Delete, DynamoDb, Key, Put, Update, Write
@@ -59,14 +62,34 @@ class _Due:
 
     @property
     def actions(self) -> int:
-        """The most writes of its own: mark, hold, reservation, posting. Aggregates, counters, balance are shared."""
+        """The most writes of its own: mark, hold, reservation, posting, reward. All else is shared."""
         held = self.hold_nanousd > 0
-        return 1 + held + self.reserved + (held or self.end.charge_nanousd > 0)
+        return 1 + held + self.reserved + (held or self.end.charge_nanousd > 0) + (self.reward is not None)
 
     @property
     def shared(self) -> set[object]:
         """The aggregates and counters that it belongs to."""
         return {*rollups.buckets(self.record), *((claim.limit_id, claim.period) for claim in self.record.start.claims)}
+
+    @property
+    def reward(self) -> Reward | None:
+        """What the account whose credential served is to be given; None where it is nothing.
+
+        By the record alone, whatever could be taken for the attempt: an overrun is the operator's.
+        """
+        start, donation = self.record.start, self.record.start.donation
+        amount = donation.reward(self.end.cost_nanousd) if donation else 0
+        if donation is None or amount <= 0:
+            return None
+        return Reward(
+            donation.account_id,
+            donation.reward_id,
+            start.provider_id,
+            start.model_id,
+            donation.credential_id,
+            amount,
+            hour_of(self.end.ended_at),
+        )
 
     @property
     def posting(self) -> Posting | None:
@@ -102,11 +125,7 @@ class Settlement:
         if deposit.amount_nanousd < 0:
             return await self._take_back(deposit, now=now)
         moved = _deposited(deposit, now)
-        paid_in = Update(
-            escrow.balance_key(self._tables.credits, deposit.account_id),
-            "ADD available_nanousd :amount, held_nanousd :nothing",
-            values={":amount": deposit.amount_nanousd, ":nothing": 0},
-        )
+        paid_in = self._paid_in(deposit.account_id, deposit.amount_nanousd)
         at = Key(self._tables.records, keys.deposits(deposit.account_id), deposit.id)
         return await self._once(_mark(at, now), paid_in, *self._post(moved))
 
@@ -145,6 +164,21 @@ class Settlement:
         )
         at = Key(self._tables.records, keys.releases(release.account_id), release.id)
         return await self._once(_mark(at, now), *self._post(moved))
+
+    async def reward(self, reward: Reward, *, now: str) -> bool:
+        """Gives an account what it earned by sharing; False where it had been given already."""
+        booked = hour_of(booked_at(reward.earned_at, now))
+        moved = posting(reward.account_id, Cause.REWARD, reward.id, booked, *rewarded(reward.amount_nanousd))
+        at = Key(self._tables.records, keys.rewards(reward.account_id), reward.id)
+        given = self._paid_in(reward.account_id, reward.amount_nanousd)
+        return await self._once(_mark(at, now), given, *self._post(moved))
+
+    def _paid_in(self, account_id: str, amount_nanousd: int) -> Update:
+        return Update(
+            escrow.balance_key(self._tables.credits, account_id),
+            "ADD available_nanousd :amount, held_nanousd :nothing",
+            values={":amount": amount_nanousd, ":nothing": 0},
+        )
 
     async def _once(self, mark: Update, *moves: Write) -> bool:
         """All of it, or nothing where the mark stands already."""
@@ -229,6 +263,9 @@ class Settlement:
                 add("hold", index, Delete(at, condition=condition, values=values))
             if due.reserved and (reservation := counters.reservation_of(start)):
                 add("reservation", index, counters.ending(self._tables.counters, reservation))
+            if earned := due.reward:
+                reward_at = Key(self._tables.records, keys.rewards(earned.account_id), earned.id)
+                add("other", index, Put(reward_at, reward_item(earned), condition="attribute_not_exists(pk)"))
         held, charged = _held(chunk), _charged(chunk)
         if held or charged:
             back = held - charged  # what the holds do not cover comes from what is available

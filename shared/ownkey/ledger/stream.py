@@ -17,12 +17,15 @@ from ownkey.ledger.alerts import Alerts
 from ownkey.ledger.records import (
     DEPOSIT_REQUESTED,
     RELEASED,
+    REWARD_EARNED,
     Deposit,
     Release,
+    Reward,
     UnreadableRecord,
     to_deposit,
     to_record,
     to_release,
+    to_reward,
 )
 from ownkey.ledger.settlement import Settlement, SettlementStuck
 from ownkey.store.aws import AwsError
@@ -47,7 +50,7 @@ async def count_batch(
     """
     failed: set[str] = set()
     attempts: dict[str, dict[str, AttemptRecord]] = {}
-    single: dict[str, Deposit | Release] = {}
+    single: dict[str, Deposit | Release | Reward] = {}
     for stream_record in batch:
         sequence = stream_record["dynamodb"]["SequenceNumber"]
         try:
@@ -56,14 +59,13 @@ async def count_batch(
             _log.error("a record cannot be read", extra={"sequence_number": sequence, "reason": str(e)})
             failed.add(sequence)
             continue
-        if isinstance(record, Deposit | Release):
+        if isinstance(record, Deposit | Release | Reward):
             single[sequence] = record
         elif record is not None:
             attempts.setdefault(record.start.request.account_id, {})[sequence] = record
     at = now.isoformat(timespec="milliseconds")
     for sequence, each in single.items():
-        work = settlement.deposit(each, now=at) if isinstance(each, Deposit) else settlement.release(each, now=at)
-        if not await _counted(work, each.account_id):
+        if not await _counted(_single(settlement, each, at), each.account_id):
             failed.add(sequence)
     for account_id, records in attempts.items():
         if not await _counted(settlement.attempts(account_id, list(records.values()), now=at), account_id):
@@ -73,7 +75,7 @@ async def count_batch(
     return [sequence for row in batch if (sequence := row["dynamodb"]["SequenceNumber"]) in failed]
 
 
-def read_record(stream_record: StreamRecord) -> AttemptRecord | Deposit | Release | None:
+def read_record(stream_record: StreamRecord) -> AttemptRecord | Deposit | Release | Reward | None:
     """What a stream record asks to be counted; None where there is nothing to count (yet, or any more).
 
     Raises:
@@ -94,7 +96,19 @@ def read_record(stream_record: StreamRecord) -> AttemptRecord | Deposit | Releas
         return to_deposit(item)
     if item.get("state") == RELEASED:
         return to_release(item)
+    if item.get("state") == REWARD_EARNED:
+        return to_reward(item)
     return None
+
+
+def _single(settlement: Settlement, record: Deposit | Release | Reward, at: str) -> Awaitable[bool]:
+    match record:
+        case Deposit():
+            return settlement.deposit(record, now=at)
+        case Release():
+            return settlement.release(record, now=at)
+        case Reward():
+            return settlement.reward(record, now=at)
 
 
 async def _counted(work: Awaitable[object], account_id: str) -> bool:

@@ -5,6 +5,7 @@ What must agree with what:
 ```
 records ──▶ rows of usage, counters of limits       a record counts where it has `billed_at`, when `booking` says
 records ◀─▶ postings                                each counted record that moved something has one, and it alone
+attempts ─▶ rewards of those whose keys served      each that cost something has one, of its part of the cost
 postings ─▶ months' movements ─▶ balance            balance = all movements, less open holds
 holds ────▶ held                                    and each hold belongs to an attempt that is not counted yet
 reservations ─▶ committed                           = used + what stands reserved
@@ -122,6 +123,7 @@ class _Look:
         await self._compare_rows(rows)
         await self._compare_months(months)
         await self._compare_postings()
+        await self._compare_rewards()
         recount = self._recount
         counters = LimitCounters(self._db, self._tables.counters, self._account, self._period, self._now)
         counted, counter_rows = await counters.verified(recount, self._used_again)
@@ -142,6 +144,7 @@ class _Look:
         recount, ledger = self._recount, keys.ledger(self._account)
         recount.credit(await self._reader.deposits())
         recount.credit(await self._reader.releases())
+        recount.credit(await self._reader.rewards())
         for attempts in await self._reader.attempts(self._period.first - timedelta(days=1)):
             for each in attempts:
                 recount.late_attempt(each)
@@ -251,6 +254,17 @@ class _Look:
         for posting, should in recount.wrong():
             why = "its movements are not what its record says"
             self._say(posting.id, why, moved_nanousd(posting.movements), moved_nanousd(should))
+
+    async def _compare_rewards(self) -> None:
+        """What accounts are given for sharing stands in the transaction that counts the attempt: never without it."""
+        due = {at: amount for at, amount in self._recount.rewards.items() if amount}
+        found = await self._reader.earned(list(due))
+        for at, amount in due.items():
+            if found.get(at) != amount:
+                item, why = f"{keys.rewards(at[0])} {at[1]}", "it is not what the attempt that earned it says"
+                self._found.append(
+                    Difference(Kind.RECORD, self._account, item, "amount_nanousd", found.get(at), amount, why)
+                )
 
     async def _find_record(self, posting: Posting) -> None:
         moved = moved_nanousd(posting.movements)

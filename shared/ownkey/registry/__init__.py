@@ -4,6 +4,7 @@
 `reads`       `Registry.read_for_request`: one round trip, snapshots cached by version
 `changes`     credentials created, rotated, updated, deleted: all or nothing
 `settings`    what an account says of its credentials as a whole; `limits`, its budgets and rate limits
+`sharing`     its consent to sharing them; `donors`, accounts that share, read for a request
 `health`      `HealthBook`: what the fleet has learnt of credentials and providers
 `rewraps`     jobs that bring secrets under another KMS key
 `people`      accounts and members; `invitations`, who is asked to become one
@@ -24,9 +25,11 @@ from ownkey.registry.changes import (
     DeleteCredential,
     RetirePrevious,
     RotateCredential,
+    ShareCredential,
     ShredCredential,
     UpdateCredential,
 )
+from ownkey.registry.donors import Donor, DonorReader
 from ownkey.registry.gateway_keys import GatewayKeys
 from ownkey.registry.idempotency import RequestNotes
 from ownkey.registry.invitations import Invitations
@@ -35,11 +38,13 @@ from ownkey.registry.people import People
 from ownkey.registry.reads import RequestReader, RequestView, Snapshot
 from ownkey.registry.rewraps import Rewraps
 from ownkey.registry.settings import AccountSettings
+from ownkey.registry.sharing import SharingSettings
 from ownkey.store.dynamodb import DynamoDb
 
 
 class Registry(
-    RequestReader,
+    DonorReader,
+    SharingSettings,
     CredentialChanges,
     AccountSettings,
     AccountLimits,
@@ -59,10 +64,12 @@ __all__ = [
     "CreateCredential",
     "CredentialChange",
     "DeleteCredential",
+    "Donor",
     "Registry",
     "RequestView",
     "RetirePrevious",
     "RotateCredential",
+    "ShareCredential",
     "ShredCredential",
     "Snapshot",
     "UpdateCredential",

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from ownkey.domain import ids
+from ownkey.domain.accounts import PLATFORM_ACCOUNT
 from ownkey.domain.audit import ActorKind, AuditEntry, AuditOutcome, Fact, milliseconds, new_audit_id
 from ownkey.domain.credentials import Binding
 from ownkey.domain.times import rfc3339
@@ -34,6 +35,8 @@ class Cause:
     """The request that a function works on, for the entries that it makes on the way."""
 
     request_id: str
+    account_id: str
+    """Who asks."""
     source_ip: str | None = None
     facts: Mapping[str, Fact] = field(default_factory=dict)
 
@@ -115,6 +118,10 @@ class AuditTrail:
     def note_unwrap(self, binding: Binding, outcome: Literal["opened", "refused"]) -> None:
         """Notes that KMS was asked to open a credential. Returns at once: `drain` before the invocation ends."""
         about, at = cause.get(), self._now()
+        # An account whose credential serves another's request learns that it was opened, and nothing of the request.
+        lent = about is not None and binding.account_id not in (about.account_id, PLATFORM_ACCOUNT)
+        if lent:
+            about = None
         entry = AuditEntry(
             id=new_audit_id(at),
             account_id=binding.account_id,
@@ -131,6 +138,7 @@ class AuditTrail:
                 "version": binding.version,
                 "provider": binding.provider_id,
                 "destination": binding.destination,
+                **({"shared": True} if lent else {}),
             },
         )
         task = asyncio.get_running_loop().create_task(self._append_or_log(entry))

@@ -66,8 +66,22 @@ class DeleteCredential:
     credential: Credential
 
 
+@dataclass(frozen=True, slots=True)
+class ShareCredential:
+    """Its owner lets it serve others from now on, or no longer: `credential.shared`."""
+
+    credential: Credential
+    replaced: Credential
+
+
 CredentialChange = (
-    CreateCredential | RotateCredential | UpdateCredential | RetirePrevious | ShredCredential | DeleteCredential
+    CreateCredential
+    | RotateCredential
+    | UpdateCredential
+    | RetirePrevious
+    | ShredCredential
+    | DeleteCredential
+    | ShareCredential
 )
 
 
@@ -156,6 +170,7 @@ class CredentialChanges(RegistryTable):
                 yield self._put_public(credential, replaced.version, replaced.updated_at)
                 yield from self._put_secret(credential, sealed)
                 yield from self._drop(replaced, set(replaced.versions()) - set(credential.versions()))
+                yield from self._unlisted(replaced)
             case UpdateCredential(seen_updated_at=seen):
                 yield self._put_public(credential, credential.version, seen)
             case RetirePrevious(replaced=replaced):
@@ -178,6 +193,13 @@ class CredentialChanges(RegistryTable):
                     values={":version": credential.version},
                 )
                 yield from self._drop(credential, set(credential.versions()))
+                yield from self._unlisted(credential)
+            case ShareCredential(replaced=replaced):
+                yield self._put_public(credential, replaced.version, replaced.updated_at)
+                if credential.shared:
+                    yield Put(self._listed_at(credential), {"account_id": credential.account_id})
+                else:
+                    yield from self._unlisted(replaced)
 
     def _put_public(self, credential: Credential, seen_version: int, seen_updated_at: str) -> Put:
         """The public part, where nobody changed it since it was seen."""
@@ -196,6 +218,15 @@ class CredentialChanges(RegistryTable):
     def _drop(self, credential: Credential, versions: set[int]) -> Iterator[Write]:
         if not credential.keyless:
             yield from (Delete(self._version_at(credential, version)) for version in sorted(versions))
+
+    def _unlisted(self, credential: Credential) -> Iterator[Write]:
+        # Of one for chosen gateway keys the row may stay, as it serves nobody: many are changed in one transaction.
+        if credential.shared_version is not None and credential.gateway_keys is None:
+            yield Delete(self._listed_at(credential))
+
+    def _listed_at(self, credential: Credential) -> Key:
+        """Where those look that ask what other accounts share."""
+        return self._key(keys.shared(credential.provider_id), credential.id)
 
     def _at(self, credential: Credential) -> Key:
         return self._key(keys.account(credential.account_id), keys.credential(credential.id))

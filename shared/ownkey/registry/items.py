@@ -10,6 +10,7 @@ from ownkey.domain.credentials import Credential, PreviousVersion, SealedSecret
 from ownkey.domain.gateway_keys import GatewayKey, PreviousSecret
 from ownkey.domain.limits import Limit, LimitScope, Measure, Window
 from ownkey.domain.pricing import CredentialPricing
+from ownkey.domain.sharing import Consent
 from ownkey.store.dynamodb import Item
 
 
@@ -23,6 +24,8 @@ def to_account(item: Item) -> AccountHead:
     values: dict[str, Any] = _without_key(item)
     if "on_disconnect" in values:
         values["on_disconnect"] = OnDisconnect(values["on_disconnect"])
+    if "sharing_consent" in values:
+        values["sharing_consent"] = Consent(**values["sharing_consent"])
     return AccountHead(**values)
 
 

@@ -14,6 +14,8 @@
 `recorder`    its record: one intent, one end
 `limits`      what it reserves of the account's budgets and rate limits
 `health`      what a request learns of credentials and providers, for all; who may be a probe
+`lending`     the credentials that other accounts share, looked for where nothing else is left
+`withheld`    what of a shared credential's failures is told (pure)
 `run`         the attempts of one request, until one of them answers
 `verdict`     several failures, one error (pure)
 `ports`       what it needs of the vault, the ledger and the transport
@@ -24,6 +26,7 @@ from ownkey.router.attempt import Attempt, ClientLeft
 from ownkey.router.candidates import Candidate, Dropped, Moment, Reason, Supply
 from ownkey.router.health import Monitor
 from ownkey.router.job import Job, Limits, Served
+from ownkey.router.lending import Borrowing, Lending
 from ownkey.router.plan import Ask, Plan, Planner, is_priced
 from ownkey.router.pools import Turns
 from ownkey.router.ports import Ports
@@ -35,10 +38,12 @@ __all__ = [
     "ENDPOINTS",
     "Ask",
     "Attempt",
+    "Borrowing",
     "Candidate",
     "ClientLeft",
     "Dropped",
     "Job",
+    "Lending",
     "Limits",
     "Moment",
     "Monitor",

@@ -37,6 +37,7 @@ from ownkey.router.ports import Ports
 from ownkey.router.reckoning import NOTHING, Facts, Reckoning, Used, intent
 from ownkey.router.recorder import Recorder
 from ownkey.router.tariff import Tariff
+from ownkey.router.withheld import E, withheld
 from ownkey.upstream import (
     Timeouts,
     UpstreamFailure,
@@ -69,6 +70,8 @@ class Attempt:
         counted as requests by their first."""
         self.sent = False
         """Whether the provider has been asked: a failure before says nothing of it."""
+        self.error: OwnkeyError | None = None
+        """Why there is no answer, with all that the provider said."""
         self.token_refused = False
         """Whether it did not take the token that the credential had been exchanged for: the next one may do."""
         self._job = job
@@ -108,7 +111,8 @@ class Attempt:
     def served(self) -> Served:
         """For headers."""
         candidate = self.candidate
-        return Served(candidate.provider.id, candidate.model_id, candidate.credential.alias, candidate.source)
+        alias, lent = candidate.credential.alias, candidate.lent
+        return Served(candidate.provider.id, candidate.model_id, alias, candidate.source, lent)
 
     @property
     def upstream_headers(self) -> Mapping[str, str]:
@@ -131,6 +135,13 @@ class Attempt:
             OwnkeyError: there is no answer from this candidate.
             ClientLeft: nobody waits for it any more.
         """
+        try:
+            await self._begin()
+        except OwnkeyError as error:
+            self.error = error
+            raise self._told(error) from None
+
+    async def _begin(self) -> None:
         fields = await self._presented()
         encoded = self.candidate.translator.encode_request(self._call)
         await self._reserve()
@@ -144,7 +155,7 @@ class Attempt:
         except OwnkeyError as error:
             if isinstance(error, CredentialsExhausted) and self.candidate.form.scheme.exchanges:
                 self._forget_token()
-            self._end(Outcome.REFUSED if self._refused else Outcome.FAILED, error_code=error.code)
+            self._end(Outcome.REFUSED if self._refused else Outcome.FAILED, error_code=self._told(error).code)
             raise
         except (ClientLeft, asyncio.CancelledError):
             generating = self.sent and not self._refused
@@ -179,8 +190,9 @@ class Attempt:
         finally:
             late.cancel()
         if decoder.failure:
-            decoder.failure.details.setdefault("provider", self.candidate.provider.display_name)
-            raise decoder.failure
+            told = self._told(decoder.failure)
+            told.details.setdefault("provider", self.candidate.provider.display_name)
+            raise told
 
     def client_left(self) -> None:
         """The client has gone. By the account's rule the answer is read on, for the real usage and for whoever repeats
@@ -335,6 +347,10 @@ class Attempt:
         if self._response is not None:
             self._response.close()
 
+    def _told(self, error: E) -> E:
+        """What those who asked, and their account's records, learn of an error."""
+        return withheld(error) if self.candidate.lent else error
+
     # ── Recording
 
     def _end_answered(self) -> None:
@@ -354,7 +370,7 @@ class Attempt:
             outcome = Outcome.CANCELLED
         else:
             outcome = Outcome.SUCCEEDED if decoder.finished else Outcome.BROKEN
-        code = decoder.failure.code if decoder.failure else None
+        code = self._told(decoder.failure).code if decoder.failure else None
         self._end(outcome, self._reckoning.of_stream(decoder), error_code=code)
 
     def _end(self, outcome: Outcome, used: Used = NOTHING, *, error_code: str | None = None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -60,11 +60,19 @@ class Candidate:
     translator: Translator
     probes: Mapping[str, Mark] = NO_PROBES
     """Marks, by their key, that this attempt may end: it needs the right to be their probe. Mostly none."""
+    lent: bool = False
+    """Whether another account shares it: whom it serves learns nothing of whose it is, nor its owner of the request."""
 
     @property
     def credential(self) -> Credential:
         """The credential's public part."""
         return self.stored.credential
+
+    @property
+    def side(self) -> str:
+        """Whose marks are about it: the client's account's, the operator's, or those of the account that shares it."""
+        # No account's id begins with a hash sign.
+        return f"#{self.credential.account_id}" if self.lent else self.source.value
 
     @property
     def health_keys(self) -> tuple[str, str, str]:
@@ -74,6 +82,8 @@ class Candidate:
     def dropped(self, mark: Mark) -> Dropped:
         """The same, where a mark stands in its way."""
         reason = OF_HEALTH[mark.state]
+        if self.lent:
+            mark = replace(mark, reason=None)
         return Dropped(self.provider, self.model_id, self.credential, self.source, reason, mark)
 
     @property
@@ -108,12 +118,14 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class Supply:
-    """What one account, the client's or the operator's, has to serve with."""
+    """What one account, the client's, the operator's or one that shares, has to serve with."""
 
     credentials: Sequence[StoredCredential] = ()
     health: Health = HEALTHY
     pools: Mapping[str, PoolStrategy] = _ALL_FALLBACK
     """By provider's id; absent: `fallback`."""
+    lender: str | None = None
+    """The account that shares them, where they serve others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
 
 from ownkey.domain.accounts import PLATFORM_ACCOUNT
 from ownkey.domain.credentials import CredentialSource
@@ -37,8 +38,8 @@ _CLAIMS = 3
 """Tries to become a probe while others change what stands there."""
 
 Decide = Callable[[Mark | None], Mark | None]
-_At = tuple[CredentialSource, str]
-"""A mark: whose item, and its key."""
+_At = tuple[str, str]
+"""A mark: whose item (`Candidate.side`), and its key."""
 
 
 class Monitor:
@@ -56,8 +57,8 @@ class Monitor:
 
     def watch(self, account_id: str, own: Supply, platform: Supply) -> Watch:
         """For one request of an account."""
-        sides = {CredentialSource.BYOK: (account_id, own.health)}
-        return Watch(self, sides | {CredentialSource.PLATFORM: (PLATFORM_ACCOUNT, platform.health)})
+        sides = {CredentialSource.BYOK.value: (account_id, own.health)}
+        return Watch(self, sides | {CredentialSource.PLATFORM.value: (PLATFORM_ACCOUNT, platform.health)})
 
     def answered(self, account_id: str, provider: str) -> None:
         """Remembers that a provider answers."""
@@ -79,7 +80,7 @@ class Monitor:
 class Watch:
     """See the module. Belongs to one request and one event loop."""
 
-    def __init__(self, monitor: Monitor, sides: Mapping[CredentialSource, tuple[str, Health]]) -> None:
+    def __init__(self, monitor: Monitor, sides: Mapping[str, tuple[str, Health]]) -> None:
         self.passed_over: list[Dropped] = []
         """Candidates that were not tried, since meanwhile their health forbids it."""
         self._monitor = monitor
@@ -89,6 +90,13 @@ class Watch:
         self._told: set[_At] = set()
         """Of what this request has said already how it is."""
         self._tasks: list[asyncio.Task[None]] = []
+
+    def lends(self, candidates: Iterable[Candidate], supplies: Iterable[Supply]) -> None:
+        """Credentials that other accounts share have come in: their marks are about their owners' items."""
+        health = {each.lender: each.health for each in supplies}
+        for candidate in candidates:
+            account_id = candidate.credential.account_id
+            self._sides[candidate.side] = account_id, health[account_id]
 
     async def admits(self, candidate: Candidate) -> bool:
         """Whether a candidate may be tried now; claims the right to be the probe of what it may end."""
@@ -101,11 +109,11 @@ class Watch:
 
     def answered(self, candidate: Candidate) -> None:
         """The candidate's provider answers: what it was the probe of is over."""
-        account_id, health = self._sides[candidate.source]
+        account_id, health = self._sides[candidate.side]
         self._monitor.answered(account_id, _provider_at(candidate)[1])
         if health:
             for key in candidate.health_keys:
-                self._clear((candidate.source, key))
+                self._clear((candidate.side, key))
 
     def failed(self, candidate: Candidate, error: OwnkeyError, *, sent: bool) -> None:
         """The candidate failed.
@@ -113,15 +121,17 @@ class Watch:
         Args:
             sent: Whether its provider was asked at all.
         """
-        source, (credential, model, provider) = candidate.source, candidate.health_keys
+        side, (credential, model, provider) = candidate.side, candidate.health_keys
         fault = fault_of(error, by_token=sent and candidate.form.scheme.exchanges)
+        if fault is not None and candidate.lent:
+            fault = replace(fault, reason=None)  # its owner reads the marks, and what is said is about a request
         if fault is not None and fault.scope is not Scope.PROVIDER:
-            self._mark((source, credential if fault.scope is Scope.CREDENTIAL else model), fault)
+            self._mark((side, credential if fault.scope is Scope.CREDENTIAL else model), fault)
         elif fault is not None and sent:
-            self._provider_failed((source, provider), fault)
+            self._provider_failed((side, provider), fault)
         if sent and shows_life(error):
-            self._monitor.answered(self._sides[source][0], provider)
-            self._clear((source, provider))
+            self._monitor.answered(self._sides[side][0], provider)
+            self._clear((side, provider))
 
     def now_ms(self) -> int:
         """Epoch milliseconds."""
@@ -136,9 +146,9 @@ class Watch:
 
     async def _claim(self, candidate: Candidate) -> Mark | None:
         """None: the candidate may go, as the probe where one is needed. Else what stands in its way."""
-        source = candidate.source
-        account_id, health = self._sides[source]
-        held = {key for each, key in (*self._probing, *self._told) if each is source}
+        side = candidate.side
+        account_id, health = self._sides[side]
+        held = {key for each, key in (*self._probing, *self._told) if each == side}
         probes = {key: mark for key, mark in candidate.probes.items() if key not in held}
         now_ms = self._monitor.now_ms()
         try:
@@ -146,8 +156,8 @@ class Watch:
                 standing = await self._monitor.notes.claim(account_id, probes, now_ms) if probes else None
                 if standing is None:
                     won = {key: claimed(mark, now_ms) for key, mark in probes.items()}
-                    self._probing |= {(source, key): mark for key, mark in won.items()}
-                    self._sides[source] = account_id, health.with_marks(won)
+                    self._probing |= {(side, key): mark for key, mark in won.items()}
+                    self._sides[side] = account_id, health.with_marks(won)
                     return None
                 health = standing
                 blocking, probes = standing.look(candidate.health_keys, now_ms)
@@ -159,8 +169,8 @@ class Watch:
 
     def _provider_failed(self, at: _At, fault: Fault) -> None:
         """Counts at most once a request: one that breaks its provider opens no breaker by its own retries."""
-        source, key = at
-        counts = self._monitor.failed(self._sides[source][0], key)
+        side, key = at
+        counts = self._monitor.failed(self._sides[side][0], key)
         probe = self._probing.get(at)
         if probe is not None:
             # The provider's other credentials need not be tried: this was the one request that may.
@@ -181,8 +191,8 @@ class Watch:
         """Takes away a mark that this request disproves: it was its probe, or the failures were only being counted."""
         seen = self._probing.pop(at, None)
         if seen is None:
-            source, key = at
-            mark = self._sides[source][1].marks.get(key)
+            side, key = at
+            mark = self._sides[side][1].marks.get(key)
             seen = mark if mark is not None and mark.state is HealthState.SUSPECT else None
         if seen is not None:
             self._change(at, lambda old: None if old == seen else old)
@@ -194,14 +204,14 @@ class Watch:
 
     def _change(self, at: _At, decide: Decide) -> None:
         self._told.add(at)
-        source, key = at
-        account_id, health = self._sides[source]
+        side, key = at
+        account_id, health = self._sides[side]
         change = self._monitor.notes.change(account_id, key, decide, seen=health, at_ms=self._monitor.now_ms())
         self._tasks.append(asyncio.create_task(_logged(change, key)))
 
 
 def _provider_at(candidate: Candidate) -> _At:
-    return candidate.source, provider_key(candidate.provider.id, candidate.credential.destination)
+    return candidate.side, provider_key(candidate.provider.id, candidate.credential.destination)
 
 
 async def _logged(change: Awaitable[None], key: str) -> None:

@@ -10,6 +10,7 @@ from ownkey.domain.accounts import OnDisconnect
 from ownkey.domain.attempts import RequestFacts
 from ownkey.domain.credentials import CredentialSource
 from ownkey.domain.limits import Limit
+from ownkey.domain.sharing import REWARD_BASIS_POINTS
 from ownkey.providers import Document
 
 
@@ -53,6 +54,8 @@ class Job:
     """Those that apply to the request."""
     on_disconnect: OnDisconnect = OnDisconnect.DRAIN
     """What becomes of the answer once the client has gone: the account's rule."""
+    reward_basis_points: int = REWARD_BASIS_POINTS
+    """Of the cost, for an account whose shared credential serves."""
     beta: bool = False
     """Whether the client's URL said `?beta=true`."""
 
@@ -66,3 +69,5 @@ class Served:
     credential: str
     """Alias."""
     source: CredentialSource
+    lent: bool = False
+    """Whether it is another account's: `credential` is then no alias of anybody's."""

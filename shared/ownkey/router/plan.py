@@ -2,7 +2,7 @@
 
 The order (docs/contracts/routing.md):
 
-1. the account's own credentials before the platform's: BYOK is free of charge;
+1. the account's own credentials before the platform's: BYOK is free of charge; then those that other accounts share;
 2. providers as `provider.order` has them, then as the catalog prefers them for the model;
 3. credentials scoped to this gateway key before account-wide ones;
 4. their priority;
@@ -37,7 +37,7 @@ from ownkey.router.pools import Draws, pool_order
 from ownkey.router.preferences import ANY_PROVIDER, Preferences
 
 _CACHED_MODELS = 4_096
-_Rank = tuple[bool, int, int, bool, int]
+_Rank = tuple[int, int, int, bool, int]
 """Whose, which provider by the request's word and by the catalog's, for whom, which priority."""
 _AT_NO_TIME = Moment()
 
@@ -99,14 +99,25 @@ class Planner:
         self._catalog = catalog
         self._listing = lru_cache(_CACHED_MODELS)(self._find_listing)
 
-    def plan(self, ask: Ask, own: Supply, platform: Supply, moment: Moment = _AT_NO_TIME) -> Plan:
+    def shared(self, ask: Ask, own: Supply, lent: Sequence[Supply], moment: Moment = _AT_NO_TIME) -> list[Candidate]:
+        """What may serve `ask` of the credentials that other accounts share.
+
+        Args:
+            own: The client's account's: its credentials may forbid a fallback.
+        """
+        plan = self.plan(ask, own, Supply(), moment, lent)
+        return [candidate for candidate in plan.candidates if candidate.lent]
+
+    def plan(
+        self, ask: Ask, own: Supply, platform: Supply, moment: Moment = _AT_NO_TIME, lent: Sequence[Supply] = ()
+    ) -> Plan:
         """Everything that may serve `ask`, of the account's own credentials and the platform's."""
         listing = self._listing(ask.model)
         wanted = _Wanted(self._catalog, ask.preferences)
         usable: list[tuple[_Rank, str, bool, Candidate]] = []
         dropped: list[Dropped] = []
         no_fallback: set[str] = set()
-        for source, supply, stored, provider, model_id in self._considered(ask, listing, own, platform):
+        for source, supply, stored, provider, model_id in self._considered(ask, listing, own, platform, lent):
             credential = stored.credential
             if source is CredentialSource.BYOK and credential.always_use and credential.serves_key(ask.gateway_key_id):
                 no_fallback.add(provider.id)
@@ -117,21 +128,26 @@ class Planner:
             translator = translator_of(ask.surface, provider.family)
             if reason is None and (translator is None or ask.surface not in provider.surfaces):
                 reason = Reason.OTHER_SURFACE
+            if supply.lender and (reason is not None or translator is None):
+                continue  # nobody's to know of
             if reason is not None or translator is None:
                 dropped.append(Dropped(provider, model_id, credential, source, reason or Reason.OTHER_SURFACE))
                 continue
             mark, probes = _looked_up(supply, provider, model_id, credential, moment.at_ms)
+            if supply.lender and mark is not None:
+                continue
             if mark is not None:
                 dropped.append(Dropped(provider, model_id, credential, source, OF_HEALTH[mark.state], mark))
                 continue
             rank = (
-                source is CredentialSource.PLATFORM,
+                (source is CredentialSource.PLATFORM) + (supply.lender is not None),
                 wanted.rank(provider.id),
                 listing.rank(provider.id),
                 credential.gateway_keys is None,
                 credential.priority,
             )
-            candidate = Candidate(provider, model_id, model, stored, source, translator, probes)
+            lends = supply.lender is not None
+            candidate = Candidate(provider, model_id, model, stored, source, translator, probes, lends)
             usable.append((rank, credential.id, stored.is_previous, candidate))
         usable.sort(key=itemgetter(0, 1, 2))
         candidates = tuple(_pooled(usable, own, platform, moment.draws))
@@ -139,10 +155,11 @@ class Planner:
         return Plan(ask, listing.providers, candidates, tuple(dropped), in_scope, moment.at_ms)
 
     def _considered(
-        self, ask: Ask, listing: _Listing, own: Supply, platform: Supply
+        self, ask: Ask, listing: _Listing, own: Supply, platform: Supply, lent: Sequence[Supply]
     ) -> Iterator[tuple[CredentialSource, Supply, StoredCredential, Provider, str]]:
         """Every credential that has to do with the model; own ones first, as they decide on the platform's."""
-        for source, supply in ((CredentialSource.BYOK, own), (CredentialSource.PLATFORM, platform)):
+        others = [(CredentialSource.PLATFORM, each) for each in (platform, *lent)]
+        for source, supply in ((CredentialSource.BYOK, own), *others):
             for stored in supply.credentials:
                 provider = self._catalog.find_provider(stored.credential.provider_id)
                 model_id = provider and listing.model_at(provider, stored.credential, ask.model)
@@ -237,11 +254,12 @@ def _pooled(
     for number, (_, run) in enumerate(groupby(usable, key=itemgetter(0))):
         equals = [candidate for _, _, _, candidate in run]
         pools = (platform if equals[0].source is CredentialSource.PLATFORM else own).pools
+        default = PoolStrategy.RANDOM if equals[0].lent else PoolStrategy.FALLBACK
         by_provider: dict[str, list[Candidate]] = {}
         for candidate in equals:
             by_provider.setdefault(candidate.provider.id, []).append(candidate)
         ordered = {
-            provider_id: iter(pool_order(pools.get(provider_id, PoolStrategy.FALLBACK), each, draws, first=not number))
+            provider_id: iter(pool_order(pools.get(provider_id, default), each, draws, first=not number))
             for provider_id, each in by_provider.items()
         }
         yield from (next(ordered[candidate.provider.id]) for candidate in equals)

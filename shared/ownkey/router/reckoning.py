@@ -20,9 +20,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from ownkey.domain.attempts import AttemptEnd, AttemptStart, Outcome
+from ownkey.domain.ids import REWARD, new_id
 from ownkey.domain.ledger import shard_of
 from ownkey.domain.limits import Claim
 from ownkey.domain.savings import NO_SAVINGS
+from ownkey.domain.sharing import SHARED, SHARED_VERSION, Donation
 from ownkey.domain.usage import Terms, Usage, UsageSource
 from ownkey.providers import Reading, StreamDecoder, Whole, tokens_of
 from ownkey.router.candidates import Candidate
@@ -123,15 +125,15 @@ def intent(job: Job, candidate: Candidate, number: int, tariff: Tariff, claims: 
     """The record's beginning: all that is known before the provider answers, the worst case among it."""
     estimated = Usage(input=job.input_tokens)
     bill = tariff.bill(estimated)
-    credential = candidate.credential
+    credential, lent = candidate.credential, candidate.lent
     start = AttemptStart(
         request=job.facts,
         number=number,
         provider_id=candidate.provider.id,
         model_id=candidate.model_id,
         source=candidate.source,
-        credential_id=credential.id,
-        credential_version=credential.version,
+        credential_id=SHARED if lent else credential.id,
+        credential_version=SHARED_VERSION if lent else credential.version,
         credential_alias=credential.alias,
         started_at=_rfc3339(tariff.at),
         expires_at_s=job.expires_at_s,
@@ -141,8 +143,16 @@ def intent(job: Job, candidate: Candidate, number: int, tariff: Tariff, claims: 
         price_version=tariff.price_version,
         hold_nanousd=tariff.hold(job.body, candidate.model, job.input_tokens) if job.input_tokens else 0,
         claims=claims,
+        donation=_donation(job, candidate, tariff.at) if lent else None,
     )
     return replace(start, hold_shard=shard_of(start.attempt_id, job.credit_shards)) if start.hold_nanousd else start
+
+
+def _donation(job: Job, candidate: Candidate, at: datetime) -> Donation:
+    """Under an id of the hour, not of the moment: its owner may read it."""
+    credential, hour_ms = candidate.credential, int(at.timestamp()) // 3_600 * 3_600_000
+    reward_id = new_id(REWARD, hour_ms)
+    return Donation(credential.account_id, credential.id, credential.version, reward_id, job.reward_basis_points)
 
 
 def _rfc3339(at: datetime) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 
 from ownkey.domain.accounts import OnDisconnect
-from ownkey.domain.errors import OwnkeyError
+from ownkey.domain.errors import OwnkeyError, StoreUnavailable
 from ownkey.router.attempt import Attempt, ClientLeft
 from ownkey.router.candidates import Candidate
 from ownkey.router.health import Watch
@@ -13,15 +14,20 @@ from ownkey.router.job import Job, Limits
 from ownkey.router.limits import Allowance
 from ownkey.router.plan import Plan
 from ownkey.router.ports import Ports
-from ownkey.router.verdict import Failure, remaining, verdict
+from ownkey.router.verdict import Failure, final, remaining, verdict
 
 logger = logging.getLogger(__name__)
+
+Beyond = Callable[[Watch], Awaitable[list[Candidate]]]
+"""Finds further candidates, once those of the plan are used up."""
 
 
 class Run:
     """`answer()` tries the candidates; `finish()`, once the client has what there is, waits for all that is written."""
 
-    def __init__(self, job: Job, plan: Plan, ports: Ports, limits: Limits, watch: Watch) -> None:
+    def __init__(
+        self, job: Job, plan: Plan, ports: Ports, limits: Limits, watch: Watch, beyond: Beyond | None = None
+    ) -> None:
         self.attempts: list[Attempt] = []
         """Those made so far; the last one is the one that answered, if any did."""
         self._job = job
@@ -29,6 +35,7 @@ class Run:
         self._ports = ports
         self._limits = limits
         self._watch = watch
+        self._beyond = beyond
         self._allowance = Allowance(job.account_limits, ports.counters)
         self._client_gone = False
 
@@ -42,7 +49,10 @@ class Run:
         failures: list[Failure] = []
         renewed: Candidate | None = None
         left = list(self._plan.candidates)
-        while left and len(failures) < self._limits.max_attempts:
+        while len(failures) < self._limits.max_attempts:
+            left = left or await self._more(failures)
+            if not left:
+                break
             candidate, left = left[0], left[1:]
             if self._client_gone and self.stops_at_disconnect:
                 raise ClientLeft
@@ -59,9 +69,11 @@ class Run:
                 if attempt.token_refused and candidate is not renewed:
                     renewed, left = candidate, [candidate, *left]
                     continue
-                self._watch.failed(candidate, error, sent=attempt.sent)
+                self._watch.failed(candidate, attempt.error or error, sent=attempt.sent)
                 failures.append(failure)
                 left = remaining(failure, left)
+                if final(failure):
+                    break
             else:
                 self._watch.answered(candidate)
                 return attempt
@@ -77,6 +89,22 @@ class Run:
         self._client_gone = True
         for attempt in self.attempts[-1:]:
             attempt.client_left()
+
+    async def _more(self, failures: list[Failure]) -> list[Candidate]:
+        """What may still be tried where nothing of the plan is left: looked for once."""
+        if self._beyond is None:
+            return []
+        beyond, self._beyond = self._beyond, None
+        try:
+            found = await beyond(self._watch)
+        except StoreUnavailable:
+            if not (failures or self._plan.unwell or self._watch.passed_over):
+                raise
+            logger.exception("credentials that are shared could not be read")
+            return []
+        for failure in failures:
+            found = remaining(failure, found)
+        return found
 
     async def finish(self) -> None:
         """Ends what is open, gives connections back, and returns when every record and mark is written."""

@@ -71,13 +71,17 @@ def remaining(failure: Failure, candidates: Sequence[Candidate]) -> list[Candida
     A request that a provider refuses is refused by its next key too; a model that one provider does not have, another
     may; a rate limit of the account's own holds for all of them. Everything else may well succeed elsewhere.
     """
-    if isinstance(failure.error, RateLimited):
+    if final(failure):
         return []
     if not isinstance(failure.error, ProviderRefused):
         return list(candidates)
-    if failure.error.status != 404:
-        return []
     return [each for each in candidates if each.provider.id != failure.candidate.provider.id]
+
+
+def final(failure: Failure) -> bool:
+    """Whether nobody else need be tried."""
+    error = failure.error
+    return isinstance(error, RateLimited) or (isinstance(error, ProviderRefused) and error.status != 404)
 
 
 def verdict(failures: Sequence[Failure], unwell: Sequence[Dropped], at_ms: int) -> OwnkeyError:

@@ -20,13 +20,17 @@ from typing import Any, Self
 from ownkey.domain.money import parse_usd
 
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+_ALL_BASIS_POINTS = 10_000
 
 Upstreams = Mapping[str, Mapping[str, str]]
 """Provider id → its endpoints, at least `base_url`: servers that stand for providers on a local stack."""
 
-
 Nanousd = int
 """Dollars in the variable, nano-dollars in the field."""
+Names = tuple[str, ...]
+"""As text separated by commas."""
+BasisPoints = int
+"""Hundredths of a percent."""
 
 
 class SettingsError(Exception):
@@ -94,6 +98,10 @@ class InferenceSettings(ProviderReach):
     vault_key_id: str
     margin_percent: Decimal = Decimal(5)
     """Added to the provider's price on platform traffic."""
+    sharing_providers: Names = ()
+    """Ids of the providers whose terms let an account's credential serve others."""
+    sharing_reward_basis_points: BasisPoints = 500
+    """Of the cost, for the account whose credential serves; 100 are 1 %."""
     imported_gateway_keys: bool = False
     """Whether gateway keys of a foreign format are looked up."""
     keyless_credentials: bool = False
@@ -118,6 +126,8 @@ class KeysSettings(ProviderReach):
     user_pool_client_id: str
     session_issuer: str
     jwks_url: str
+    sharing_providers: Names = ()
+    sharing_reward_basis_points: BasisPoints = 500
     imported_gateway_keys: bool = False
     keyless_credentials: bool = False
     """Whether credentials without a secret may be saved."""
@@ -179,6 +189,19 @@ def _dollars(text: str) -> int:
     return nanousd
 
 
+def _basis_points(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > _ALL_BASIS_POINTS:
+        raise ValueError
+    return int(text)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise ValueError
+    return names
+
+
 def _strings(text: str) -> tuple[str, ...]:
     values = json.loads(text)
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
@@ -202,6 +225,8 @@ _KINDS: Mapping[str, tuple[Callable[[str], Any], str]] = {
     "bool": (_flag, "true or false"),
     "Decimal": (_percent, "a number from 0 to 1000"),
     "Nanousd": (_dollars, "an amount of dollars, not below zero"),
+    "BasisPoints": (_basis_points, "a whole number from 0 to 10000"),
+    "Names": (_names, "names separated by commas"),
     "tuple[str, ...]": (_strings, "a JSON list of strings"),
     "Upstreams": (_upstreams, "a JSON object of base URLs by provider id"),
 }

@@ -63,6 +63,11 @@ def accounts_of_user(user_id: str) -> str:
     return f"USER#{user_id}"
 
 
+def shared(provider_id: str) -> str:
+    """Partition that lists the credentials for a provider that accounts share (sort key: the credential's id)."""
+    return f"SHARED#{provider_id}"
+
+
 REWRAP_PARTITION = "REWRAP"
 """Registry: jobs that bring secrets under another KMS key (sort key: the job's id)."""
 
@@ -132,6 +137,14 @@ RELEASES_PREFIX = "REL#"
 def releases(account_id: str) -> str:
     """Partition of an account's released holds (sort key: the attempt's id and the time)."""
     return f"{RELEASES_PREFIX}{account_id}"
+
+
+REWARDS_PREFIX = "RWD#"
+
+
+def rewards(account_id: str) -> str:
+    """Partition of what an account is given for sharing (sort key: the reward's id)."""
+    return f"{REWARDS_PREFIX}{account_id}"
 
 
 SWEEP_PARTITION = "SWEEP"

@@ -15,7 +15,9 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ownkey.catalog import Catalog, wire_members
+from ownkey.catalog.sharing import consent_text
 from ownkey.domain import ids
+from ownkey.domain.sharing import SharingTerms
 from ownkey.http.management import (
     accounts,
     audit_log,
@@ -33,6 +35,7 @@ from ownkey.http.management import (
     provider_list,
     rewrapping,
     settings,
+    sharing,
     statements,
     usage,
 )
@@ -93,6 +96,8 @@ class ManagementDeps:
     key_use: KeyUse
     health: HealthBook
     url_policy: UrlPolicy
+    sharing: SharingTerms
+    """Which providers' credentials accounts may share, under which text, for what."""
     imported_gateway_keys: bool = False
     """Whether gateway keys of a foreign format may be taken over."""
     keyless_credentials: bool = False
@@ -129,6 +134,10 @@ def create_management_app(deps: ManagementDeps) -> FastAPI:
     app.include_router(byok.routes(access, desk, provider_keys, deps.catalog, cards, idempotency))
     app.include_router(provider_list.routes(deps.catalog, keyless=deps.keyless_credentials))
     app.include_router(pools.routes(access, deps.registry, desk, deps.catalog))
+    share = sharing.routes(
+        access, deps.registry, desk, cards, deps.records, deps.catalog, deps.sharing, consent_text(), deps.now
+    )
+    app.include_router(share)
     app.include_router(kms_keys.routes(access, kms_desk, desk))
     app.include_router(rewrapping.routes(access, deps.registry, idempotency, deps.now))
     app.include_router(

@@ -78,7 +78,7 @@ def draft(account_id: str, credential_id: str, provider: Provider, *, taken: Seq
 
 def next_version(credential: Credential) -> Credential:
     """The credential as it stands once its next secret has replaced all it has."""
-    return replace(credential, version=credential.version + 1, previous=None)
+    return replace(credential, version=credential.version + 1, previous=None, shared_version=None)
 
 
 def beside_previous(credential: Credential, current: Credential, *, share_percent: int) -> Credential:

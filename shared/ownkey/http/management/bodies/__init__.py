@@ -9,6 +9,7 @@ Unknown fields are refused: a misspelt `gateway_key` must not silently make a ke
 `gateway_keys` `/api/gateway-keys`
 `accounts`     `/api/accounts`
 `limits`       `/api/limits`
+`sharing`      consent, which credentials are shared
 `vault`        pools, an account's KMS key, shredding
 ============== ======================================
 """
@@ -38,6 +39,7 @@ from ownkey.http.management.bodies.gateway_keys import (
     UpdateGatewayKey,
 )
 from ownkey.http.management.bodies.limits import CreateLimit, UpdateLimit
+from ownkey.http.management.bodies.sharing import GiveConsent, SetSharing
 from ownkey.http.management.bodies.vault import Confirmation, SetKmsKey, SetPool
 
 __all__ = [
@@ -55,11 +57,13 @@ __all__ = [
     "CredentialSettings",
     "Deposit",
     "GatewayKeyScope",
+    "GiveConsent",
     "ProviderKeys",
     "RotateCredential",
     "RotateGatewayKey",
     "SetKmsKey",
     "SetPool",
+    "SetSharing",
     "UpdateAccount",
     "UpdateCredential",
     "UpdateGatewayKey",

@@ -2,11 +2,12 @@
 
 from ownkey.http.management.views.accounts import account, invitation, me, member, received_invitation, settings
 from ownkey.http.management.views.audit import audit_csv, audit_entry, audit_jsonl
-from ownkey.http.management.views.credentials import Shown, credential, finding, provider_keys
+from ownkey.http.management.views.credentials import Shown, credential, finding, provider_keys, provider_name
 from ownkey.http.management.views.gateway_keys import gateway_key
 from ownkey.http.management.views.limits import limit
 from ownkey.http.management.views.money import attempt, balance, deposit, entry, rollup, rollup_totals, usage
 from ownkey.http.management.views.providers import provider
+from ownkey.http.management.views.sharing import reward, sharing
 from ownkey.http.management.views.statements import statement, statement_line, statement_month
 from ownkey.http.management.views.vault import kms_key, pool, rewrap
 
@@ -31,11 +32,14 @@ __all__ = [
     "pool",
     "provider",
     "provider_keys",
+    "provider_name",
     "received_invitation",
+    "reward",
     "rewrap",
     "rollup",
     "rollup_totals",
     "settings",
+    "sharing",
     "statement",
     "statement_line",
     "statement_month",

@@ -60,6 +60,7 @@ def credential(versions: Sequence[StoredCredential], shown: Shown) -> Json:
         "gateway_keys": _list(each.gateway_keys),
         "disabled": each.disabled,
         "always_use": each.always_use,
+        "shared": each.shared,
         "pricing": each.pricing.to_body() if each.pricing else {"mode": PricingMode.CATALOG.value},
         "created_at": each.created_at,
         "updated_at": each.updated_at,
