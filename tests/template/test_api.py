@@ -7,8 +7,10 @@ import re
 from typing import Any
 
 import pytest
+from starlette.routing import Route
 
 from ownkey.domain.errors import NotFound, RequestTooLarge
+from ownkey.http.inference import create_inference_app
 from tests.template.translation import resources, source, translated
 
 STREAMED_ROUTES = {
@@ -19,6 +21,9 @@ STREAMED_ROUTES = {
     "/messages/{proxy+}",
     "/models",
     "/models/{proxy+}",
+    "/key",
+    "/generation",
+    "/credits",
 }
 BUFFERED_ROUTES = {"/api/{proxy+}"}
 
@@ -41,6 +46,14 @@ def integrations() -> dict[str, dict[str, Any]]:
 
 def test_every_route_is_named_here() -> None:
     assert set(integrations()) == STREAMED_ROUTES | BUFFERED_ROUTES
+
+
+def test_what_the_app_answers_without_a_prefix_is_routed() -> None:
+    paths = {route.path for route in create_inference_app(None).router.routes if isinstance(route, Route)}
+    bare = {path for path in paths if not path.startswith(("/v1/", "/api/v1/"))}
+    patterns = [re.compile(each.replace("{proxy+}", ".+")) for each in STREAMED_ROUTES]
+    assert bare
+    assert [path for path in bare if not any(each.fullmatch(path) for each in patterns)] == []
 
 
 @pytest.mark.parametrize("path", sorted(STREAMED_ROUTES))

@@ -32,7 +32,8 @@ from ownkey.domain.errors import (
 )
 
 MAX_MARKS = 200
-"""In one item: it is read with every request of the account."""
+"""In one item: it is read with every request of the account. Writers at the same moment may each add one past it; the
+next write takes them back."""
 MAX_PRUNED = 64
 """Marks that one write takes away: an update expression is at most 4 KB."""
 MAX_REASON_CHARS = 200
@@ -149,6 +150,9 @@ class Mark:
     """Counted so far, of a SUSPECT."""
     probe_until_ms: int | None = None
     """While one request finds out, the others wait until then."""
+    by: str | None = None
+    """Of a provider in the operator's item: the account whose requests alone have failed so far, and whom alone the
+    mark stands in the way of. None: several accounts', or the marks are an account's own."""
 
     def blocks(self, now_ms: int) -> bool:
         """Whether nothing may be sent."""
@@ -184,17 +188,19 @@ Marks = Mapping[str, Mark]
 class Health:
     """An account's marks, as one read found them. Falsy where there are none: all is well."""
 
-    __slots__ = ("marks",)
+    __slots__ = ("_asks", "marks")
 
-    def __init__(self, marks: Marks | None = None) -> None:
+    def __init__(self, marks: Marks | None = None, asks: str | None = None) -> None:
         self.marks: Marks = marks or {}
+        self._asks = asks
 
     def __bool__(self) -> bool:
         return bool(self.marks)
 
     def look(self, keys: Iterable[str], now_ms: int) -> tuple[Mark | None, dict[str, Mark]]:
         """Of the marks with these keys: the one that stands longest in the way, and those that a probe may end."""
-        found = [(key, mark) for key in keys if (mark := self.marks.get(key)) is not None]
+        known = [(key, mark) for key in keys if (mark := self.marks.get(key)) is not None]
+        found = [(key, mark) for key, mark in known if mark.by is None or mark.by == self._asks]
         standing = [mark for _, mark in found if mark.blocks(now_ms)]
         blocking = max(standing, key=_ends, default=None)
         return blocking, {key: mark for key, mark in found if mark.half_open(now_ms)}
@@ -214,7 +220,11 @@ class Health:
 
     def with_marks(self, marks: Marks) -> Health:
         """The same with some marks replaced."""
-        return Health({**self.marks, **marks})
+        return Health({**self.marks, **marks}, self._asks)
+
+    def seen_by(self, account_id: str) -> Health:
+        """The same as an account's requests meet it: what only another's have failed at stands in nobody's way."""
+        return Health(self.marks, account_id)
 
 
 HEALTHY = Health()
@@ -265,16 +275,19 @@ def shows_life(error: OwnkeyError) -> bool:
     return isinstance(error, CredentialsExhausted | ProviderRateLimited | ProviderRefused)
 
 
-def after_fault(old: Mark | None, fault: Fault, now_ms: int, *, probing: bool = False) -> Mark | None:
+def after_fault(
+    old: Mark | None, fault: Fault, now_ms: int, *, probing: bool = False, by: str | None = None
+) -> Mark | None:
     """The mark after a failure; `old` itself where nothing is new, so that nothing is written.
 
     Args:
         probing: The failure is that of the probe which `old` waits for.
+        by: The account whose request it was, where the mark is shared by all; a provider's failures alone go by it.
     """
     if old is not None and old.forgotten(now_ms):
         old = None
     if fault.kind is FaultKind.FAILING:
-        return _after_failure(old, fault, now_ms, probing)
+        return _after_failure(old, fault, now_ms, probing, by)
     if old is not None and old.blocks(now_ms) and not probing:
         return _while_standing(old, fault, now_ms)
     again = old is not None and old.code is fault.kind
@@ -304,14 +317,17 @@ def _while_standing(old: Mark, fault: Fault, now_ms: int) -> Mark | None:
     return replace(new, strikes=old.strikes) if prolonged else old
 
 
-def _after_failure(old: Mark | None, fault: Fault, now_ms: int, probing: bool) -> Mark | None:
-    if old is not None and old.state is HealthState.OPEN:
-        return _marked(fault, now_ms, old.strikes + 1) if probing else old
-    failures = 1 + (old.failures if old is not None else 0)
-    if failures >= COUNTED_FAILURES:
-        return _marked(fault, now_ms, 1)
-    at_ms = old.at_ms if old is not None else now_ms
-    return Mark(HealthState.SUSPECT, fault.kind, at_ms, at_ms + WINDOW_MS, fault.reason, failures=failures)
+def _after_failure(old: Mark | None, fault: Fault, now_ms: int, probing: bool, by: str | None) -> Mark | None:
+    """One account's failures open the breaker for it alone: its requests may be what breaks the provider."""
+    by = by if old is None or old.by == by else None
+    if old is not None and old.state is HealthState.OPEN and not probing:
+        return old if old.by == by else replace(old, by=by)
+    failures, at_ms = (1, now_ms) if old is None else (old.failures + 1, old.at_ms)
+    if probing or failures >= COUNTED_FAILURES:
+        strikes = old.strikes + 1 if old is not None and probing else 1
+        opened = _marked(fault, now_ms, strikes)
+        return opened and replace(opened, by=by)
+    return Mark(HealthState.SUSPECT, fault.kind, at_ms, at_ms + WINDOW_MS, fault.reason, failures=failures, by=by)
 
 
 def _marked(fault: Fault, now_ms: int, strikes: int) -> Mark | None:

@@ -174,7 +174,8 @@ class Gateway:
             allowed_models=view.key.models,
         )
         own = Supply(view.own.credentials, view.own_health, view.own.pools)
-        platform = Supply(view.platform.credentials, view.platform_health, view.platform.pools)
+        platform_health = view.platform_health.seen_by(view.account.id)
+        platform = Supply(view.platform.credentials, platform_health, view.platform.pools)
         plan = self._planner.plan(ask, own, platform, Moment(deps.now_ms(), self._turns.draw))
         watch = self._monitor.watch(view.account.id, own, platform)
         beyond = self._lending.beyond(Borrowing(ask, view.account.id, own, plan, self._turns.draw))

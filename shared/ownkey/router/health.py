@@ -85,6 +85,7 @@ class Watch:
         """Candidates that were not tried, since meanwhile their health forbids it."""
         self._monitor = monitor
         self._sides = dict(sides)
+        self._account_id = sides[CredentialSource.BYOK][0]
         self._probing: dict[_At, Mark] = {}
         self._down: dict[_At, Mark] = {}
         self._told: set[_At] = set()
@@ -159,8 +160,8 @@ class Watch:
                     self._probing |= {(side, key): mark for key, mark in won.items()}
                     self._sides[side] = account_id, health.with_marks(won)
                     return None
-                health = standing
-                blocking, probes = standing.look(candidate.health_keys, now_ms)
+                health = standing.seen_by(self._account_id)
+                blocking, probes = health.look(candidate.health_keys, now_ms)
                 if blocking is not None:
                     return blocking
         except Exception:  # the table cannot be written, so nobody can be the only one
@@ -174,7 +175,8 @@ class Watch:
         probe = self._probing.get(at)
         if probe is not None:
             # The provider's other credentials need not be tried: this was the one request that may.
-            self._down[at] = after_fault(probe, fault, self._monitor.now_ms(), probing=True) or probe
+            by = self._by(source)
+            self._down[at] = after_fault(probe, fault, self._monitor.now_ms(), probing=True, by=by) or probe
             self._mark(at, fault)
         elif counts and at not in self._told:
             self._mark(at, fault)
@@ -183,9 +185,13 @@ class Watch:
         probe, now_ms = self._probing.pop(at, None), self._monitor.now_ms()
 
         def decide(old: Mark | None) -> Mark | None:
-            return after_fault(old, fault, now_ms, probing=probe is not None and old == probe)
+            return after_fault(old, fault, now_ms, probing=probe is not None and old == probe, by=self._by(at[0]))
 
         self._change(at, decide)
+
+    def _by(self, source: CredentialSource) -> str | None:
+        """Whose request it is, where others learn from it too."""
+        return self._account_id if source is CredentialSource.PLATFORM else None
 
     def _clear(self, at: _At) -> None:
         """Takes away a mark that this request disproves: it was its probe, or the failures were only being counted."""
