@@ -17,12 +17,14 @@ import pytest
 from local.simulator import start_simulator
 from ownkey.domain.accounts import OnDisconnect
 from ownkey.domain.attempts import Outcome
+from ownkey.domain.credentials import CredentialSource
 from ownkey.domain.errors import StoreUnavailable
 from ownkey.domain.gateway_keys import digest_of, mint
 from ownkey.domain.limits import Window
-from ownkey.http.answer_seal import MAX_PLAIN_BYTES
+from ownkey.http.answer_seal import MAX_PLAIN_BYTES, Head, Packer
 from ownkey.registry.idempotency import TTL_S
 from ownkey.registry.kept_answers import PART_BYTES, KeptAnswers
+from ownkey.router import Served
 from ownkey.store import keys
 from ownkey.store.dynamodb import DynamoDb, Item, Key, Put
 from ownkey.upstream import UpstreamRequest
@@ -506,7 +508,29 @@ async def test_one_that_is_too_large_is_charged_once_all_the_same(world: Repeata
     assert len(first.content) < MAX_PLAIN_BYTES
 
 
+def test_what_would_fill_the_memory_when_opened_is_too_large_however_well_it_compresses() -> None:
+    head = Head("req_1", {}, Served("openai", "gpt-4o-mini", "main", CredentialSource.BYOK), 1)
+    packer = Packer(head, 10**6)
+    for _ in range(MAX_PLAIN_BYTES // 10**6 + 1):
+        packer.take(bytes(10**6))
+    assert packer.packed() is None
+
+
 # ── When the table is out of reach
+
+
+async def test_a_lost_answer_to_our_own_write_is_not_taken_for_somebody_elses(world: Repeatable) -> None:
+    write, repeated = world.db.write, []
+
+    async def twice(action: Any) -> None:
+        await write(action)
+        if not repeated:
+            repeated.append(action)
+            await write(action)
+
+    world.db.write = twice  # type: ignore[method-assign]
+    assert (await world.ask()).status_code == 200
+    assert repeated
 
 
 async def test_what_cannot_be_taken_is_not_asked(world: Repeatable) -> None:

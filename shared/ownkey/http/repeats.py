@@ -160,7 +160,7 @@ class Repeats:
             request=sha256(canonical(document.values) + exchange.query).digest(),
         )
         note, seal_keys = self._note(asked, exchange)
-        until = asyncio.get_running_loop().time() + self._wait_s
+        until = min(asyncio.get_running_loop().time() + self._wait_s, exchange.deadline()[0])
         delay_s = _FIRST_LOOK_S
         seen = await self._answers.take(note)
         while seen is not None:

@@ -40,8 +40,8 @@ class KeptAnswers(RequestNotes):
         One write; a second one where a dead function's lease is over.
         """
         seen = await self.begin_request(note, now_s=self.now_s())
-        if seen is None:
-            return None
+        if seen is None or seen.token == note.token:
+            return None  # the latter: the answer to the first write was lost, and it was sent again
         if self.abandoned(seen) and await self.take_over_request(seen, note):
             return None
         return seen
