@@ -13,13 +13,14 @@ The intent is written while the connection to the provider is being made, so a f
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
 
 from ownkey.domain.credentials import CredentialSource
 from ownkey.domain.limits import Claim
 from ownkey.domain.savings import NO_SAVINGS, Savings
 from ownkey.domain.sharing import Donation
-from ownkey.domain.usage import Usage, UsageSource
+from ownkey.domain.usage import Terms, Usage, UsageSource
 
 RECORD_SCHEMA = 1
 
@@ -89,6 +90,8 @@ class AttemptStart:
     """What an abandoned attempt is charged: 0 on BYOK."""
     price_version: str | None = None
     """None: the model has no known price; cost is then 0 and `unpriced` is said."""
+    margin_percent: Decimal | None = None
+    """The operator's, on the published price (platform only)."""
     hold_nanousd: int = 0
     """Credits held (platform only)."""
     hold_shard: int = 0
@@ -118,6 +121,8 @@ class AttemptEnd:
     """The provider's cost by the price list."""
     charge_nanousd: int
     """What the account is charged: 0 on BYOK, cost + margin on platform."""
+    terms: Terms | None = None
+    """Under which the usage was priced, with the address's own; None: nobody knows, the function died."""
     error_code: str | None = None
     finish_reason: str | None = None
     upstream_id: str | None = None

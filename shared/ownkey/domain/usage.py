@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
+from typing import Any
 
 
 class UsageSource(StrEnum):
@@ -90,6 +91,17 @@ class Terms:
     """Conditions with a factor on every rate, by their name in the price list: `geo:us`, `speed:fast`."""
     search_context: str | None = None
     """How much of the web a search reads, where the fee depends on it: `low`, `medium`, `high`."""
+
+    def to_item(self) -> dict[str, str | list[str]]:
+        """What is not standard."""
+        values = {"service_tier": self.service_tier, "search_context": self.search_context}
+        plain: dict[str, str | list[str]] = {name: value for name, value in values.items() if value is not None}
+        return plain | ({"uplifts": list(self.uplifts)} if self.uplifts else {})
+
+    @staticmethod
+    def from_item(item: Mapping[str, Any]) -> Terms:
+        """The inverse of `to_item`."""
+        return Terms(**{**item, "uplifts": tuple(item.get("uplifts", ()))})
 
 
 STANDARD_TERMS = Terms()

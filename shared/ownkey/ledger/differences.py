@@ -7,7 +7,7 @@ before, nor be less after. Where nothing moved in between, that is equality.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -72,12 +72,20 @@ class Row:
     expected: Counts
     still: bool
     """Whether nothing was added to it meanwhile: only then is `expected` what it must say."""
+    last_at: str = ""
+    """When the last attempt of an aggregate ended."""
 
 
-def compared(row: Row, before: Counts, after: Counts) -> list[Difference]:
-    """Where what was counted lies outside what the row said before and after; zeros may be left out."""
+def compared(row: Row, before: Counts, after: Counts, *, signed: Collection[str] = ()) -> list[Difference]:
+    """Where what was counted lies outside what the row said before and after; zeros may be left out.
+
+    Args:
+        signed: Counters that may go up and down: they are judged only where nothing moved.
+    """
     found = []
     for name in sorted({*before, *after, *row.expected}):
+        if name in signed and not row.still:
+            continue
         low, high = sorted((before.get(name, 0), after.get(name, 0)))
         should = row.expected.get(name, 0)
         if not low <= should <= high:
@@ -85,12 +93,6 @@ def compared(row: Row, before: Counts, after: Counts) -> list[Difference]:
             why = _why(row.kind, says, should)
             found.append(Difference(row.kind, row.account_id, f"{row.pk} {row.sk}", name, says, should, why))
     return found
-
-
-def within(counts: Counts, low: Counts, high: Counts) -> bool:
-    """Whether each count is between the two."""
-    names = {*counts, *low, *high}
-    return all(low.get(name, 0) <= counts.get(name, 0) <= high.get(name, 0) for name in names)
 
 
 def numbers(item: Mapping[str, object]) -> dict[str, int]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Context, Decimal, localcontext
 
 from ownkey.catalog import NANOUSD_PER_UNIT, RATE_BUCKETS, PriceList
+from ownkey.domain.credentials import CredentialSource
 from ownkey.domain.money import NANOUSD_PER_USD, round_nanousd
 from ownkey.domain.usage import STANDARD_TERMS, Terms, Usage
 
@@ -47,6 +48,21 @@ def price(usage: Usage, prices: PriceList, *, terms: Terms = STANDARD_TERMS, at:
         exact_in, exact_out = _exact_parts(usage, prices, terms, at)
         total, into = round_nanousd(exact_in + exact_out), round_nanousd(exact_in)
     return Cost(total, into, total - into, prices.version)
+
+
+def cost_of(
+    usage: Usage, prices: PriceList, source: CredentialSource, *, terms: Terms = STANDARD_TERMS, at: datetime | None
+) -> Cost | None:
+    """The provider's cost of an attempt on either kind of credential; None where it cannot be told.
+
+    The platform serves only models whose tokens have prices: what has none there is a tool's fee, and it costs nothing.
+    """
+    try:
+        return price(usage, prices, terms=terms, at=at)
+    except Unpriced:
+        if source is CredentialSource.BYOK:
+            return None
+        return price(replace(usage, web_searches=0), prices, terms=terms, at=at)
 
 
 def _exact_parts(usage: Usage, prices: PriceList, terms: Terms, at: datetime | None) -> tuple[Decimal, Decimal]:

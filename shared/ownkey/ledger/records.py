@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from decimal import Decimal
 from hashlib import sha256
 from typing import Any
 
@@ -23,15 +24,13 @@ from ownkey.domain.ledger import Cause, DepositKind, Movement
 from ownkey.domain.limits import Claim
 from ownkey.domain.savings import Savings
 from ownkey.domain.sharing import Donation
-from ownkey.domain.usage import Usage, UsageSource
+from ownkey.domain.usage import Terms, Usage, UsageSource
 from ownkey.store import keys
 from ownkey.store.dynamodb import ConditionFailed, DynamoDb, Item, Key, Put
 
 DEPOSIT_REQUESTED = "requested"
 RELEASED = "released"
 REWARD_EARNED = "earned"
-
-
 OF_DEPOSITS = frozenset(kind.moves[1] for kind in DepositKind)
 """Causes whose postings follow from a deposit record."""
 
@@ -63,6 +62,10 @@ class Deposit:
     payment_id: str | None = None
     payment_intent: str | None = None
     event_id: str | None = None
+    about: str | None = None
+    """Of a correction by a command: what it corrects, so that the next one knows what was corrected before."""
+    standing: bool = False
+    """Of a correction: the balance has it already, by whatever accident, and only the ledger lacks it."""
 
     def movements(self) -> tuple[Movement, ...]:
         """What it moves, or has moved; none where it was refused."""
@@ -257,6 +260,7 @@ def ended_item(start: AttemptStart, end: AttemptEnd) -> Item:
             "usage": end.usage.to_item(),
             "usage_source": end.usage_source.value,
             "savings": end.savings.to_item() or None,
+            "terms": None if end.terms is None else end.terms.to_item(),
             "state": AttemptState.ENDED.value,
         }
     )
@@ -278,6 +282,7 @@ def to_record(item: Mapping[str, Any]) -> AttemptRecord:
                 "request": request,
                 "source": CredentialSource(item["source"]),
                 "estimated_usage": Usage.from_item(item.get("estimated_usage", {})),
+                "margin_percent": Decimal(item["margin_percent"]) if "margin_percent" in item else None,
                 "claims": tuple(Claim.from_item(each) for each in item.get("claims", ())),
                 "donation": Donation.from_item(item["donation"]) if "donation" in item else None,
             }
@@ -292,6 +297,7 @@ def to_record(item: Mapping[str, Any]) -> AttemptRecord:
                 "usage": Usage.from_item(item["usage"]),
                 "usage_source": UsageSource(item["usage_source"]),
                 "savings": Savings.from_item(item.get("savings", {})),
+                "terms": Terms.from_item(item["terms"]) if "terms" in item else None,
             }
         )
     except (KeyError, TypeError, ValueError) as e:

@@ -7,7 +7,7 @@ not found each other yet.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
@@ -17,6 +17,7 @@ from ownkey.domain.limits import Claim, Measure, Window
 from ownkey.ledger import rollups
 from ownkey.ledger.booking import booked_at, hour_of
 from ownkey.ledger.counters import used_by
+from ownkey.ledger.differences import Difference
 from ownkey.ledger.movements import added as moved_by
 from ownkey.ledger.reclaim import GRACE_S
 from ownkey.ledger.records import OF_DEPOSITS, Deposit, Release, Reward
@@ -110,6 +111,11 @@ class Recount:
     """Attempts whose holds were given back. To be known before their records come by."""
     rewards: dict[tuple[str, str], int] = field(default_factory=dict)
     """What other accounts are to be given for attempts on credentials that they share, by account and reward's id."""
+    priced: Callable[[AttemptRecord], list[Difference]] | None = None
+    """Says what is wrong with a record's price. None: nobody looks."""
+    wrong_prices: list[Difference] = field(default_factory=list)
+    last: dict[Bucket, str] = field(default_factory=dict)
+    """When the last attempt of each row ended."""
     records: int = 0
     late: int = 0
     """Attempts that are booked in a later month than they ended in."""
@@ -136,6 +142,7 @@ class Recount:
         """All attempts of one request."""
         for record in records:
             self.records += 1
+            self.wrong_prices += self.priced(record) if self.priced else []
             self.limits.update(claim.limit_id for claim in record.start.claims)
             if record.end is None or record.billed_at is None:
                 self.waiting.append(record)
@@ -156,6 +163,7 @@ class Recount:
         self.late += counts["late_attempts"]
         for bucket in rollups.buckets(record):
             self.rows.setdefault(bucket, Counter()).update(counts)
+            self.last[bucket] = max(self.last.get(bucket, ""), record.end.ended_at)
         if posts(record, released=False):
             self._expect(record)
         if donation := record.start.donation:
@@ -257,15 +265,15 @@ def posting_at(record: Counted) -> str:
 
 def posting_id(record: Counted) -> str:
     """The id of a counted record's posting."""
-    cause, cause_id = (
-        (Cause.ATTEMPT, record.start.attempt_id)
-        if isinstance(record, AttemptRecord)
-        else (record.cause, record.id)
-        if isinstance(record, Deposit)
-        else (Cause.REWARD, record.id)
-        if isinstance(record, Reward)
-        else (Cause.RELEASE, record.attempt_id)
-    )
+    match record:
+        case AttemptRecord():
+            cause, cause_id = Cause.ATTEMPT, record.start.attempt_id
+        case Deposit():
+            cause, cause_id = record.cause, record.id
+        case Release():
+            cause, cause_id = Cause.RELEASE, record.attempt_id
+        case Reward():
+            cause, cause_id = Cause.REWARD, record.id
     return f"{posting_at(record)}#{cause}#{cause_id}"
 
 

@@ -122,6 +122,9 @@ class Settlement:
 
     async def deposit(self, deposit: Deposit, *, now: str) -> bool:
         """Carries out a deposit or a correction; False where it had been already."""
+        if deposit.standing:
+            at = Key(self._tables.records, keys.deposits(deposit.account_id), deposit.id)
+            return await self._once(_mark(at, now), *self._post(_deposited(deposit, now)))
         if deposit.amount_nanousd < 0:
             return await self._take_back(deposit, now=now)
         moved = _deposited(deposit, now)

@@ -22,6 +22,8 @@ from ownkey.store.dynamodb import DynamoDb, Item, Key
 OVERDUE = timedelta(hours=1)
 """So long after its time something that nobody counted, ended or gave back is a difference: the stream brings a record
 within seconds, and upkeep ends what is left behind within three minutes."""
+TOTAL = "total"
+"""What is available and held, together."""
 _LOOKS = 5
 """At what goes up and down: what is wrong in the same way each time is wrong."""
 _TAKEN = (MovementKind.SETTLE, MovementKind.MARGIN)
@@ -36,10 +38,10 @@ class Standing:
         self._reader = reader
         self._account = reader.account_id
         self._now = now
-        self._found: list[Difference] = []
+        self.found: list[Difference] = []
 
-    async def verified(self, waiting: Sequence[AttemptRecord]) -> list[Difference]:
-        """What differs.
+    async def verify(self, waiting: Sequence[AttemptRecord]) -> None:
+        """Looks, and keeps what differs in `found`.
 
         Args:
             waiting: Attempts that were under way, or not counted yet, when they were read.
@@ -48,21 +50,22 @@ class Standing:
         await self._compare_holds()
         for record in waiting:
             await self._check_waiting(record)
-        return self._found
 
     async def _compare_balance(self) -> None:
         """What was ever given and taken, by the balance and by the months' movements."""
-        before = await self._moved()
+        one = await self._moved()
         items = await Escrow(self._db, self._tables.credits).items(self._account)
-        after = await self._moved()
+        other = await self._moved()
         charged = sum(item.get("charged_nanousd", 0) for item in items)
         left = sum(item.get("available_nanousd", 0) + item.get("held_nanousd", 0) for item in items)
-        for name, says, (one, other), why in (
-            ("charged_nanousd", charged, (before[0], after[0]), "movements settled another sum"),
-            ("granted (all that is left or was charged)", left + charged, (before[1], after[1]), _GRANTED),
+        (least_charged, most_charged), (least, most) = _range(one[0], other[0]), _range(one[1], other[1])
+        for name, says, (low, high), why in (
+            ("charged_nanousd", charged, (least_charged, most_charged), "the ledger settled another sum"),
+            (TOTAL, left, (least - most_charged, most - least_charged), "the ledger's movements are another sum"),
         ):
-            if not min(one, other) <= says <= max(one, other):
-                self._say(Kind.BALANCE, keys.credits_of(self._account), keys.BALANCE, name, says, other, why)
+            if not low <= says <= high:
+                should = low if says < low else high
+                self._say(Kind.BALANCE, keys.credits_of(self._account), keys.BALANCE, name, says, should, why)
         for shard, item in enumerate(items):
             for name in ("available_nanousd", "held_nanousd"):
                 if (says := item.get(name, 0)) < 0:
@@ -140,10 +143,11 @@ class Standing:
             self._say(Kind.RECORD, partition, attempt_id, "", None, None, why)
 
     def _say(self, kind: Kind, pk: str, sk: str, what: str, says: int | None, should: int | None, why: str) -> None:
-        self._found.append(Difference(kind, self._account, f"{pk} {sk}", what, says, should, why))
+        self.found.append(Difference(kind, self._account, f"{pk} {sk}", what, says, should, why))
 
 
-_GRANTED = "deposits, rewards and corrections are another sum"
+def _range(one: int, other: int) -> tuple[int, int]:
+    return min(one, other), max(one, other)
 
 
 def _amounts(holds: Sequence[Item]) -> list[int]:

@@ -21,21 +21,32 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
+from functools import partial
 
-from ownkey.domain.ledger import Posting
+from ownkey.catalog import Catalog
+from ownkey.domain.ledger import MovementKind, Posting
+from ownkey.domain.savings import Savings
 from ownkey.ledger import movements, rollups
 from ownkey.ledger.differences import Counts, Difference, Kind, Row, compared, numbers
 from ownkey.ledger.recount import CounterOf, Period, Recount, Used, moved_nanousd, movements_of, posting_id
+from ownkey.ledger.repricing import wrong_prices
 from ownkey.ledger.rereading import Reader
 from ownkey.ledger.rollups import Bucket, Dimension, Granularity
 from ownkey.ledger.settlement import Tables
-from ownkey.ledger.standing import LimitCounters, Standing
+from ownkey.ledger.standing import TOTAL, LimitCounters, Standing
 from ownkey.ledger.statements import to_posting
 from ownkey.store import keys
 from ownkey.store.dynamodb import DynamoDb, Key
 
+_SIGNED = frozenset(
+    {
+        *(rollups.saved_counter(part.name) for part in fields(Savings)),
+        *(f"{kind}_available_nanousd" for kind in (MovementKind.REWARD, MovementKind.CORRECTION)),
+    }
+)
+"""What records and postings may add to, or take from."""
 _KEPT = tuple(each for each in Dimension if rollups.kept_as(each) is each)
 
 
@@ -52,6 +63,23 @@ class Report:
     differences: tuple[Difference, ...]
     rows: tuple[Row, ...]
     """The rows of projections among them, whole."""
+
+    @property
+    def balance_gap(self) -> tuple[int, int] | None:
+        """What the account has, as its balance says it and as the ledger does; None where they agree.
+
+        Where the months' movements differ from the ledger, nothing can be said before they are rebuilt.
+        """
+        if any(row.kind is Kind.MOVEMENTS for row in self.rows):
+            return None
+        return next(
+            (
+                (each.says, each.should_say)
+                for each in self.differences
+                if each.what == TOTAL and each.says is not None and each.should_say is not None
+            ),
+            None,
+        )
 
 
 async def differences(
@@ -85,9 +113,11 @@ async def differences(
 class Verifier:
     """Over the ledger's tables; needs to read them, and nothing else."""
 
-    def __init__(self, db: DynamoDb, tables: Tables) -> None:
+    def __init__(self, db: DynamoDb, tables: Tables, catalog: Catalog | None = None) -> None:
+        """`catalog`: checks the prices of records that were priced by it."""
         self._db = db
         self._tables = tables
+        self._catalog = catalog
 
     async def account(self, account_id: str, period: Period, now: datetime, *, born: date | None = None) -> Report:
         """Verifies what is booked in a period, and what stands now: balance, holds, reservations.
@@ -97,21 +127,25 @@ class Verifier:
                 booked in the period long after they ended, where its rows have some. None: the period's first.
         """
         reader = Reader(self._db, self._tables.records, account_id)
-        return await _Look(self._db, self._tables, reader, period, now, born or period.first).run()
+        priced = None if self._catalog is None else partial(wrong_prices, self._catalog)
+        recount = Recount(period, priced=priced)
+        return await _Look(self._db, self._tables, reader, recount, now, born or period.first).run()
 
 
 class _Look:
     """One account, looked at once."""
 
-    def __init__(self, db: DynamoDb, tables: Tables, reader: Reader, period: Period, now: datetime, born: date) -> None:
+    def __init__(
+        self, db: DynamoDb, tables: Tables, reader: Reader, recount: Recount, now: datetime, born: date
+    ) -> None:
         self._db = db
         self._tables = tables
         self._reader = reader
         self._account = reader.account_id
-        self._period = period
+        self._period = recount.period
         self._now = now
         self._born = born
-        self._recount = Recount(period)
+        self._recount = recount
         self._found: list[Difference] = []
         self._rows: list[Row] = []
 
@@ -128,7 +162,8 @@ class _Look:
         counters = LimitCounters(self._db, self._tables.counters, self._account, self._period, self._now)
         counted, counter_rows = await counters.verified(recount, self._used_again)
         standing = Standing(self._db, self._tables, self._reader, self._now)
-        found = (*self._reader.unreadable(), *self._found, *counted, *await standing.verified(recount.waiting))
+        await standing.verify(recount.waiting)
+        found = (*self._reader.unreadable(), *recount.wrong_prices, *self._found, *counted, *standing.found)
         return Report(
             self._account,
             self._period,
@@ -215,12 +250,15 @@ class _Look:
                 continue
             key = bucket.key(self._tables.rollups)
             expected = self._recount.rows.get(bucket, Counter())
-            self._compare(Kind.AGGREGATE, key, before.get(bucket, {}), expected, after.get(bucket, {}))
+            last = self._recount.last.get(bucket, "")
+            self._compare(Kind.AGGREGATE, key, before.get(bucket, {}), expected, after.get(bucket, {}), last)
 
-    def _compare(self, kind: Kind, key: Key, before: Counts, expected: Counts, after: Counts) -> None:
+    def _compare(
+        self, kind: Kind, key: Key, before: Counts, expected: Counts, after: Counts, last_at: str = ""
+    ) -> None:
         counts = {name: each for name, each in expected.items() if each}
-        row = Row(kind, self._account, key.pk, key.sk, after, counts, still=before == after)
-        if found := compared(row, before, after):
+        row = Row(kind, self._account, key.pk, key.sk, after, counts, still=before == after, last_at=last_at)
+        if found := compared(row, before, after, signed=_SIGNED):
             self._found += found
             self._rows.append(row)
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from ownkey.domain.attempts import AttemptEnd, AttemptStart, Outcome
+from ownkey.domain.credentials import CredentialSource
 from ownkey.domain.ids import REWARD, new_id
 from ownkey.domain.ledger import shard_of
 from ownkey.domain.limits import Claim
@@ -104,6 +105,7 @@ class Reckoning:
                 usage_source=used.source if usage != Usage() else UsageSource.NONE,
                 cost_nanousd=bill.cost_nanousd,
                 charge_nanousd=bill.charge_nanousd,
+                terms=self._tariff.applied(reading.terms),
                 error_code=error_code,
                 finish_reason=reading.finish_reason,
                 upstream_id=facts.upstream_id or reading.response_id,
@@ -141,6 +143,7 @@ def intent(job: Job, candidate: Candidate, number: int, tariff: Tariff, claims: 
         estimated_cost_nanousd=bill.cost_nanousd,
         estimated_charge_nanousd=bill.charge_nanousd,
         price_version=tariff.price_version,
+        margin_percent=None if candidate.source is CredentialSource.BYOK else tariff.margin_percent,
         hold_nanousd=tariff.hold(job.body, candidate.model, job.input_tokens) if job.input_tokens else 0,
         claims=claims,
         donation=_donation(job, candidate, tariff.at) if lent else None,

@@ -13,7 +13,7 @@ from ownkey.domain.limits import Worst
 from ownkey.domain.money import usd_number, with_margin
 from ownkey.domain.savings import NO_SAVINGS, Savings
 from ownkey.domain.usage import STANDARD_TERMS, Terms, Usage
-from ownkey.ledger.pricing import Cost, Unpriced, price
+from ownkey.ledger.pricing import Cost, cost_of
 from ownkey.providers import Document
 from ownkey.router.candidates import Candidate
 from ownkey.router.worst_case import held_input, worst_case, worst_terms
@@ -132,6 +132,10 @@ class Tariff:
         cost = self._cost(prices, usage, terms, at=None) or 0
         return Worst(usage.total_tokens, cost, 0 if byok else with_margin(cost, self.margin_percent))
 
+    def applied(self, terms: Terms) -> Terms:
+        """An answer's terms, with those that the address brings."""
+        return replace(terms, uplifts=terms.uplifts + self.uplifts)
+
     def _cost(self, prices: PriceList, usage: Usage, terms: Terms, *, at: datetime | None) -> int | None:
         """The sum alone; None where it cannot be told."""
         cost = self._price(prices, usage, terms, at=at)
@@ -139,14 +143,7 @@ class Tariff:
 
     def _price(self, prices: PriceList, usage: Usage, terms: Terms, *, at: datetime | None) -> Cost | None:
         """None where it cannot be told."""
-        terms = replace(terms, uplifts=terms.uplifts + self.uplifts)
-        try:
-            return price(usage, prices, terms=terms, at=at)
-        except Unpriced:
-            if self.source is CredentialSource.BYOK:
-                return None
-            # The platform serves only models whose tokens have prices: what has none is a tool's fee.
-            return price(replace(usage, web_searches=0), prices, terms=terms, at=at)
+        return cost_of(usage, prices, self.source, terms=self.applied(terms), at=at)
 
 
 def annotation(bill: Bill, source: CredentialSource, cost_mode: str) -> Mapping[str, object]:
