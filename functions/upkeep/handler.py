@@ -1,4 +1,4 @@
-"""`upkeep`: by schedule, ends what dead functions left behind, re-wraps, has credentials asked about again, reminds."""
+"""`upkeep`: by schedule, ends what dead functions left behind, re-wraps, asks about credentials, reminds, verifies."""
 
 import asyncio
 import os
@@ -6,12 +6,16 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from ownkey.catalog import Catalog
+from ownkey.ledger.settlement import Tables
 from ownkey.ledger.upkeep import Upkeep
+from ownkey.ledger.verify import Verifier
 from ownkey.registry import Registry
 from ownkey.registry.audit import AuditTrail
 from ownkey.registry.health import HealthBook
 from ownkey.runtime import logs
 from ownkey.runtime.guard import guarded
+from ownkey.runtime.metrics import metric
 from ownkey.runtime.settings import UpkeepSettings
 from ownkey.store.aws import AwsClient
 from ownkey.store.dynamodb import DynamoDb
@@ -21,6 +25,7 @@ from ownkey.store.kms import Kms
 from ownkey.upkeep.reminders import Reminders
 from ownkey.upkeep.revalidation import Revalidation
 from ownkey.upkeep.rewrapping import Rewrapping
+from ownkey.upkeep.verification import Verification
 from ownkey.validation.function import ValidationFunction
 from ownkey.vault import Rewrapper
 
@@ -40,7 +45,16 @@ rewrapping = Rewrapping(registry, Rewrapper(Kms(aws)), settings.vault_key_id)
 revalidation = Revalidation(
     registry, HealthBook(db, settings.health_table), ValidationFunction(Functions(aws), settings.validation_function)
 )
-reminders = Reminders(registry, AuditTrail(db, settings.audit_table), Events(aws))
+trail, events = AuditTrail(db, settings.audit_table), Events(aws)
+reminders = Reminders(registry, trail, events)
+tables = Tables(
+    settings.records_table,
+    settings.credits_table,
+    settings.ledger_table,
+    settings.rollups_table,
+    settings.counters_table,
+)
+verification = Verification(db, settings.records_table, registry, Verifier(db, tables, Catalog.load()), trail, events)
 # One event loop for the environment's life: the connections to AWS belong to it.
 loop = asyncio.Runner()
 
@@ -59,12 +73,18 @@ async def remind() -> dict[str, Any]:
     return {"reminded": await reminders.run()}
 
 
-TASKS = {"sweep": sweep, "revalidate": revalidate, "remind": remind}
+async def verify() -> dict[str, Any]:
+    return asdict(await verification.run())
+
+
+TASKS = {"sweep": sweep, "revalidate": revalidate, "remind": remind, "verify": verify}
 
 
 @guarded
-def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """The task that the schedule names; what it did."""
     done = loop.run(TASKS[event["task"]]())
+    if wrong := done.get("differences", 0) + done.get("unverified", 0):
+        logger.error("books differ", extra=metric("LedgerDifferences", wrong, FunctionName=context.function_name))
     logger.info("upkeep", extra={"task": event["task"], **done})
     return done

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -113,3 +115,30 @@ def test_another_price_list_corrects_what_was_charged(
         verify("--apply")
     with pytest.raises(SystemExit):
         main(["--stack", "x", "--correct-balance"])
+
+
+def test_upkeep_verifies_by_itself_and_tells(world: World) -> None:
+    account_id = f"zz{secrets.token_hex(6)}"  # behind all others: the day's turn begins with it
+    operator = world.operator(account_id)
+    operator.ok("POST", "/api/accounts", {"id": account_id, "name": "last"})
+    key = operator.ok("POST", "/api/gateway-keys", {"alias": "test"})
+    account = Account(world, account_id, operator, key["key"], key["id"])
+    account.save_key("openai")
+    CHAT.raw(account)
+    world.drain()
+    names, today = world.up.stack.resources, datetime.now(UTC).date().isoformat()
+    world.dynamodb().update_item(
+        TableName=names["RollupsTable"],
+        Key={"pk": {"S": keys.rollup(account_id, "source")}, "sk": {"S": f"D#{today}#byok"}},
+        UpdateExpression="ADD attempts :one",
+        ExpressionAttributeValues={":one": {"N": "1"}},
+    )
+    note = {"first": {"S": today}, "last": {"S": today}, "after": {"S": "zz"}, "at_work": {"S": ""}}
+    at = {"pk": {"S": keys.SWEEP_PARTITION}, "sk": {"S": "verified"}}
+    world.dynamodb().put_item(TableName=names["RecordsTable"], Item={**at, **note, "done": {"BOOL": False}})
+
+    assert world.upkeep("verify") == {"accounts": 1, "differences": 1, "unverified": 0, "left": 0}
+    (entry,) = operator.ok("GET", "/api/audit", params={"action": "ledger.differs"})["data"]
+    assert entry["details"]["differences"] == 1
+    assert "attempts says 2, should say 1" in entry["details"]["named"][0]
+    assert world.upkeep("verify")["accounts"] == 0, "the day is done"

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ownkey.runtime.metrics import NAMESPACE
 from tests.template.translation import ROOT, refs, resources, source, translated
 
 PAGE = (ROOT / "docs" / "deploy.md").read_text()
@@ -13,6 +14,7 @@ WATCHED = {
     "BillingLate": ("IteratorAge", "BillingFunction", "Maximum", ">=", 300_000, 5 * 60),
     "FailedBatchLost": ("DestinationDeliveryFailures", "BillingFunction", "Sum", ">=", 1, 60),
     "UpkeepFails": ("Errors", "UpkeepFunction", "Sum", ">=", 3, 5 * 60),
+    "LedgerDiffers": ("LedgerDifferences", "UpkeepFunction", "Sum", ">=", 1, 5 * 60),
     "UpkeepStopped": ("Invocations", "UpkeepFunction", "Sum", "<", 1, 15 * 60),
     "InferenceCrashes": ("Errors", "InferenceFunction", "Sum", ">=", 5, 5 * 60),
     "InferenceThrottled": ("Throttles", "InferenceFunction", "Sum", ">=", 1, 3 * 60),
@@ -29,7 +31,8 @@ def alarms() -> dict[str, dict[str, Any]]:
 def test_a_function_is_watched(name: str) -> None:
     alarm = alarms()[name]
     (dimension,) = alarm["Dimensions"]
-    assert (alarm["Namespace"], dimension["Name"]) == ("AWS/Lambda", "FunctionName")
+    own = alarm["MetricName"] == "LedgerDifferences"
+    assert (alarm["Namespace"], dimension["Name"]) == (NAMESPACE if own else "AWS/Lambda", "FunctionName")
     assert (
         alarm["MetricName"],
         dimension["Value"]["Ref"],

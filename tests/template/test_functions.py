@@ -168,7 +168,12 @@ def test_upkeep_runs_on_schedules_and_a_failed_run_is_not_repeated() -> None:
         schedules[json.loads(target["Input"])["task"]] = rule["ScheduleExpression"]
         assert target["Arn"] == {"Fn::GetAtt": ["UpkeepFunction", "Arn"]}
         assert target["RetryPolicy"]["MaximumRetryAttempts"] == 0
-    assert schedules == {"sweep": "rate(1 minute)", "revalidate": "rate(15 minutes)", "remind": "rate(1 day)"}
+    assert schedules == {
+        "sweep": "rate(1 minute)",
+        "revalidate": "rate(15 minutes)",
+        "remind": "rate(1 day)",
+        "verify": "rate(1 hour)",  # a day's verification, in turns
+    }
     (invocations,) = resources("AWS::Lambda::EventInvokeConfig").values()
     assert invocations["MaximumRetryAttempts"] == 0
 

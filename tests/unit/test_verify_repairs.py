@@ -285,7 +285,7 @@ async def repriced(books: Account, catalog: Catalog) -> list[Deposit]:
     rows = await books.db.query_all(books.tables.ledger, keys.ledger("acme"))
     overruns = {row["cause_id"]: row["overrun_nanousd"] for row in rows if row["overrun_nanousd"]}
     repricing = Repricing(catalog, overruns)
-    for attempts in await reader.attempts(AT.date()):
+    async for attempts in reader.attempts(AT.date()):
         repricing.add(attempts)
     at = datetime.now(AT.tzinfo).isoformat()
     return repricing.corrections("acme", await reader.deposits(), requested_by="ops", requested_at=at)

@@ -86,7 +86,7 @@ class Command:
         reader, period = Reader(self.stack.db, self.stack.tables.records, account.id), self.period(account)
         repricing = Repricing(catalog, await self._overruns(account))
         for day in period.days():
-            for attempts in await reader.attempts(day):
+            async for attempts in reader.attempts(day):
                 repricing.add(attempts)
         for key, line in sorted(repricing.lines.items()):
             print(

@@ -148,7 +148,7 @@ class Recount:
                 self.waiting.append(record)
             else:
                 self._count(record)
-        self._use(records)
+        self.use(records)
 
     def late_attempt(self, record: AttemptRecord) -> None:
         """An attempt of a day before the period, which may be booked in it."""
@@ -197,7 +197,8 @@ class Recount:
             if not agrees(posting, record, released=posting.cause_id in self.released)
         ]
 
-    def _use(self, records: Sequence[AttemptRecord]) -> None:
+    def use(self, records: Sequence[AttemptRecord]) -> None:
+        """What all attempts of one request have used of limits."""
         requests: dict[CounterOf, Used] = {}
         for record in records:
             counted = record.end is not None and record.billed_at is not None

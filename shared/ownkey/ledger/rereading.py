@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import date
 from itertools import groupby
 from typing import Any, TypeVar
@@ -37,11 +37,20 @@ class Reader:
         self.account_id = account_id
         self._unreadable: dict[str, str] = {}
 
-    async def attempts(self, day: date) -> list[list[AttemptRecord]]:
-        """The attempts of the requests of a day, those of one request together."""
-        rows = await self._db.query_all(self._table, keys.attempts(self.account_id, day.isoformat()))
-        records = self._read(rows, to_record)
-        return [list(group) for _, group in groupby(records, key=lambda each: each.start.request.request_id)]
+    async def attempts(self, day: date) -> AsyncIterator[list[AttemptRecord]]:
+        """The attempts of the requests of a day, those of one request together; a page of them in memory."""
+        partition, after = keys.attempts(self.account_id, day.isoformat()), None
+        open_request: list[AttemptRecord] = []
+        while True:
+            page = await self._db.query(self._table, partition, after_sk=after)
+            records = open_request + self._read(page.items, to_record)
+            requests = [list(group) for _, group in groupby(records, key=_request_of)]
+            after = page.next_sk
+            open_request = requests.pop() if after and requests else []
+            for each in requests:
+                yield each
+            if after is None:
+                return
 
     async def attempt(self, attempt_id: str) -> AttemptRecord | None:
         """One of them; None where there is none, or none that can be read."""
@@ -104,3 +113,7 @@ class Reader:
             except UnreadableRecord as e:
                 self._unreadable[f"{row['pk']} {row['sk']}"] = str(e)
         return found
+
+
+def _request_of(record: AttemptRecord) -> str:
+    return record.start.request.request_id

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from ownkey.domain.attempts import AttemptRecord
-from ownkey.domain.ledger import MAX_SHARDS, MovementKind
+from ownkey.domain.ledger import MovementKind
 from ownkey.domain.limits import Claim, Window, period_end
 from ownkey.ledger import movements
 from ownkey.ledger.counters import KEPT_AFTER
@@ -88,7 +88,7 @@ class Standing:
         looks: list[Counts] = []
         shards: list[tuple[int, list[Item]]] = []
         while len(looks) < _LOOKS and (not looks or standing(looks)):
-            shards = [await self._shard(number) for number in range(MAX_SHARDS)]
+            shards = [await self._shard(number) for number in range(await self._opened())]
             looks.append({str(n): held - sum(_amounts(holds)) for n, (held, holds) in enumerate(shards)})
         for name, difference in standing(looks).items():
             pk, (held, _) = keys.credits_of(self._account, int(name)), shards[int(name)]
@@ -97,6 +97,9 @@ class Standing:
         for number, (_, holds) in enumerate(shards):
             for item in holds:
                 await self._check_hold(item, number)
+
+    async def _opened(self) -> int:
+        return max(1, len(await Escrow(self._db, self._tables.credits).items(self._account)))
 
     async def _shard(self, number: int) -> tuple[int, list[Item]]:
         rows = await self._db.query_all(self._tables.credits, keys.credits_of(self._account, number))

@@ -20,12 +20,13 @@ difference that it names is one; one in a row that is being added to may be seen
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import date, datetime, timedelta
 from functools import partial
 
 from ownkey.catalog import Catalog
+from ownkey.domain.attempts import AttemptRecord
 from ownkey.domain.ledger import MovementKind, Posting
 from ownkey.domain.savings import Savings
 from ownkey.ledger import movements, rollups
@@ -38,7 +39,7 @@ from ownkey.ledger.settlement import Tables
 from ownkey.ledger.standing import TOTAL, LimitCounters, Standing
 from ownkey.ledger.statements import to_posting
 from ownkey.store import keys
-from ownkey.store.dynamodb import DynamoDb, Key
+from ownkey.store.dynamodb import DynamoDb, Item, Key
 
 _SIGNED = frozenset(
     {
@@ -47,6 +48,7 @@ _SIGNED = frozenset(
     }
 )
 """What records and postings may add to, or take from."""
+_SECONDS = len("2026-11-21T08:00:00")
 _KEPT = tuple(each for each in Dimension if rollups.kept_as(each) is each)
 
 
@@ -148,6 +150,8 @@ class _Look:
         self._recount = recount
         self._found: list[Difference] = []
         self._rows: list[Row] = []
+        self._days_wrong: set[Bucket] = set()
+        """Months that a day of is wrong."""
 
     async def run(self) -> Report:
         """All of it, in the order that the comparisons need."""
@@ -176,18 +180,33 @@ class _Look:
     # ── What is counted from
 
     async def _read_all(self) -> None:
-        recount, ledger = self._recount, keys.ledger(self._account)
-        recount.credit(await self._reader.deposits())
-        recount.credit(await self._reader.releases())
-        recount.credit(await self._reader.rewards())
-        for attempts in await self._reader.attempts(self._period.first - timedelta(days=1)):
-            for each in attempts:
-                recount.late_attempt(each)
+        self._recount.credit(await self._reader.deposits())
+        self._recount.credit(await self._reader.releases())
+        self._recount.credit(await self._reader.rewards())
+        await self._read_booked(self._period.first - timedelta(days=1))
         for day in self._period.days():
-            async for item in self._pages(self._tables.ledger, ledger, (f"{day}", f"{day}{keys.LAST}")):
+            await self._read_day(day)
+
+    async def _read_day(self, day: date) -> None:
+        """A day's postings and attempts side by side, as time had them: they soon find each other."""
+        recount, between = self._recount, (f"{day}", f"{day}{keys.LAST}")
+        postings = self._pages(self._tables.ledger, keys.ledger(self._account), between)
+        requests = self._reader.attempts(day)
+        item, attempts = await anext(postings, None), await anext(requests, None)
+        while item is not None or attempts is not None:
+            if attempts is None or (item is not None and item["at"][:_SECONDS] <= _started(attempts)):
+                assert item is not None
                 recount.post(to_posting(item))
-            for attempts in await self._reader.attempts(day):
+                item = await anext(postings, None)
+            else:
                 recount.attempts(attempts)
+                attempts = await anext(requests, None)
+
+    async def _read_booked(self, day: date) -> None:
+        """Attempts of a day before the period that are booked in it."""
+        async for attempts in self._reader.attempts(day):
+            for each in attempts:
+                self._recount.late_attempt(each)
 
     async def _read_late(self, rows: Mapping[Bucket, Counts]) -> None:
         """What was booked in the period long after it ended: day by day, as long as the rows have more of it."""
@@ -198,20 +217,18 @@ class _Look:
         )
         day = self._period.first - timedelta(days=2)
         while self._recount.late < stored and day >= self._born:
-            for attempts in await self._reader.attempts(day):
-                for each in attempts:
-                    self._recount.late_attempt(each)
+            await self._read_booked(day)
             day -= timedelta(days=1)
 
     async def _used_again(self) -> Mapping[CounterOf, Used]:
         """What records have used of limits, read anew."""
         again = Recount(self._period)
         for day in self._period.days():
-            for attempts in await self._reader.attempts(day):
-                again.attempts(attempts)
+            async for attempts in self._reader.attempts(day):
+                again.use(attempts)
         return again.used
 
-    async def _pages(self, table: str, pk: str, between: tuple[str, str]) -> AsyncIterator[dict[str, object]]:
+    async def _pages(self, table: str, pk: str, between: tuple[str, str]) -> AsyncIterator[Item]:
         after: str | None = None
         while True:
             page = await self._db.query(table, pk, between=between, after_sk=after)
@@ -239,28 +256,44 @@ class _Look:
         between = (f"{granularity}#{first}", f"{granularity}#{last}{keys.LAST}")
         rows: dict[Bucket, Counts] = {}
         async for item in self._pages(self._tables.rollups, pk, between):
-            _, time, value = str(item["sk"]).split("#", 2)
+            _, time, value = item["sk"].split("#", 2)
             rows[Bucket(self._account, dimension, granularity, time, value)] = numbers(item)
         return rows
 
     async def _compare_rows(self, before: Mapping[Bucket, Counts]) -> None:
+        days = await self._days_of_open_months()
         after = await self._all_rows()
         for bucket in sorted({*before, *after, *self._recount.rows}, key=lambda each: (each.granularity, each.time)):
-            if bucket.granularity is Granularity.MONTH and not self._period.covers_month(bucket.time):
-                continue
-            key = bucket.key(self._tables.rollups)
-            expected = self._recount.rows.get(bucket, Counter())
-            last = self._recount.last.get(bucket, "")
-            self._compare(Kind.AGGREGATE, key, before.get(bucket, {}), expected, after.get(bucket, {}), last)
+            by_days = bucket.granularity is Granularity.MONTH and not self._period.covers_month(bucket.time)
+            if by_days and bucket in self._days_wrong:
+                continue  # its days are to be put right first
+            expected = days.get(bucket, Counter()) if by_days else self._recount.rows.get(bucket, Counter())
+            last = "" if by_days else self._recount.last.get(bucket, "")
+            key, old, new = bucket.key(self._tables.rollups), before.get(bucket, {}), after.get(bucket, {})
+            differs = self._compare(Kind.AGGREGATE, key, old, expected, new, last)
+            if differs and bucket.granularity is Granularity.DAY:
+                self._days_wrong.add(_month_of(bucket))
+
+    async def _days_of_open_months(self) -> dict[Bucket, Counter[str]]:
+        """What the days of a month that is not all in the period add up to: its days sum to the month."""
+        sums: dict[Bucket, Counter[str]] = {}
+        for month in sorted({day.isoformat()[:7] for day in self._period.days()}):
+            for dimension in _KEPT if not self._period.covers_month(month) else ():
+                rows = await self._dimension(dimension, Granularity.DAY, f"{month}-01", f"{month}-31")
+                for bucket, counts in rows.items():
+                    sums.setdefault(_month_of(bucket), Counter()).update(counts)
+        return sums
 
     def _compare(
         self, kind: Kind, key: Key, before: Counts, expected: Counts, after: Counts, last_at: str = ""
-    ) -> None:
+    ) -> bool:
+        """Whether something differs."""
         counts = {name: each for name, each in expected.items() if each}
         row = Row(kind, self._account, key.pk, key.sk, after, counts, still=before == after, last_at=last_at)
         if found := compared(row, before, after, signed=_SIGNED):
             self._found += found
             self._rows.append(row)
+        return bool(found)
 
     # ── Postings
 
@@ -318,3 +351,13 @@ class _Look:
     def _say(self, posting: str, why: str, says: int | None, should: int | None) -> None:
         item = f"{keys.ledger(self._account)} {posting}"
         self._found.append(Difference(Kind.POSTING, self._account, item, "amount_nanousd", says, should, why))
+
+
+def _started(attempts: Sequence[AttemptRecord]) -> str:
+    """When a request came, to the second."""
+    return attempts[0].start.started_at[:_SECONDS]
+
+
+def _month_of(bucket: Bucket) -> Bucket:
+    """The row of a day's month."""
+    return replace(bucket, granularity=Granularity.MONTH, time=bucket.time[:7])

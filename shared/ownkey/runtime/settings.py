@@ -159,12 +159,14 @@ class BillingSettings(Settings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpkeepSettings(Settings):
-    """`upkeep`: ends what dead functions left behind, re-wraps, has credentials validated again."""
+    """`upkeep`: ends what dead functions left behind, re-wraps, has credentials validated again, verifies the books."""
 
     registry_table: str
     records_table: str
     credits_table: str
     counters_table: str
+    ledger_table: str
+    rollups_table: str
     health_table: str
     audit_table: str
     vault_key_id: str
