@@ -9,6 +9,8 @@ SHELL := /bin/bash
 PYTHON ?= $(shell for p in python3.13 $$HOME/.pyenv/versions/3.13.*/bin/python3.13 python3.12 python3.11 python3; do \
 	"$$p" -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
 BIN := .venv/bin
+# Of what Stripe's package asks for: in the dependencies layer already, or for calls to Stripe, which nothing makes.
+PAYMENTS_OMITS := requests certifi charset-normalizer idna urllib3 typing-extensions
 PIP_FLAGS := -qq --disable-pip-version-check --require-hashes --only-binary :all:
 
 export PYTHONPATH := shared:.
@@ -68,9 +70,15 @@ catalog: .venv/installed ## Rebuild the catalog of models and prices from its so
 	$(BIN)/python -m tools.catalog build
 
 lock: .venv/installed ## Resolve the requirements again (needs uv)
-	for f in layers/dependencies/requirements requirements/dev requirements/sam requirements/sdk-previous requirements/bench-litellm; do \
+	for f in layers/dependencies/requirements layers/payments/requirements \
+			requirements/dev requirements/sam requirements/sdk-previous requirements/bench-litellm; do \
+		case $$f in \
+			layers/payments/*) more="-c layers/dependencies/requirements.txt $(PAYMENTS_OMITS:%=--no-emit-package %)";; \
+			requirements/dev) more="-c layers/dependencies/requirements.txt -c layers/payments/requirements.txt";; \
+			*) more=;; \
+		esac; \
 		uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
-			$$f.in $$([ $$f = requirements/dev ] && echo -c layers/dependencies/requirements.txt) -o $$f.txt; done
+			$$f.in $$more -o $$f.txt; done
 
 clean: ## Remove what was built or installed here
 	rm -rf .venv .venv-sam .venv-sdk-previous .venv-bench-litellm .aws-sam .local build

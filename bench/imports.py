@@ -41,6 +41,8 @@ _USED = (
     Candidate("aws-lambda-powertools", "from aws_lambda_powertools import Logger"),
     Candidate("pyjwt", "import jwt"),
 )
+_APART = (Candidate("stripe", "from stripe import SignatureVerificationError, WebhookSignature"),)
+"""In one function alone."""
 _NOT_USED = (
     Candidate("httpx", "import httpx; httpx.AsyncClient()"),
     Candidate("httpx2", "import httpx2; httpx2.AsyncClient()"),
@@ -124,6 +126,7 @@ def main() -> None:
     head = ("| package | import, ms | own size, MiB | with what it needs, MiB | packages |", "|---|---|---|---|---|")
     print(*head, sep="\n")
     print(*table(_USED, rounds), sep="\n", flush=True)
+    print(*table(_APART, rounds), sep="\n", flush=True)
     print(*table(_NOT_USED, rounds), sep="\n", flush=True)
     if together := import_time_ms(_TOGETHER, rounds):
         print(f"| all of the first {len(_USED)} together | {together.median:.0f} | | | |")

@@ -4,8 +4,9 @@ Imports go downwards only (checked by import-linter):
 
 ==============================================  =======================================================================
 `runtime`                                       the streaming Lambda loop, settings, logging and scrubbing
-`http` `upkeep`                                 the FastAPI apps (inference, management), authentication, errors;
-                                                looking after stored credentials by schedule
+`http` `upkeep` `payments`                      the FastAPI apps (inference, management), authentication, errors;
+                                                looking after stored credentials by schedule; payments that a provider
+                                                tells of
 `router`                                        which credentials to try, in which order, and trying them
 `vault` `ledger` `providers` `upstream`         sealing keys, moving money, wire formats, the guarded way out;
                                                 mutually unaware

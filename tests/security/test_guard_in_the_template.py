@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from ownkey.runtime.settings import BillingSettings, InferenceSettings, KeysSettings, UpkeepSettings, ValidationSettings
+from ownkey.runtime.settings import (
+    BillingSettings,
+    InferenceSettings,
+    KeysSettings,
+    PaymentsSettings,
+    UpkeepSettings,
+    ValidationSettings,
+)
 from tests.template.translation import FUNCTIONS, ROOT, logical_id, resources, source, translated
 
 LOCAL = {"OWNKEY_ALLOWED_ORIGINS", "OWNKEY_UPSTREAMS"}
@@ -23,6 +30,7 @@ SETTINGS = {
     "validation": ValidationSettings,
     "billing": BillingSettings,
     "upkeep": UpkeepSettings,
+    "payments": PaymentsSettings,
 }
 
 
@@ -82,7 +90,9 @@ def test_layers_are_the_stacks_own() -> None:
     """Code in a layer runs in every function and could set anything."""
     for name in FUNCTIONS:
         layers = resources("AWS::Lambda::Function")[logical_id(name)]["Layers"]
-        assert [layer["Ref"].rstrip("0123456789abcdef") for layer in layers] == ["DependenciesLayer", "SharedLayer"]
+        own = ["PaymentsLayer"] if name == "payments" else []
+        named = [layer["Ref"].rstrip("0123456789abcdef") for layer in layers]
+        assert named == ["DependenciesLayer", "SharedLayer", *own]
     assert not any("Layer" in name for name in translated()["Parameters"])
 
 

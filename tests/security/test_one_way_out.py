@@ -26,7 +26,7 @@ CLIENTS = {
     *("aiobotocore", "aioboto3", "aiodns", "aiohappyeyeballs", "boto3", "curl_cffi", "dns", "ftplib", "grpc", "h11"),
     *("h2", "httpcore", "httplib2", "httpx", "httpx2", "imaplib", "multiprocessing", "niquests", "paramiko", "poplib"),
     *("pycurl", "requests", "s3transfer", "smtplib", "subprocess", "telnetlib", "tornado", "twisted", "urllib3"),
-    *("uvloop", "websocket", "websockets", "xmlrpc"),
+    *("stripe", "uvloop", "websocket", "websockets", "xmlrpc"),
 }
 """What connects, or starts something that may: a module, or a name in one, with all that is below it."""
 METHODS = {
@@ -53,6 +53,9 @@ EXEMPT: dict[str, dict[str, str]] = {
     },
     "shared/ownkey/http/sessions.py": {
         "aiohttp.ClientSession": "the user pool's public keys, at the address in the function's settings",
+    },
+    "shared/ownkey/payments/stripe.py": {
+        "stripe": "checks signatures with it; the test below holds it to that",
     },
     "shared/ownkey/runtime/http1.py": {
         "asyncio.open_connection": "the Runtime API, at the address that Lambda puts into the environment",
@@ -121,6 +124,15 @@ def ways_out(source: str) -> set[str]:
 def test_nothing_gets_out_but_through_the_guarded_transport(path: Path) -> None:
     exempt = EXEMPT.get(str(path.relative_to(ROOT)), {})
     assert ways_out(path.read_text()) == exempt.keys()
+
+
+def test_of_stripes_library_the_check_of_signatures_alone_is_used() -> None:
+    tree = ast.parse((ROOT / "shared/ownkey/payments/stripe.py").read_text())
+    assert {name for name in mentioned(tree) if name.startswith("stripe.")} == {
+        "stripe.SignatureVerificationError",
+        "stripe.WebhookSignature",
+        "stripe.WebhookSignature.verify_header",
+    }
 
 
 def test_every_exempt_module_is_there() -> None:

@@ -31,6 +31,7 @@ ENVIRONMENT = {
     "USER_POOL_CLIENT_ID": "client",
     "SESSION_ISSUER": "https://issuer.invalid",
     "JWKS_URL": "https://issuer.invalid/jwks.json",
+    "STRIPE_WEBHOOK_SECRET_ARN": "arn:aws:secretsmanager:us-east-1:123456789012:secret:none",
 }
 """Every variable that a function reads, with values that lead nowhere."""
 
@@ -41,10 +42,15 @@ class Artefacts:
 
     layers: tuple[Path, ...]
     functions: dict[str, Path]
+    payments_layer: Path
+    """Of the payments function alone, beside the others; of the twin with them."""
+
+    def layers_of(self, function: str) -> tuple[Path, ...]:
+        return (*self.layers, self.payments_layer) if function == "payments" else self.layers
 
     def shipped_with(self, function: str) -> list[Path]:
         """Every file that one function is deployed with."""
-        return [path for folder in (*self.layers, self.functions[function]) for path in files(folder)]
+        return [path for folder in (*self.layers_of(function), self.functions[function]) for path in files(folder)]
 
 
 def files(folder: Path) -> list[Path]:
@@ -69,18 +75,22 @@ def sam_build(folder: Path) -> Artefacts:
     """`sam build` from the project's root, as its reader would run it."""
     run([str(require_sam()), "build", "--build-dir", str(folder)], limit_s=BUILD_LIMIT_S)
     layers = tuple(folder / name for name in ("DependenciesLayer", "SharedLayer"))
-    return Artefacts(layers, {name: folder / logical_id(name) for name in FUNCTIONS})
+    functions = {name: folder / logical_id(name) for name in FUNCTIONS}
+    return Artefacts(layers, functions, folder / "PaymentsLayer")
 
 
 def build_for_this_machine(folder: Path) -> Artefacts:
     """The twin: Lambda's arm64 artefact does not run here, the same makefiles' artefact for this machine does."""
-    opt = folder / "opt"
+    opt, payments_layer = folder / "opt", folder / "opt-of-payments"
     make("layers/dependencies", "DependenciesLayer", opt)
     make("shared", "SharedLayer", opt)
+    # As on Lambda, where all layers of a function are unpacked into one folder.
+    shutil.copytree(opt, payments_layer)
+    make("layers/payments", "PaymentsLayer", payments_layer)
     functions = {name: folder / name for name in FUNCTIONS}
     for name, out in functions.items():
         make(f"functions/{name}", logical_id(name), out)
-    return Artefacts((opt,), functions)
+    return Artefacts((opt,), functions, payments_layer)
 
 
 def make(source: str, target: str, out: Path) -> None:

@@ -26,6 +26,7 @@ STREAMED_ROUTES = {
     "/credits",
 }
 BUFFERED_ROUTES = {"/api/{proxy+}"}
+WEBHOOK = "/payments/stripe"
 
 MADE_BY_API_GATEWAY = {"$context.requestId", "$context.error.responseType"}
 """Variables whose values no client can choose: nothing of a request can break out of the JSON or come back in it."""
@@ -36,7 +37,7 @@ def api() -> dict[str, Any]:
 
 
 def integrations() -> dict[str, dict[str, Any]]:
-    paths = api()["Body"]["paths"]
+    paths = {path: methods for path, methods in api()["Body"]["paths"].items() if path != WEBHOOK}
     assert all(set(methods) == {"x-amazon-apigateway-any-method"} for methods in paths.values())
     return {
         path: methods["x-amazon-apigateway-any-method"]["x-amazon-apigateway-integration"]
@@ -77,6 +78,18 @@ def test_management_is_buffered(path: str) -> None:
     assert integration["uri"]["Fn::Sub"].endswith("functions/${KeysFunction.Arn}/invocations")
     assert "responseTransferMode" not in integration
     assert integration["timeoutInMillis"] == 29_000
+
+
+def test_the_webhook_is_there_where_payments_are() -> None:
+    condition, methods, otherwise = api()["Body"]["paths"][WEBHOOK]["Fn::If"]
+    assert (condition, otherwise) == ("WithPayments", {"Ref": "AWS::NoValue"})
+    ((method, (condition, definition, otherwise)),) = ((name, each["Fn::If"]) for name, each in methods.items())
+    assert (method, condition, otherwise) == ("post", "WithPayments", {"Ref": "AWS::NoValue"})
+    integration = definition["x-amazon-apigateway-integration"]
+    assert integration["uri"]["Fn::If"][1]["Fn::Sub"].endswith("functions/${PaymentsFunction.Arn}/invocations")
+    assert integration["timeoutInMillis"] == 15_000
+    # Or the stage would keep the routes of the deployment before the parameter was set.
+    assert "AlwaysDeploy: true" in source()
 
 
 def test_a_function_lives_as_long_as_its_route_waits() -> None:

@@ -12,6 +12,7 @@ from ownkey.runtime.settings import (
     BillingSettings,
     InferenceSettings,
     KeysSettings,
+    PaymentsSettings,
     Settings,
     UpkeepSettings,
     ValidationSettings,
@@ -32,7 +33,7 @@ def test_all_run_python_313_on_arm64_with_both_layers(name: str) -> None:
     properties = function(name)
     assert (properties["Runtime"], properties["Architectures"]) == ("python3.13", ["arm64"])
     layers = [layer["Ref"].rstrip("0123456789abcdef") for layer in properties["Layers"]]
-    assert layers == ["DependenciesLayer", "SharedLayer"]
+    assert layers == ["DependenciesLayer", "SharedLayer", *(["PaymentsLayer"] if name == "payments" else [])]
 
 
 @pytest.mark.parametrize(
@@ -43,6 +44,7 @@ def test_all_run_python_313_on_arm64_with_both_layers(name: str) -> None:
         ("validation", 20, 512, "handler.handler"),
         ("billing", 120, 512, "handler.handler"),
         ("upkeep", 300, 256, "handler.handler"),
+        ("payments", 15, 512, "handler.handler"),
     ],
 )
 def test_sizes(name: str, timeout_s: int, memory_mb: int, handler: str) -> None:
@@ -57,6 +59,7 @@ SETTINGS: dict[str, type[Settings]] = {
     "validation": ValidationSettings,
     "billing": BillingSettings,
     "upkeep": UpkeepSettings,
+    "payments": PaymentsSettings,
 }
 SET_BY_LAMBDA = {"AWS_REGION"}
 SET_LOCALLY_ALONE = {"OWNKEY_UPSTREAMS", "OWNKEY_ALLOWED_ORIGINS"}
@@ -113,7 +116,7 @@ def test_a_changed_parameter_publishes_a_new_version() -> None:
 
 
 def test_a_changed_layer_publishes_a_new_version() -> None:
-    assert source().count("PublishLambdaVersion: true") == 2
+    assert source().count("PublishLambdaVersion: true") == 3
     assert "AutoPublishAliasAllProperties: true" in source()
 
 
@@ -176,6 +179,24 @@ def test_upkeep_runs_on_schedules_and_a_failed_run_is_not_repeated() -> None:
     }
     (invocations,) = resources("AWS::Lambda::EventInvokeConfig").values()
     assert invocations["MaximumRetryAttempts"] == 0
+
+
+# ---------------------------------------------------------------- payments
+
+
+def test_without_a_signing_secret_there_is_nothing_of_payments() -> None:
+    parts = {name for name in translated()["Resources"] if name.startswith("Payments")}
+    # SAM adds a hash to the layer's name, and a permission for the route.
+    assert len(parts) == 5
+    assert {translated()["Resources"][name]["Condition"] for name in parts} == {"WithPayments"}
+    assert translated()["Conditions"]["WithPayments"] == {
+        "Fn::Not": [{"Fn::Equals": [{"Ref": "StripeWebhookSecretArn"}, ""]}]
+    }
+
+
+def test_the_signing_secret_is_in_no_environment_only_its_name() -> None:
+    assert environment("payments")["STRIPE_WEBHOOK_SECRET_ARN"] == {"Ref": "StripeWebhookSecretArn"}
+    assert not [name for name in FUNCTIONS if name != "payments" and any("STRIPE" in key for key in environment(name))]
 
 
 # ---------------------------------------------------------------- the page that explains it

@@ -162,6 +162,17 @@ def test_only_inference_and_validation_can_open_a_credential() -> None:
     assert holders("kms:Decrypt") == {"inference", "validation"}
 
 
+def test_the_function_that_strangers_reach_asks_for_deposits_and_no_more() -> None:
+    mine = [each for each in in_template() if each.function == "payments"]
+    assert {action for each in mine for action in each.actions if action.startswith(("dynamodb", "kms", "s3"))} == {
+        "dynamodb:GetItem",
+        "dynamodb:PutItem",
+    }
+    assert {each.condition for each in mine if each.resource == "RecordsTable"} == {"deposits"}
+    assert {each.condition for each in mine if each.resource == "RegistryTable"} == {"list of accounts"}
+    assert holders("secretsmanager:GetSecretValue") == {"payments"}
+
+
 def test_the_function_that_people_reach_can_seal_and_not_open() -> None:
     assert {
         action for each in in_template() if each.function == "keys" for action in each.actions if "kms" in action
@@ -180,12 +191,12 @@ WRITES = {f"dynamodb:{verb}Item" for verb in ("Put", "Update", "Delete")}
     "table, writers",
     [
         ("RegistryTable", {"keys", "upkeep"}),
-        ("RecordsTable", {"inference", "keys", "billing", "upkeep"}),
+        ("RecordsTable", {"inference", "keys", "billing", "upkeep", "payments"}),
         ("CreditsTable", {"inference", "billing", "upkeep"}),
         ("LedgerTable", {"billing"}),
         ("RollupsTable", {"billing"}),
         ("HealthTable", {"inference", "validation"}),
-        ("AuditTable", {"inference", "keys", "validation", "billing", "upkeep"}),
+        ("AuditTable", {"inference", "keys", "validation", "billing", "upkeep", "payments"}),
         ("CountersTable", {"inference", "billing", "upkeep"}),
         ("AnswersTable", {"inference"}),
     ],

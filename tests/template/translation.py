@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "template.yaml"
 Json = dict[str, Any]
 
-FUNCTIONS = ("inference", "keys", "validation", "billing", "upkeep")
+FUNCTIONS = ("inference", "keys", "validation", "billing", "upkeep", "payments")
 
 
 def logical_id(function: str) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import ClassVar
 
 import pytest
 
@@ -34,8 +36,11 @@ TAKEN = Deposit("acme", "dep_2", -400, "operator", LATER, "refunded", kind=Depos
 class Books:
     """An account over tables of its own in this process, whose calls interleave as the seed says."""
 
+    stores: ClassVar[list[Interleaved]] = []
+
     def __init__(self, seed: int = 0) -> None:
         self.store = store = Interleaved(seed, 0.2)
+        self.stores.append(store)
         self.db = store.db
         self.records = Records(store.db, store.table("records"))
         self.statements = Statements(store.db, store.table("credits"), store.table("ledger"))
@@ -69,6 +74,13 @@ class Books:
 
     async def differences(self) -> list[str]:
         return await money(self.db, self.store.table("credits"), self.store.table("ledger"), "acme", [])
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> Iterator[None]:
+    yield
+    while Books.stores:
+        Books.stores.pop().drop()
 
 
 async def test_a_correction_takes_back_once_and_says_so_in_the_ledger() -> None:

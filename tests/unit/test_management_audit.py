@@ -176,6 +176,7 @@ class TestWhatIsWritten:
             "budget.threshold",
             "ledger.differs",
             "ledger.rebuilt",
+            "payment.noted",
         }
         assert written == {*ACTIONS.values(), *by_itself}
 

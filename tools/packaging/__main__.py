@@ -1,4 +1,4 @@
-"""Command line: `python3 -m tools.packaging {dependencies,shared,function} … OUT`. OUT is SAM's artefact directory."""
+"""Command line: `python3 -m tools.packaging {dependencies,shared,part,function} … OUT`. OUT: SAM's artefact folder."""
 
 from __future__ import annotations
 
@@ -16,19 +16,24 @@ def main() -> int:
     """Builds one artefact; the exit status tells."""
     parser = argparse.ArgumentParser(prog="tools.packaging", description=__doc__)
     kinds = parser.add_subparsers(dest="kind", required=True)
-    for kind in ("dependencies", "shared", "function"):
+    for kind in ("dependencies", "shared", "part", "function"):
         command = kinds.add_parser(kind)
         if kind == "dependencies":
             command.add_argument("--arch", choices=sorted(dependencies.PLATFORMS), default="arm64")
+            command.add_argument("--layer", default="dependencies", help="folder under layers/")
         if kind == "function":
             command.add_argument("name", help="folder under functions/")
+        if kind == "part":
+            command.add_argument("name", choices=code.APART, help="folder under shared/ownkey/")
         command.add_argument("out", type=Path)
     args = parser.parse_args()
     try:
         if args.kind == "dependencies":
-            dependencies.build(ROOT, args.arch, args.out)
+            dependencies.build(ROOT, args.layer, args.arch, args.out)
         elif args.kind == "shared":
             code.build_shared(ROOT, args.out)
+        elif args.kind == "part":
+            code.build_part(ROOT, args.name, args.out)
         else:
             code.build_function(ROOT, args.name, args.out)
     except BuildError as e:

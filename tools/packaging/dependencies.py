@@ -1,4 +1,4 @@
-"""The third-party layer: the locked wheels of the target machine, trimmed and compiled.
+"""A third-party layer: the locked wheels of the target machine, trimmed and compiled.
 
 Installing and compiling take some ten seconds, so the result is kept under `.aws-sam/` by a digest of all it is made
 from; a build that finds it there only copies.
@@ -24,16 +24,16 @@ PLATFORMS = {
 }
 
 
-def build(root: Path, arch: str, out: Path) -> None:
-    """`python/` with every locked package under `out`."""
-    lock = root / "layers" / "dependencies" / "requirements.txt"
-    kept = root / ".aws-sam" / "dependencies" / f"{arch}-{_digest(lock)}"
+def build(root: Path, layer: str, arch: str, out: Path) -> None:
+    """`python/` with every package that `layers/<layer>` locks, under `out`."""
+    lock = root / "layers" / layer / "requirements.txt"
+    kept = root / ".aws-sam" / "dependencies" / f"{layer}-{arch}-{_digest(lock)}"
     if not kept.is_dir():
         kept.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=kept.parent, prefix="building-") as folder:
             fresh = Path(folder) / "layer"
             _make(lock, arch, fresh / "python")
-            _keep_only(fresh, kept, arch)
+            _keep_only(fresh, kept, f"{layer}-{arch}")
     shutil.copytree(kept, out, dirs_exist_ok=True)
 
 
@@ -76,8 +76,8 @@ def _digest(lock: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _keep_only(fresh: Path, kept: Path, arch: str) -> None:
-    for old in kept.parent.glob(f"{arch}-*"):
+def _keep_only(fresh: Path, kept: Path, name: str) -> None:
+    for old in kept.parent.glob(f"{name}-*"):
         shutil.rmtree(old, ignore_errors=True)
     try:
         fresh.rename(kept)

@@ -9,6 +9,7 @@ OwnkeyError
 │   ├── UnsafeBaseUrl               400  unsafe_base_url
 │   ├── InvalidCredentialFormat     400  invalid_credential_format
 │   ├── KmsKeyUnusable              400  kms_key_unusable           (an account's own KMS key)
+│   ├── InvalidSignature            400  invalid_signature          (a payment provider's webhook)
 │   ├── MethodNotAllowed            405  method_not_allowed
 │   ├── Conflict                    409  conflict
 │   │   ├── IdempotencyInFlight     409  idempotency_in_flight
@@ -144,6 +145,11 @@ class KmsKeyUnusable(BadRequest):
         "Enable the KMS key, let Ownkey's functions use it in its key policy, and have the operator list its ARN in "
         "the stack's parameter AccountKmsKeyArns."
     )
+
+
+class InvalidSignature(BadRequest):
+    code = "invalid_signature"
+    default_fix = "Send the webhook from the payment provider, signed with a secret that the deployment knows."
 
 
 class MethodNotAllowed(BadRequest):

@@ -199,7 +199,7 @@ class Recount:
 
     def use(self, records: Sequence[AttemptRecord]) -> None:
         """What all attempts of one request have used of limits."""
-        requests: dict[CounterOf, Used] = {}
+        by_request: dict[CounterOf, Used] = {}
         for record in records:
             counted = record.end is not None and record.billed_at is not None
             for claim in record.start.claims:
@@ -208,12 +208,12 @@ class Recount:
                     continue
                 if claim.measure is Measure.REQUESTS and claim.reserved is not None:
                     is_last = record is records[-1]
-                    requests[at] = Used(int(is_last and _counts_request(record)), 1)
+                    by_request[at] = Used(int(is_last and _counts_request(record)), 1)
                 elif counted:
                     amount = used_by(record, claim, stands=True)
                     used = self.used.setdefault(at, Used())
                     used.least, used.most = used.least + amount, used.most + amount
-        for at, one in requests.items():
+        for at, one in by_request.items():
             used = self.used.setdefault(at, Used())
             used.least, used.most = used.least + one.least, used.most + one.most
 

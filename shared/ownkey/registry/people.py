@@ -56,6 +56,10 @@ class People(RegistryTable):
         """The ids of all accounts."""
         return [row["sk"] for row in await self._db.query_all(self._table, keys.ACCOUNTS_PARTITION)]
 
+    async def has_account(self, account_id: str) -> bool:
+        """Whether there is one of this id, by the list of accounts: for whoever may read nothing else of them."""
+        return await self._db.get(self._key(keys.ACCOUNTS_PARTITION, account_id)) is not None
+
     async def accounts(self, account_ids: Sequence[str] | None = None) -> list[AccountHead]:
         """These accounts (None: all), by id; one that does not exist is left out."""
         wanted = await self.account_ids() if account_ids is None else account_ids

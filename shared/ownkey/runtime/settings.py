@@ -158,6 +158,19 @@ class BillingSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentsSettings(Settings):
+    """`payments`: what a payment provider tells becomes deposits."""
+
+    registry_table: str
+    records_table: str
+    audit_table: str
+    stripe_webhook_secret_arn: str
+    """Of the secret in Secrets Manager that holds the signing secrets: never the secrets themselves."""
+    stripe_live: bool = True
+    """Whether real payments count, or those of Stripe's test mode."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UpkeepSettings(Settings):
     """`upkeep`: ends what dead functions left behind, re-wraps, has credentials validated again, verifies the books."""
 
