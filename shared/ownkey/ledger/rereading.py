@@ -44,10 +44,10 @@ class Reader:
         while True:
             page = await self._db.query(self._table, partition, after_sk=after)
             records = open_request + self._read(page.items, to_record)
-            requests = [list(group) for _, group in groupby(records, key=_request_of)]
+            grouped = [list(group) for _, group in groupby(records, key=_request_of)]
             after = page.next_sk
-            open_request = requests.pop() if after and requests else []
-            for each in requests:
+            open_request = grouped.pop() if after and grouped else []
+            for each in grouped:
                 yield each
             if after is None:
                 return

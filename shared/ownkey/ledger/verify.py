@@ -191,8 +191,8 @@ class _Look:
         """A day's postings and attempts side by side, as time had them: they soon find each other."""
         recount, between = self._recount, (f"{day}", f"{day}{keys.LAST}")
         postings = self._pages(self._tables.ledger, keys.ledger(self._account), between)
-        requests = self._reader.attempts(day)
-        item, attempts = await anext(postings, None), await anext(requests, None)
+        by_request = self._reader.attempts(day)
+        item, attempts = await anext(postings, None), await anext(by_request, None)
         while item is not None or attempts is not None:
             if attempts is None or (item is not None and item["at"][:_SECONDS] <= _started(attempts)):
                 assert item is not None
@@ -200,7 +200,7 @@ class _Look:
                 item = await anext(postings, None)
             else:
                 recount.attempts(attempts)
-                attempts = await anext(requests, None)
+                attempts = await anext(by_request, None)
 
     async def _read_booked(self, day: date) -> None:
         """Attempts of a day before the period that are booked in it."""
