@@ -1,4 +1,4 @@
-"""`upkeep`: by schedule, ends what dead functions left behind, re-wraps, asks about credentials, reminds, verifies."""
+"""`upkeep`: by schedule, ends what is left behind, re-wraps, asks about credentials, reminds, verifies, reconciles."""
 
 import asyncio
 import os
@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ownkey.catalog import Catalog
+from ownkey.ledger.recorded import RecordedUse
 from ownkey.ledger.settlement import Tables
 from ownkey.ledger.upkeep import Upkeep
 from ownkey.ledger.verify import Verifier
@@ -22,6 +23,8 @@ from ownkey.store.dynamodb import DynamoDb
 from ownkey.store.events import Events
 from ownkey.store.functions import Functions
 from ownkey.store.kms import Kms
+from ownkey.upkeep.leaks import LeakAlarm
+from ownkey.upkeep.reconciling import Reconciling
 from ownkey.upkeep.reminders import Reminders
 from ownkey.upkeep.revalidation import Revalidation
 from ownkey.upkeep.rewrapping import Rewrapping
@@ -42,11 +45,13 @@ upkeep = Upkeep(
     counters_table=settings.counters_table,
 )
 rewrapping = Rewrapping(registry, Rewrapper(Kms(aws)), settings.vault_key_id)
-revalidation = Revalidation(
-    registry, HealthBook(db, settings.health_table), ValidationFunction(Functions(aws), settings.validation_function)
-)
+validation = ValidationFunction(Functions(aws), settings.validation_function)
+revalidation = Revalidation(registry, HealthBook(db, settings.health_table), validation)
 trail, events = AuditTrail(db, settings.audit_table), Events(aws)
 reminders = Reminders(registry, trail, events)
+catalog = Catalog.load()
+recorded = RecordedUse(db, settings.records_table)
+reconciling = Reconciling(registry, recorded, validation, catalog, LeakAlarm(registry, trail, events))
 tables = Tables(
     settings.records_table,
     settings.credits_table,
@@ -54,7 +59,7 @@ tables = Tables(
     settings.rollups_table,
     settings.counters_table,
 )
-verification = Verification(db, settings.records_table, registry, Verifier(db, tables, Catalog.load()), trail, events)
+verification = Verification(db, settings.records_table, registry, Verifier(db, tables, catalog), trail, events)
 # One event loop for the environment's life: the connections to AWS belong to it.
 loop = asyncio.Runner()
 
@@ -62,7 +67,7 @@ loop = asyncio.Runner()
 async def sweep() -> dict[str, Any]:
     """Attempts and holds first: money waits for nobody's keys."""
     swept = asdict(await upkeep.run(datetime.now(UTC)))
-    return {**swept, "rewrapped": asdict(await rewrapping.run())}
+    return {**swept, "rewrapped": asdict(await rewrapping.run()), "reconciled": asdict(await reconciling.run())}
 
 
 async def revalidate() -> dict[str, Any]:
@@ -77,7 +82,11 @@ async def verify() -> dict[str, Any]:
     return asdict(await verification.run())
 
 
-TASKS = {"sweep": sweep, "revalidate": revalidate, "remind": remind, "verify": verify}
+async def reconcile() -> dict[str, Any]:
+    return {"begun": await reconciling.begin_daily()}
+
+
+TASKS = {"sweep": sweep, "revalidate": revalidate, "remind": remind, "verify": verify, "reconcile": reconcile}
 
 
 @guarded

@@ -16,8 +16,9 @@ from ownkey.store.kms import Kms
 from ownkey.store.sts import Sts
 from ownkey.tokens import TokenBroker
 from ownkey.upstream import Upstream, UrlPolicy
-from ownkey.validation import Candidate, Finding, opening
+from ownkey.validation import Candidate, Finding, opening, reports
 from ownkey.validation.noting import note_finding
+from ownkey.validation.reports import ReportAsk, ReportReader
 from ownkey.validation.validator import Validator
 from ownkey.vault import Opener
 
@@ -30,7 +31,9 @@ health = HealthBook(db, settings.health_table)
 opener = Opener(Kms(aws), on_unwrap=audit.note_unwrap)
 upstream = Upstream(UrlPolicy(settings.ownkey_allowed_origins))
 tokens = TokenBroker(upstream, Sts(aws))
-validator = Validator(opener, upstream, Catalog.load(settings.ownkey_upstreams), tokens)
+catalog = Catalog.load(settings.ownkey_upstreams)
+report_reader = ReportReader(opener, upstream, catalog)
+validator = Validator(opener, upstream, catalog, tokens)
 # One event loop for the environment's life: the connections belong to it.
 loop = asyncio.Runner()
 
@@ -40,6 +43,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """One finding. The event is ciphertext, the answer a verdict: nothing in either is secret."""
     if event.get("action") == opening.ACTION:
         return loop.run(opened(event))
+    if event.get("action") == reports.ACTION:
+        return loop.run(reported(ReportAsk.from_json(event)))
     candidate = Candidate.from_json(event)
     finding = loop.run(validated(candidate))
     asked = {"account_id": candidate.binding.account_id, "provider": candidate.binding.provider_id}
@@ -63,3 +68,16 @@ async def opened(event: dict[str, Any]) -> dict[str, Any]:
         return await opening.open_check(opener, event)
     finally:
         await audit.drain()
+
+
+async def reported(ask: ReportAsk) -> dict[str, Any]:
+    """Some pages of a provider's report of usage."""
+    try:
+        part = await report_reader.read(ask)
+    finally:
+        await audit.drain()
+    read = {"lines": len(part.lines), "charges": len(part.charges), "keys": len(part.keys), "waits": part.waits}
+    binding = ask.candidate.binding
+    asked = {"account_id": binding.account_id, "provider": binding.provider_id}
+    logger.info("reported", extra={**asked, **read, "refused": part.refused})
+    return part.to_json()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from local.simulator.reports import BillLine
 from local.simulator.token_endpoints import FederationRule
 
 if TYPE_CHECKING:
@@ -73,6 +74,11 @@ def admin_routes(simulator: Simulator) -> list[web.RouteDef]:
         simulator.journal.clear()
         return web.json_response({})
 
+    async def add_bill(request: web.Request) -> web.Response:
+        body = await _object(request, "provider", "day", "amount_usd", "about")
+        simulator.bill.append(BillLine(**body))
+        return web.json_response({}, status=201)
+
     async def reset(_: web.Request) -> web.Response:
         simulator.reset()
         return web.json_response({})
@@ -90,6 +96,7 @@ def admin_routes(simulator: Simulator) -> list[web.RouteDef]:
         ("DELETE", "/_sim/behaviour", clear_behaviour),
         ("GET", "/_sim/requests", list_requests),
         ("DELETE", "/_sim/requests", clear_requests),
+        ("POST", "/_sim/bill", add_bill),
         ("POST", "/_sim/reset", reset),
     ]
     return [web.route(method, path, _explained(handler)) for method, path, handler in table]

@@ -25,6 +25,8 @@ from local.simulator.models import Models
 from local.simulator.probe_routes import probe_routes
 from local.simulator.refusals import Refusal, Refused, find
 from local.simulator.replies import Exchange, Reply, Silence, Whole, distorted, page, retry_headers, think
+from local.simulator.report_routes import report_routes
+from local.simulator.reports import BillLine
 from local.simulator.token_endpoints import TokenEndpoints
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
@@ -72,6 +74,7 @@ class Simulator:
         self.models = Models()
         self.scripts = Scripts()
         self.journal = Journal()
+        self.bill: list[BillLine] = []
         self._cache = PromptCache()
         self._runner: web.AppRunner | None = None
         self.port = 0
@@ -91,6 +94,7 @@ class Simulator:
         self.tokens.clear()
         self.scripts.clear()
         self.journal.clear()
+        self.bill.clear()
         self.models = Models()
         self._cache = PromptCache()
 
@@ -106,6 +110,7 @@ class Simulator:
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         app.add_routes(admin_routes(self))
         app.add_routes(self.tokens.routes())
+        app.add_routes(report_routes(self))
         app.add_routes(probe_routes(self))
         app.router.add_route("*", "/{provider}/v1/{tail:.*}", self._serve)
         self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=SHUTDOWN_S)
@@ -208,6 +213,14 @@ class Simulator:
             return instant, behaviour
         cache = dialect.cache_use(self._cache, f"{call.key} {model['id']}", prompt.segments)
         completions, usage = think(prompt, cache, behaviour)
+        entry.served = str(model.get("serves", model["id"]))
+        entry.used = {
+            "input": usage.input_tokens,
+            "cached": usage.cache.read,
+            "written_5m": usage.cache.written_5m,
+            "written_1h": usage.cache.written_1h,
+            "output": usage.output_tokens,
+        }
         exchange = Exchange(
             first_party=call.profile.vendor is not None,
             request_id=call.request_id,

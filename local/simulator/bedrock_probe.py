@@ -30,7 +30,9 @@ _SIGNED = re.compile(
 _SKEW_S = 300
 
 
-class _Refused(Exception):
+class BadSignature(Exception):
+    """In AWS's words."""
+
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
@@ -53,49 +55,59 @@ def judge(call: ProbeCall, keys: Keys) -> Whole:
     scheme, key = key_of(call)
     try:
         if scheme is None or key is None:
-            raise _Refused("MissingAuthenticationTokenException", "Missing Authentication Token")
+            raise BadSignature("MissingAuthenticationTokenException", "Missing Authentication Token")
         if scheme == "sigv4":
-            _check_signature(call, host["region"])
+            check_signature(call, host["region"], PROVIDER)
         state = keys.state(PROVIDER, key, _API_KEY if scheme == "bearer" else _ACCESS_KEY)
         if state.refuses(MODELS) and state.refusal != "invalid_key":
             action = "is not authorized to perform: bedrock:ListFoundationModels"
-            raise _Refused("AccessDeniedException", f"User: arn:aws:iam::123456789012:user/sim {action}")
+            raise BadSignature("AccessDeniedException", f"User: arn:aws:iam::123456789012:user/sim {action}")
         if state.refuses(MODELS) and scheme == "sigv4":
-            raise _Refused("UnrecognizedClientException", "The security token included in the request is invalid.")
+            raise BadSignature("UnrecognizedClientException", "The security token included in the request is invalid.")
         if state.refuses(MODELS):
-            raise _Refused("AccessDeniedException", "Authentication failed: Please make sure your API Key is valid.")
-    except _Refused as e:
+            raise BadSignature(
+                "AccessDeniedException", "Authentication failed: Please make sure your API Key is valid."
+            )
+    except BadSignature as e:
         return _error(403, e.code, str(e))
     return answer(200, {"modelSummaries": [{"modelId": "amazon.titan-embed-text-v2:0"}]})
 
 
-def _check_signature(call: ProbeCall, region: str) -> None:
-    signed = _SIGNED.fullmatch(call.headers["Authorization"])
-    assert signed is not None
+def check_signature(call: ProbeCall, region: str, service: str) -> None:
+    """Whether it is signed for this service and region, by keys of the simulated kind.
+
+    Raises BadSignature.
+    """
+    signed = _SIGNED.fullmatch(call.headers.get("Authorization", ""))
+    if signed is None:
+        raise BadSignature("MissingAuthenticationTokenException", "Missing Authentication Token")
     token = call.headers.get("X-Amz-Security-Token")
     if not _ACCESS_KEY.fullmatch(signed["key"]) or signed["key"].startswith("ASIA") != bool(token):
-        raise _Refused("UnrecognizedClientException", "The security token included in the request is invalid.")
+        raise BadSignature("UnrecognizedClientException", "The security token included in the request is invalid.")
     if token and "expired" in token:
-        raise _Refused("ExpiredTokenException", "The security token included in the request is expired")
-    if (signed["region"], signed["service"]) != (region, PROVIDER):
-        raise _Refused("InvalidSignatureException", "Credential should be scoped to a valid region.")
+        raise BadSignature("ExpiredTokenException", "The security token included in the request is expired")
+    if (signed["region"], signed["service"]) != (region, service):
+        raise BadSignature("InvalidSignatureException", "Credential should be scoped to a valid region.")
     at = call.headers.get("X-Amz-Date", "")
     if not at.startswith(signed["day"]) or abs(_seconds(at) - call.now_s) > _SKEW_S:
-        raise _Refused("InvalidSignatureException", "Signature expired")
-    if "host" not in signed["headers"].split(";") or _recomputed(call, signed, token, at) != signed["signature"]:
-        raise _Refused(
+        raise BadSignature("InvalidSignatureException", "Signature expired")
+    if (
+        "host" not in signed["headers"].split(";")
+        or _recomputed(call, signed, token, at, service) != signed["signature"]
+    ):
+        raise BadSignature(
             "InvalidSignatureException",
             "The request signature we calculated does not match the signature you provided. Check your AWS Secret "
             "Access Key and signing method.",
         )
 
 
-def _recomputed(call: ProbeCall, signed: re.Match[str], token: str | None, at: str) -> str:
+def _recomputed(call: ProbeCall, signed: re.Match[str], token: str | None, at: str, service: str) -> str:
     named = {name: call.headers[name] for name in signed["headers"].split(";") if name in call.headers}
     url = f"http://{call.headers['Host']}{call.path}"
     request = AWSRequest(method=call.method, url=url, data=call.body, headers=named)
     request.context["timestamp"] = at
-    auth = SigV4Auth(Credentials(signed["key"], simulated_secret(signed["key"]), token), PROVIDER, signed["region"])
+    auth = SigV4Auth(Credentials(signed["key"], simulated_secret(signed["key"]), token), service, signed["region"])
     signature: str = auth.signature(auth.string_to_sign(request, auth.canonical_request(request)), request)
     return signature
 

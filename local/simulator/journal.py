@@ -49,6 +49,10 @@ class Entry:
     bytes_sent: int = 0
     outcome: str = "open"
     knobs: dict[str, Any] = field(default_factory=dict)
+    served: str | None = None
+    """The model that answered."""
+    used: dict[str, int] | None = None
+    """What it used: input, of it cached and written (for 5 minutes, for an hour), and output."""
 
     def wrote(self, data: bytes, chunks: int = 0) -> None:
         """Count bytes of the body that were handed to the network."""

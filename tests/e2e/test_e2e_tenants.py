@@ -35,6 +35,9 @@ def theirs(world: World) -> dict[str, str]:
     invited = dan.owner.ok("POST", f"{members}/invitations", body | {"email": f"guest-{CANARY}@example.com"})
     deposit = world.operator(dan.id).ok("POST", f"{members}/deposits", {"amount_usd": "1", "note": CANARY})
     limit = dan.owner.ok("POST", "/api/limits", {"measure": "requests", "window": "day", "amount": 9})
+    admin = dan.owner.ok("POST", "/api/admin-credentials", {"provider": "OpenAI", "key": f"sk-admin-sim-{CANARY}-0001"})
+    days = {"provider": "OpenAI", "from": "2026-11-01", "to": "2026-11-02"}
+    run = dan.owner.ok("POST", "/api/reconciliations", days)
     dan.owner.ok("PATCH", members, {"name": CANARY})
     return {
         ACCOUNT: dan.id,
@@ -43,6 +46,8 @@ def theirs(world: World) -> dict[str, str]:
         "deposit_id": deposit["id"],
         "credential_id": dan.save_key("OpenAI", alias=CANARY).id,
         "limit_id": limit["id"],
+        "admin_id": admin["id"],
+        "reconciliation_id": run["id"],
         "key_id": dan.gateway_key_id,
         "keyId": dan.gateway_key_id,
         "job_id": "rw_01jd4w3m8qk6v5t2r9x7y1z0ab",

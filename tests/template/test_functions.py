@@ -176,6 +176,7 @@ def test_upkeep_runs_on_schedules_and_a_failed_run_is_not_repeated() -> None:
         "revalidate": "rate(15 minutes)",
         "remind": "rate(1 day)",
         "verify": "rate(1 hour)",  # a day's verification, in turns
+        "reconcile": "cron(30 5 * * ? *)",
     }
     (invocations,) = resources("AWS::Lambda::EventInvokeConfig").values()
     assert invocations["MaximumRetryAttempts"] == 0

@@ -18,9 +18,11 @@ from ownkey.domain import ids
 from ownkey.domain.accounts import PLATFORM_ACCOUNT, Member, Role
 from ownkey.domain.invitations import Invitation
 from ownkey.domain.limits import LimitScope
+from ownkey.domain.reconciliation import Reconciliation
 from ownkey.domain.rewraps import RewrapJob
 from ownkey.http.management.access import GRANTS, OPERATOR_GRANTS, PLATFORM_GRANTS, Right
 from ownkey.ledger.records import Deposit
+from ownkey.registry import DeleteCredential
 from tests.support.aws import Tables, boto
 from tests.support.limits import limit
 from tests.support.management import ANTHROPIC_KEY, NOW, OPERATOR, Management, management
@@ -48,10 +50,35 @@ class World:
 
     async def values(self, operation: Operation, account_id: str, by: str, alias: str = "mine") -> dict[str, str]:
         """Something of the account's for each place of the operation, fresh where it is to be changed."""
+        await self._prepare(operation, account_id, by)
         values = {ACCOUNT: account_id, "provider": "openai"}
         for name in operation.resources:
             values[name] = await getattr(self, name.lower())(operation, account_id, by, alias)
         return values
+
+    async def _prepare(self, operation: Operation, account_id: str, by: str) -> None:
+        """Of admin credentials there is one a provider: none before one is saved, one before it is used."""
+        if (operation.method, operation.path) == ("POST", "/api/admin-credentials"):
+            for each in await self.api.registry.admin_credentials(account_id):
+                await self.api.registry.apply(account_id, [DeleteCredential(each.credential)])
+        if (operation.method, operation.path) == ("POST", "/api/reconciliations"):
+            await self.admin_id(operation, account_id, by, "mine")
+
+    async def admin_id(self, _: Operation, account_id: str, __: str, alias: str) -> str:
+        by = OPERATOR if account_id == PLATFORM_ACCOUNT else "ann" if account_id == "acme" else "oz"
+        here = {"x-ownkey-account": account_id}
+        for each in await self.api.registry.admin_credentials(account_id):
+            return each.credential.id
+        body = {"provider": "OpenAI", "key": f"sk-admin-{alias}-0123456789abcdefghijkl"}
+        made = await self.api.ok("POST", "/api/admin-credentials", by=by, json=body, headers=here)
+        return str(made["id"])
+
+    async def reconciliation_id(self, _: Operation, account_id: str, __: str, ___: str) -> str:
+        run = Reconciliation(
+            ids.new_id(ids.RECONCILIATION), account_id, "openai", "2026-11-18", "2026-11-20", OPERATOR, NOW, NOW
+        )
+        await self.api.registry.start_reconciliation(run, datetime.now(UTC))
+        return run.id
 
     async def user_id(self, _: Operation, account_id: str, __: str, alias: str) -> str:
         user_id = f"{alias}-u{next(self.numbers)}"

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ownkey.catalog.providers import QUIRKS, Kind, Provider, decode_provider
+from ownkey.catalog.providers import QUIRKS, Kind, Provider, ReportSource, decode_provider
+from ownkey.providers.reports import REPORTS
 from tools.catalog.forms import form_problems, is_https, pattern_problems
 
 Row = Mapping[str, Any]
@@ -61,6 +62,18 @@ def _problems_of(provider: Provider, row: Row) -> Iterable[str]:
         yield f"unknown fields of price_source: {', '.join(sorted(strange))}"
     yield from pattern_problems("the key pattern", provider.key_hint.pattern or "")
     yield from form_problems(provider.forms, row.get("fields", {}))
+    if provider.report is not None:
+        yield from _report_problems(provider, provider.report, row["report"])
+
+
+def _report_problems(provider: Provider, report: ReportSource, row: Row) -> Iterable[str]:
+    if report.api not in REPORTS:
+        yield f"no report is read by {report.api!r}"
+    if provider.base_url is None and not all(form.base_url for form in report.forms):
+        yield "a report without an address of its own needs the provider's base URL"
+    if any(form.scheme.exchanges for form in report.forms):
+        yield "an admin credential is presented as it is, or signs"
+    yield from (f"report: {problem}" for problem in form_problems(report.forms, row.get("fields", {})))
 
 
 def compiled(rows: Iterable[Row]) -> str:

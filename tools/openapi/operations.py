@@ -55,12 +55,15 @@ EXAMPLES: Mapping[str, str] = {
     "limit_id": "lim_01jd4w3m8qk6v5t2r9x7y1z0ab",
     "key_id": "gk_01jd4w3m8qk6v5t2r9x7y1z0ab",
     "keyId": "gk_01jd4w3m8qk6v5t2r9x7y1z0ab",
+    "admin_id": "adm_01jd4w3m8qk6v5t2r9x7y1z0ab",
+    "reconciliation_id": "rec_01jd4w3m8qk6v5t2r9x7y1z0ab",
     "job_id": "rw_01jd4w3m8qk6v5t2r9x7y1z0ab",
     "provider": "openai",
 }
 """Of parameters in paths, and required ones of queries."""
 
 _KEY = "sk-proj-0123456789abcdefghijklmnopqrstuvwxyzABCD"
+_ADMIN_KEY = "sk-admin-0123456789abcdefghijklmnopqrstuvwxyzABCD"
 _CREDENTIAL, _SAVED, _DELETED = ref("Credential"), ref("SavedCredential"), ref("Deleted")
 _READ_KEYS, _CHANGE_KEYS = Right.READ_CREDENTIALS, Right.CHANGE_CREDENTIALS
 _CREATE_GATEWAY_KEYS = Right.CREATE_GATEWAY_KEYS
@@ -225,6 +228,71 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         "Change it", Right.CHANGE_LIMITS, ref("Limit"), 200, {"hard": False}, conditional=True, tagged=True
     ),
     ("DELETE", "/api/limits/{limit_id}"): Operation("Remove it", Right.CHANGE_LIMITS, _DELETED, conditional=True),
+    # ── reconciliation ──
+    ("GET", "/api/admin-credentials"): Operation(
+        "What reads providers' reports of usage", Right.RECONCILE, page("AdminCredential")
+    ),
+    ("POST", "/api/admin-credentials"): Operation(
+        "Save an admin key that its provider lets read the report: one a provider",
+        Right.RECONCILE,
+        ref("SavedAdminCredential"),
+        201,
+        {"provider": "OpenAI", "key": _ADMIN_KEY},
+        creates=True,
+        tagged=True,
+    ),
+    ("GET", "/api/admin-credentials/{admin_id}"): Operation(
+        "One of them", Right.RECONCILE, ref("AdminCredential"), tagged=True
+    ),
+    ("POST", "/api/admin-credentials/{admin_id}/rotate"): Operation(
+        "Replace the secret",
+        Right.RECONCILE,
+        ref("SavedAdminCredential"),
+        200,
+        {"key": _ADMIN_KEY},
+        conditional=True,
+        tagged=True,
+    ),
+    ("DELETE", "/api/admin-credentials/{admin_id}"): Operation(
+        "Remove it", Right.RECONCILE, _DELETED, conditional=True
+    ),
+    ("GET", "/api/reconciliations"): Operation(
+        "Comparisons with providers' reports, the newest first",
+        Right.READ_RECONCILIATIONS,
+        page("Reconciliation"),
+    ),
+    ("POST", "/api/reconciliations"): Operation(
+        "Compare some days with what the provider reports",
+        Right.RECONCILE,
+        ref("Reconciliation"),
+        202,
+        {"provider": "OpenAI", "from": "2026-11-18", "to": "2026-11-20"},
+        creates=True,
+    ),
+    ("GET", "/api/reconciliations/{reconciliation_id}"): Operation(
+        "One comparison, and how far it is", Right.READ_RECONCILIATIONS, ref("Reconciliation")
+    ),
+    ("GET", "/api/reconciliations/{reconciliation_id}/rows"): Operation(
+        "What it found, by day and credential",
+        Right.READ_RECONCILIATIONS,
+        page("ReconciliationRow"),
+        media=("text/csv",),
+    ),
+    ("GET", "/api/reconciliation-settings"): Operation(
+        "What is done about spend that no record explains",
+        Right.READ_RECONCILIATIONS,
+        ref("LeakSettings"),
+        tagged=True,
+    ),
+    ("PUT", "/api/reconciliation-settings"): Operation(
+        "Set it",
+        Right.RECONCILE,
+        ref("LeakSettings"),
+        200,
+        {"leak_threshold_usd": "2.50", "disable_credential": False},
+        conditional=True,
+        tagged=True,
+    ),
     # ── accounts and people ──
     ("GET", "/api/accounts"): Operation("The caller's accounts; for the operator all", Who.SIGNED_IN, page("Account")),
     ("POST", "/api/accounts"): Operation(

@@ -17,6 +17,7 @@ from ownkey.domain.health import FaultKind
 from ownkey.domain.ledger import Cause, DepositKind, MovementKind
 from ownkey.domain.limits import LimitScope, Measure, Window
 from ownkey.domain.pricing import PricingMode
+from ownkey.domain.reconciliation import Explanation, RunState
 from ownkey.domain.rewraps import JobState
 from ownkey.domain.savings import SAVINGS_PARTS
 from ownkey.domain.sharing import Hindrance
@@ -107,6 +108,7 @@ _PRICING = record(
     },
     sometimes=("percent", "models"),
 )
+_REQUEST = record("A request to send.", {"method": STRING, "path": STRING, "body": {"type": "object"}})
 _CREDENTIAL = {
     "id": STRING,
     "provider": STRING,
@@ -116,6 +118,19 @@ _CREDENTIAL = {
     **_STATUS,
     "status_models": {**nullable(STRINGS), "description": "The only models that the status is of; null: all."},
     "provider_failing_until": nullable(TIME),
+    "unexplained_spend": nullable(
+        record(
+            "Spend at the provider that no record explains: perhaps somebody else has the key.",
+            {
+                "amount_usd": USD,
+                "from": DATE,
+                "to": DATE,
+                "reconciliation_id": STRING,
+                "found_at": TIME,
+                "disable": _REQUEST,
+            },
+        )
+    ),
     "validation": _VALIDATION,
     "version": INTEGER,
     "versions": several(record("One version of the secret.", _CREDENTIAL_VERSION)),
@@ -139,6 +154,27 @@ _CREDENTIAL = {
     "validated_at": nullable(TIME),
     "expires_at": nullable(TIME),
     "last_used_at": nullable(TIME),
+}
+_ADMIN_CREDENTIAL = {
+    "id": STRING,
+    "provider": STRING,
+    "provider_name": STRING,
+    "mask": STRING,
+    "version": INTEGER,
+    "form": STRING,
+    "fields": TEXTS,
+    "base_url": STRING,
+    "created_at": TIME,
+    "updated_at": TIME,
+    "validated_at": nullable(TIME),
+}
+_SIDES = {
+    "recorded_usd": USD,
+    "reported_usd": USD,
+    "recorded_tokens": COUNT,
+    "reported_tokens": COUNT,
+    "recorded_requests": COUNT,
+    "reported_requests": COUNT,
 }
 _GATEWAY_KEY = {
     "id": STRING,
@@ -392,6 +428,66 @@ COMPONENTS: Mapping[str, Schema] = {
                 {"used": _AMOUNT, "reserved": _AMOUNT, "remaining": _AMOUNT, "resets_at": nullable(TIME)},
             ),
         },
+    ),
+    "AdminCredential": record("What reads a provider's report: everything but the secret.", _ADMIN_CREDENTIAL),
+    "SavedAdminCredential": record(
+        "The same, and what its owner should know.", _ADMIN_CREDENTIAL | {"warnings": STRINGS}
+    ),
+    "Reconciliation": record(
+        "What was recorded against what the provider reports, summed over its days.",
+        {
+            "id": STRING,
+            "provider": STRING,
+            "from": DATE,
+            "to": DATE,
+            "state": one_of(each.value for each in RunState),
+            "reason": {**nullable(STRING), "description": "Why it waits, or failed."},
+            "recorded_usd": USD,
+            "reported_usd": USD,
+            "charged_usd": {**nullable(USD), "description": "The provider's bill for these days, whoever spent it."},
+            "explained_usd": USD,
+            "unexplained_usd": USD,
+            "not_known_to_ownkey_usd": {**USD, "description": "Of API keys that no credential is matched to."},
+            "ambiguous_api_keys": {
+                **STRINGS,
+                "description": "They may be more than one credential: compared with none.",
+            },
+            "leaks": several(
+                record(
+                    "A credential with more than the account puts up with.",
+                    {"credential_id": STRING, "disable": _REQUEST},
+                )
+            ),
+            "started_by": STRING,
+            "started_at": TIME,
+            "updated_at": TIME,
+        },
+    ),
+    "ReconciliationRow": record(
+        "One day of one credential, or of an API key of the provider that is not known to Ownkey.",
+        {
+            "day": DATE,
+            "credential_id": nullable(STRING),
+            "api_key_ids": STRINGS,
+            "known_to_ownkey": BOOLEAN,
+            "ambiguous": BOOLEAN,
+            "final": {**BOOLEAN, "description": "Whether the provider's report of the day changes no more."},
+            "recorded_usd": USD,
+            "charged_usd": nullable(USD),
+            "variance_usd": USD,
+            "explained": record(
+                "How much of the variance each reason carries.",
+                {each.value: USD for each in Explanation},
+                sometimes=tuple(each.value for each in Explanation),
+            ),
+            "unexplained_usd": {**USD, "description": "Above 0: spend that no record explains."},
+            "unpriced_surplus": BOOLEAN,
+            "models": several(record("", {"model": nullable(STRING), **_SIDES, "priced": BOOLEAN})),
+        },
+    ),
+    "LeakSettings": record(
+        "What is done about spend that no record explains.",
+        {"leak_threshold_usd": USD, "disable_credential": BOOLEAN},
     ),
     "GatewayKey": record("A gateway key: everything but the key.", _GATEWAY_KEY),
     "NewGatewayKey": record(

@@ -42,7 +42,7 @@ from ownkey.catalog.intake import FormInput, mask_of, read_form, wire_members
 from ownkey.catalog.models import Model
 from ownkey.catalog.negotiated import price_list_for
 from ownkey.catalog.prices import NANOUSD_PER_UNIT, RATE_BUCKETS, OffPeak, PriceList, Rates, Step, Window
-from ownkey.catalog.providers import KeyHint, Kind, Provider, UpstreamOverride
+from ownkey.catalog.providers import KeyHint, Kind, Provider, ReportSource, UpstreamOverride
 
 __all__ = [
     "KEY",
@@ -62,6 +62,7 @@ __all__ = [
     "PriceList",
     "Provider",
     "Rates",
+    "ReportSource",
     "Scheme",
     "Step",
     "UpstreamOverride",

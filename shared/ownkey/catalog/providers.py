@@ -78,6 +78,26 @@ class UpstreamOverride:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportSource:
+    """The provider's own report of what was used and charged."""
+
+    api: str
+    """Names the module in `providers.reports`."""
+    forms: tuple[Form, ...]
+    """How an admin credential can be given: nothing that serves requests."""
+    final_after_hours: int
+    """How long after a day's end its report may still change."""
+    key_url: str
+    """Where people get an admin credential."""
+    source: str
+    """Where the facts are from."""
+    bill_by_key: bool = False
+    """Whether the bill tells API keys apart."""
+    usage_by_key: bool = True
+    """Whether the report of usage does. Else only sums can be compared."""
+
+
+@dataclass(frozen=True, slots=True)
 class Provider:
     """One row of providers.toml."""
 
@@ -111,6 +131,8 @@ class Provider:
     """Where the facts of the row are from."""
     checked: date
     """When they were last checked."""
+    report: ReportSource | None = None
+    """None: it has none that is known here."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -129,6 +151,16 @@ class Provider:
             KeyError: there is none.
         """
         return {each.id: each for each in self.forms}[form_id]
+
+    def for_reports(self) -> Provider:
+        """The same provider as its admin credentials have it: their forms, and no others.
+
+        Raises:
+            ValueError: it has no report.
+        """
+        if self.report is None:
+            raise ValueError(f"{self.id} has no report of usage")
+        return replace(self, forms=self.report.forms, credential_headers={}, key_url=self.report.key_url)
 
     def address(self, form: Form, public: Mapping[str, str]) -> str | None:
         """The vendor's own base URL for a credential; None where it has none.
@@ -185,6 +217,7 @@ class Provider:
             base_url=None if addressed else override.base_url,
             validation=validation,
             forms=tuple(map(moved, self.forms)),
+            report=self.report and replace(self.report, forms=_all_under(self.report.forms, override)),
         )
 
 
@@ -221,8 +254,24 @@ def decode_provider(row: Mapping[str, Any]) -> Provider:
             "surfaces": frozenset(map(Surface, row["surfaces"])),
             "quirks": frozenset(row.get("quirks", ())),
             "checked": date.fromisoformat(str(row["checked"])),
+            "report": _decode_report(row["report"], row.get("fields", {}), auth) if "report" in row else None,
         }
     )
+
+
+def _all_under(forms: tuple[Form, ...], override: UpstreamOverride) -> tuple[Form, ...]:
+    return tuple(form.under(override.base_url, None, override.token_url) for form in forms)
+
+
+def _decode_report(row: Mapping[str, Any], fields: Mapping[str, Any], auth: Auth) -> ReportSource:
+    """The `report` of a row. Its forms may use the row's fields, and their own.
+
+    Raises:
+        KeyError, TypeError, ValueError: it lacks a field or has one that is not known.
+    """
+    facts = {name: value for name, value in row.items() if name not in ("fields", "validation")}
+    forms = decode_forms(row["forms"], {**fields, **row.get("fields", {})}, auth, decode_validation(row["validation"]))
+    return ReportSource(**{**facts, "forms": forms})
 
 
 def _decode_key_hint(row: Mapping[str, Any]) -> KeyHint:

@@ -56,6 +56,7 @@ TARGETS = (
     "deposit_id",
     "limit_id",
     "job_id",
+    "reconciliation_id",
 )
 """The facts that say what was acted on; all others are details."""
 

@@ -16,6 +16,8 @@ _ULID_CHARS = 26
 
 REQUEST = "req"
 CREDENTIAL = "cred"
+ADMIN_CREDENTIAL = "adm"
+"""Of a provider's reports: the roles that serve requests are denied to open what is sealed for such an id."""
 GATEWAY_KEY = "gk"
 ACCOUNT = "acc"
 DEPOSIT = "dep"
@@ -24,6 +26,7 @@ AUDIT = "aud"
 REWRAP = "rw"
 LIMIT = "lim"
 REWARD = "rwd"
+RECONCILIATION = "rec"
 
 
 def new_id(prefix: str, at_ms: int | None = None) -> str:
@@ -42,6 +45,11 @@ def made_id(prefix: str, at_ms: int, number: int) -> str:
 def first_id(prefix: str, at_ms: int) -> str:
     """The lowest id that can be made at `at_ms`: a bound for ranges, never an id of anything."""
     return made_id(prefix, at_ms, 0)
+
+
+def is_admin_credential(identifier: str) -> bool:
+    """Whether a credential's id is an admin credential's."""
+    return identifier.startswith(f"{ADMIN_CREDENTIAL}_")
 
 
 def id_time_ms(identifier: str) -> int:

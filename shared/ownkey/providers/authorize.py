@@ -15,8 +15,8 @@ from ownkey.domain.secrets import Secret
 from ownkey.providers.credentials import auth_headers
 from ownkey.store.sigv4 import Signer
 
-_SIGNED_HEADERS = ("content-type",)
-"""Of a request's own headers: the transport and proxies on the way leave it alone. Host and date come on top."""
+_SIGNED_HEADERS = ("content-type", "x-amz-target")
+"""Of a request's own headers: the transport and proxies on the way leave them alone. Host and date come on top."""
 
 
 @dataclass(frozen=True, slots=True)

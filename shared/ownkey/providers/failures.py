@@ -76,6 +76,10 @@ def decode_failure(status: int, headers: Mapping[str, str], body: bytes) -> Prov
     """An error answer of any status but 2xx."""
     values = _parsed(body)
     error = _read_error(values) or {"message": None if isinstance(values, dict | list) else _plain(body)}
+    if isinstance(values, dict) and (
+        json_type := values.get("__type")
+    ):  # AWS's JSON: `com.amazon…#AccessDeniedException`
+        error = {**error, "type": error.get("type") or str(json_type).rpartition("#")[2]}
     if aws_type := headers.get("x-amzn-errortype"):  # `AccessDeniedException:http://…`: the body has the message alone
         error = {**error, "type": error.get("type") or aws_type.partition(":")[0]}
     retry_after_s = read_retry_after(headers)

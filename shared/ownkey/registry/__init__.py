@@ -7,6 +7,7 @@
 `sharing`     its consent to sharing them; `donors`, accounts that share, read for a request
 `health`      `HealthBook`: what the fleet has learnt of credentials and providers
 `rewraps`     jobs that bring secrets under another KMS key
+`reconciliations` what was recorded against what providers report, and what came of it
 `people`      accounts and members; `invitations`, who is asked to become one
 `idempotency` notes of creations that may be repeated; `kept_answers`, sealed answers of requests that may be
 `audit`       `AuditTrail`: the log of who did what, in a table of its own
@@ -36,6 +37,7 @@ from ownkey.registry.invitations import Invitations
 from ownkey.registry.limits import AccountLimits
 from ownkey.registry.people import People
 from ownkey.registry.reads import RequestReader, RequestView, Snapshot
+from ownkey.registry.reconciliations import Reconciliations
 from ownkey.registry.rewraps import Rewraps
 from ownkey.registry.settings import AccountSettings
 from ownkey.registry.sharing import SharingSettings
@@ -49,6 +51,7 @@ class Registry(
     AccountSettings,
     AccountLimits,
     Rewraps,
+    Reconciliations,
     GatewayKeys,
     People,
     Invitations,

@@ -94,7 +94,18 @@ class CredentialChanges(RegistryTable):
 
     async def stored_credentials(self, account_id: str) -> list[StoredCredential]:
         """The account's credentials with their sealed secrets, oldest first; a previous version behind its current."""
-        rows = await self._db.query_all(self._table, keys.account(account_id), prefix=keys.CREDENTIAL_PREFIX)
+        return await self._joined(account_id, keys.CREDENTIAL_PREFIX)
+
+    async def admin_credentials(self, account_id: str) -> list[StoredCredential]:
+        """The account's admin credentials, which read providers' reports and serve no request; oldest first."""
+        return await self._joined(account_id, keys.ADMIN_PREFIX)
+
+    async def all_secrets(self, account_id: str) -> list[StoredCredential]:
+        """Everything that is sealed for the account, whatever it is for."""
+        return await self.stored_credentials(account_id) + await self.admin_credentials(account_id)
+
+    async def _joined(self, account_id: str, prefix: str) -> list[StoredCredential]:
+        rows = await self._db.query_all(self._table, keys.account(account_id), prefix=prefix)
         return sorted(join_credentials(rows), key=lambda stored: (stored.credential.id, stored.is_previous))
 
     async def credential(self, account_id: str, credential_id: str) -> StoredCredential:

@@ -152,7 +152,8 @@ def join_credentials(rows: list[Item]) -> tuple[StoredCredential, ...]:
     public: list[Credential] = []
     sealed: dict[tuple[str, int], Item] = {}
     for row in rows:
-        credential_id, _, version = row["sk"].removeprefix(keys.CREDENTIAL_PREFIX).partition("#V#")
+        _, _, names = row["sk"].partition("#")
+        credential_id, _, version = names.partition("#V#")
         if version:
             sealed[credential_id, int(version)] = row
         else:

@@ -5,12 +5,14 @@ The tables and the items' attributes: docs/contracts/tables.md.
 
 from __future__ import annotations
 
-from ownkey.domain.ids import id_day
+from ownkey.domain.ids import id_day, is_admin_credential
 
 ACCOUNTS_PARTITION = "ACCOUNTS"
 """Registry: one small item for each account, so that schedules and the operator can list them."""
 HEAD = "HEAD"
 CREDENTIAL_PREFIX = "CRED#"
+ADMIN_PREFIX = "ADMIN#"
+"""Of admin credentials: outside the range that requests read."""
 BALANCE = "BALANCE"
 HOLD_PREFIX = "HOLD#"
 LIMIT_PREFIX = "LIMIT#"
@@ -27,12 +29,12 @@ def account(account_id: str) -> str:
 
 def credential(credential_id: str) -> str:
     """Sort key of a credential's public part."""
-    return f"{CREDENTIAL_PREFIX}{credential_id}"
+    return f"{ADMIN_PREFIX if is_admin_credential(credential_id) else CREDENTIAL_PREFIX}{credential_id}"
 
 
 def credential_version(credential_id: str, version: int) -> str:
     """Sort key of one version's sealed secret: right behind its credential."""
-    return f"{CREDENTIAL_PREFIX}{credential_id}#V#{version:08d}"
+    return f"{credential(credential_id)}#V#{version:08d}"
 
 
 def limit(limit_id: str) -> str:
@@ -70,6 +72,25 @@ def shared(provider_id: str) -> str:
 
 REWRAP_PARTITION = "REWRAP"
 """Registry: jobs that bring secrets under another KMS key (sort key: the job's id)."""
+
+
+OPEN_RECONCILIATIONS = "RECONS"
+"""Registry: reconciliations that are not done (sort key: the reconciliation's id; holds its account)."""
+SETTINGS = "SETTINGS"
+LEAK_PREFIX = "LEAK#"
+KNOWN_KEYS_PREFIX = "KEYS#"
+RECORDED_PREFIX = "RECORDED#"
+ROW_PREFIX = "ROW#"
+
+
+def reconciliations(account_id: str) -> str:
+    """Partition of an account's reconciliations (sort key: the id), its leaks, its providers' known keys."""
+    return f"RECON#{account_id}"
+
+
+def reconciled(account_id: str, reconciliation_id: str) -> str:
+    """Partition of what one reconciliation found (`ROW#<day>#<credential>`), and of its unfinished work."""
+    return f"RECON#{account_id}#{reconciliation_id}"
 
 
 def idempotency(account_id: str) -> str:

@@ -6,5 +6,6 @@
 `revalidation` has credentials asked about again: those that were refused, and each one once a day
 `reminders`    tells of credentials about to expire
 `verification` has the books counted again, and tells of differences
+`reconciling`  compares what was recorded with what providers report; `leaks` raises the alarm
 ============== ==========================================================================================
 """

@@ -124,7 +124,7 @@ class Rewrapping:
             if account_id < reached:
                 continue
             account = await self._registry.account(account_id)
-            stored = await self._registry.stored_credentials(account_id)
+            stored = await self._registry.all_secrets(account_id)
             for each in sorted(stored, key=_sort_key):
                 if each.sealed is not None and _cursor(account_id, each) > job.cursor:
                     yield account, each, each.sealed
@@ -132,7 +132,7 @@ class Rewrapping:
     async def _count(self, job: RewrapJob) -> int:
         count = 0
         for account_id in await self._accounts(job):
-            count += sum(each.sealed is not None for each in await self._registry.stored_credentials(account_id))
+            count += sum(each.sealed is not None for each in await self._registry.all_secrets(account_id))
         return count
 
     async def _accounts(self, job: RewrapJob) -> list[str]:

@@ -109,7 +109,15 @@ class Candidate:
         """
         if event.get("action") != ACTION:
             raise ValueError("the event names no action of this function")
-        candidate = event["candidate"]
+        return Candidate.of_json(event["candidate"])
+
+    @staticmethod
+    def of_json(candidate: Mapping[str, Any]) -> Candidate:
+        """The candidate of an event.
+
+        Raises:
+            KeyError, TypeError: it is none.
+        """
         sealed = candidate["sealed"]
         return Candidate(
             Binding(**candidate["binding"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ownkey.store.functions import Functions
 from ownkey.validation.candidate import Candidate, Finding
 from ownkey.validation.opening import OpenCheck
+from ownkey.validation.reports import ReportAsk, ReportPart
 
 TIMEOUT_S = 20.0
 """Of the 29 s that API Gateway waits for a whole request of the management API."""
@@ -33,3 +34,11 @@ class ValidationFunction:
         """
         answer = await self._functions.invoke(self._name, check.to_json(), timeout_s=TIMEOUT_S)
         return None if answer["opened"] else str(answer["reason"])
+
+    async def report(self, ask: ReportAsk) -> ReportPart:
+        """Some pages of a provider's report.
+
+        Raises:
+            GatewayFailure: the function failed, or did not answer in time.
+        """
+        return ReportPart.from_json(await self._functions.invoke(self._name, ask.to_json(), timeout_s=TIMEOUT_S))

@@ -16,12 +16,14 @@ from ownkey.domain.errors import (
     StoreUnavailable,
     UnsafeBaseUrl,
 )
+from ownkey.domain.ids import is_admin_credential
 from ownkey.domain.scrub import scrub
 from ownkey.domain.secrets import Secret
 from ownkey.providers import ProbeAnswer, ProbeRequest, key_probe, read_probe
 from ownkey.tokens import TokenBroker
 from ownkey.upstream import Timeouts, Upstream, UpstreamFailure, UpstreamRequest
 from ownkey.validation.candidate import Candidate, Finding, Verdict
+from ownkey.validation.reports import ReportReader
 from ownkey.vault import Opener
 
 DEADLINE_S = 15.0
@@ -56,6 +58,7 @@ class Validator:
         self._upstream = upstream
         self._catalog = catalog
         self._tokens = tokens
+        self._reports = ReportReader(opener, upstream, catalog, now=now)
         self._now = now
 
     async def validate(self, candidate: Candidate) -> Finding:
@@ -65,8 +68,8 @@ class Validator:
             KeyError: a provider or form that is not in the catalog.
             VaultUnavailable: KMS does not answer.
         """
+        admin = is_admin_credential(candidate.binding.credential_id)
         provider = self._catalog.provider(candidate.binding.provider_id)
-        form = provider.form(candidate.form)
         try:
             sealed = candidate.sealed
             secret = {} if sealed is None else await self._opener.open(candidate.binding, sealed)
@@ -74,7 +77,10 @@ class Validator:
             return Finding(Verdict.UNDECRYPTABLE, e.message, fix=_fix(e))
         try:
             async with asyncio.timeout(DEADLINE_S):
-                status, answer = await self._prove(candidate, provider, form, secret)
+                if admin:
+                    status, answer = await self._reports.prove(candidate, secret)
+                else:
+                    status, answer = await self._prove(candidate, provider, provider.form(candidate.form), secret)
         except TimeoutError:
             return Finding(Verdict.UNREACHABLE, "the provider did not answer in time")
         except (UpstreamFailure, UnsafeBaseUrl) as e:

@@ -41,10 +41,20 @@ class Right(StrEnum):
     READ_MONEY = "read balance, ledger and usage"
     READ_ACTIVITY = "read single requests"
     READ_AUDIT = "read the audit log"
+    READ_RECONCILIATIONS = "read what was compared with providers' reports"
+    RECONCILE = "keep admin credentials, and compare with providers' reports"
 
 
 _ALL = frozenset(Right)
-_READ_ONLY = frozenset({Right.READ_ACCOUNT, Right.READ_LIMITS, Right.READ_MONEY, Right.READ_ACTIVITY})
+_READ_ONLY = frozenset(
+    {
+        Right.READ_ACCOUNT,
+        Right.READ_LIMITS,
+        Right.READ_MONEY,
+        Right.READ_ACTIVITY,
+        Right.READ_RECONCILIATIONS,
+    }
+)
 
 GRANTS: Mapping[Role, frozenset[Right]] = {
     Role.OWNER: _ALL,
@@ -64,7 +74,16 @@ OPERATOR_GRANTS = frozenset(
     }
 )
 """In accounts the operator is no member of: enough to run them, nothing of their keys and requests."""
-PLATFORM_GRANTS = frozenset({Right.READ_ACCOUNT, Right.READ_CREDENTIALS, Right.CHANGE_CREDENTIALS, Right.READ_AUDIT})
+PLATFORM_GRANTS = frozenset(
+    {
+        Right.READ_ACCOUNT,
+        Right.READ_CREDENTIALS,
+        Right.CHANGE_CREDENTIALS,
+        Right.READ_AUDIT,
+        Right.READ_RECONCILIATIONS,
+        Right.RECONCILE,
+    }
+)
 """The operator in the platform's own account, which has credentials and nothing else."""
 
 

@@ -17,9 +17,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ownkey.catalog import Catalog, wire_members
 from ownkey.catalog.sharing import consent_text
 from ownkey.domain import ids
+from ownkey.domain.reconciliation import Leak
 from ownkey.domain.sharing import SharingTerms
 from ownkey.http.management import (
     accounts,
+    admin_credentials,
     audit_log,
     byok,
     deposits,
@@ -33,6 +35,7 @@ from ownkey.http.management import (
     openapi,
     pools,
     provider_list,
+    reconciliations,
     rewrapping,
     settings,
     sharing,
@@ -40,6 +43,7 @@ from ownkey.http.management import (
     usage,
 )
 from ownkey.http.management.access import Access
+from ownkey.http.management.admin_desk import AdminDesk
 from ownkey.http.management.auditing import Auditor
 from ownkey.http.management.cards import Cards
 from ownkey.http.management.credentials import CredentialDesk
@@ -128,7 +132,10 @@ def create_management_app(deps: ManagementDeps) -> FastAPI:
     async def last_used(account_id: str) -> Mapping[str, str]:
         return await deps.rollups.versions_last_used(account_id, deps.now().astimezone(UTC).date())
 
-    cards = Cards(deps.catalog, last_used, deps.health, deps.now)
+    async def leaks(account_id: str) -> Mapping[str, Leak]:
+        return await deps.registry.leaks(account_id)
+
+    cards = Cards(deps.catalog, last_used, deps.health, leaks, deps.now)
     kms_desk = KmsKeyDesk(deps.registry, deps.sealer, deps.validation, deps.now)
     app.include_router(export.routes(access, desk, cards))
     app.include_router(byok.routes(access, desk, provider_keys, deps.catalog, cards, idempotency))
@@ -163,9 +170,13 @@ def create_management_app(deps: ManagementDeps) -> FastAPI:
     app.include_router(usage.routes(access, deps.activity, deps.rollups, deps.statements, deps.now))
     exports = Exports(deps.movements, deps.rollups)
     app.include_router(statements.routes(access, deps.registry, deps.catalog, exports, deps.rollups, deps.now))
+    admins = AdminDesk(deps.registry, deps.catalog, deps.sealer, deps.validation, shaper, desk, deps.now)
+    app.include_router(admin_credentials.routes(access, admins, deps.catalog, idempotency))
+    app.include_router(reconciliations.routes(access, deps.registry, admins, idempotency, deps.now))
     app.include_router(audit_log.routes(access, deps.audit))
     app.include_router(openapi.routes())
-    errors.install(app, frozenset[str]().union(*map(wire_members, deps.catalog.providers)))
+    reporting = [each.for_reports() for each in deps.catalog.providers if each.report]
+    errors.install(app, frozenset[str]().union(*map(wire_members, (*deps.catalog.providers, *reporting))))
     app.add_middleware(Envelope, sessions=deps.sessions, auditor=auditor)
     return app
 

@@ -66,13 +66,18 @@ ACTIONS: Mapping[tuple[str, str], str] = {
     ("POST", "/api/invitations/{invitation_id}/accept"): "invitation.accepted",
     ("POST", "/api/invitations/{invitation_id}/decline"): "invitation.declined",
     ("POST", "/api/rewrap"): "rewrap.started",
+    ("POST", "/api/admin-credentials"): "admin_credential.created",
+    ("POST", "/api/admin-credentials/{admin_id}/rotate"): "admin_credential.rotated",
+    ("DELETE", "/api/admin-credentials/{admin_id}"): "admin_credential.deleted",
+    ("POST", "/api/reconciliations"): "reconciliation.started",
+    ("PUT", "/api/reconciliation-settings"): "reconciliation.settings_set",
 }
 """What each request is called in the log, by method and route: names that filters may lean on."""
 
-_NAMES = {"key_id": "gateway_key_id"}
+_NAMES = {"key_id": "gateway_key_id", "admin_id": "credential_id"}
 """Parameters of paths that the log calls otherwise."""
 _IN_EVERY_ENTRY = frozenset({"account_id"})
-_OUR_ID = re.compile(r"^(?:cred|gk|acc|dep|inv|lim|rw|job)_[0-9a-hjkmnp-tv-z]{26}$")
+_OUR_ID = re.compile(r"^(?:cred|adm|rec|gk|acc|dep|inv|lim|rw|job)_[0-9a-hjkmnp-tv-z]{26}$")
 _MAX_CHARS = 200
 _MAX_VALUES = 50
 _log = logging.getLogger(__name__)

@@ -31,6 +31,7 @@ VOLATILE = frozenset(
         "status_reason",
         "status_models",
         "provider_failing_until",
+        "unexplained_spend",
         "rewrap",
         "current",
         "warnings",

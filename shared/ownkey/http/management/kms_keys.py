@@ -81,7 +81,8 @@ class KmsKeyDesk:
             Conflict: somebody changed one of them meanwhile. Those before it are shredded: repeat it.
         """
         at = rfc3339(self._now())
-        stored = [each for each in await self._registry.credentials(account_id) if not each.keyless]
+        secrets_of = [each.credential for each in await self._registry.all_secrets(account_id) if not each.is_previous]
+        stored = [each for each in secrets_of if not each.keyless]
         for first in range(0, len(stored), MAX_CHANGES):
             changes = [
                 ShredCredential(replace(each, updated_at=at), each) for each in stored[first : first + MAX_CHANGES]

@@ -10,6 +10,7 @@ Unknown fields are refused: a misspelt `gateway_key` must not silently make a ke
 `accounts`     `/api/accounts`
 `limits`       `/api/limits`
 `sharing`      consent, which credentials are shared
+`reconciliations` `/api/admin-credentials`, `/api/reconciliations`
 `vault`        pools, an account's KMS key, shredding
 ============== ======================================
 """
@@ -39,6 +40,12 @@ from ownkey.http.management.bodies.gateway_keys import (
     UpdateGatewayKey,
 )
 from ownkey.http.management.bodies.limits import CreateLimit, UpdateLimit
+from ownkey.http.management.bodies.reconciliations import (
+    CreateAdminCredential,
+    RotateAdminCredential,
+    SetLeakSettings,
+    StartReconciliation,
+)
 from ownkey.http.management.bodies.sharing import GiveConsent, SetSharing
 from ownkey.http.management.bodies.vault import Confirmation, SetKmsKey, SetPool
 
@@ -50,6 +57,7 @@ __all__ = [
     "Confirmation",
     "Correction",
     "CreateAccount",
+    "CreateAdminCredential",
     "CreateCredential",
     "CreateGatewayKey",
     "CreateInvitation",
@@ -59,11 +67,14 @@ __all__ = [
     "GatewayKeyScope",
     "GiveConsent",
     "ProviderKeys",
+    "RotateAdminCredential",
     "RotateCredential",
     "RotateGatewayKey",
     "SetKmsKey",
+    "SetLeakSettings",
     "SetPool",
     "SetSharing",
+    "StartReconciliation",
     "UpdateAccount",
     "UpdateCredential",
     "UpdateGatewayKey",

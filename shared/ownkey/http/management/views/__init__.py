@@ -7,13 +7,23 @@ from ownkey.http.management.views.gateway_keys import gateway_key
 from ownkey.http.management.views.limits import limit
 from ownkey.http.management.views.money import attempt, balance, deposit, entry, rollup, rollup_totals, usage
 from ownkey.http.management.views.providers import provider
+from ownkey.http.management.views.reconciliations import (
+    RECONCILIATION_COLUMNS,
+    admin_credential,
+    leak_settings,
+    reconciliation,
+    reconciliation_cells,
+    reconciliation_row,
+)
 from ownkey.http.management.views.sharing import reward, sharing
 from ownkey.http.management.views.statements import statement, statement_line, statement_month
 from ownkey.http.management.views.vault import kms_key, pool, rewrap
 
 __all__ = [
+    "RECONCILIATION_COLUMNS",
     "Shown",
     "account",
+    "admin_credential",
     "attempt",
     "audit_csv",
     "audit_entry",
@@ -26,6 +36,7 @@ __all__ = [
     "gateway_key",
     "invitation",
     "kms_key",
+    "leak_settings",
     "limit",
     "me",
     "member",
@@ -34,6 +45,9 @@ __all__ = [
     "provider_keys",
     "provider_name",
     "received_invitation",
+    "reconciliation",
+    "reconciliation_cells",
+    "reconciliation_row",
     "reward",
     "rewrap",
     "rollup",

@@ -11,6 +11,8 @@ from ownkey.domain.cards import CardState, CardStatus, card
 from ownkey.domain.credentials import Credential, StoredCredential
 from ownkey.domain.health import HEALTHY, Health
 from ownkey.domain.pricing import PricingMode
+from ownkey.domain.reconciliation import Leak
+from ownkey.http.management.views.reconciliations import unexplained_spend
 from ownkey.validation import Finding
 
 Json = dict[str, Any]
@@ -28,6 +30,8 @@ class Shown:
     health: Health = HEALTHY
     """What the fleet knows of the account's credentials, as of `now_ms`."""
     now_ms: int = 0
+    leaks: Mapping[str, Leak] = field(default_factory=dict)
+    """Spend that no record explains, by credential."""
 
 
 def credential(versions: Sequence[StoredCredential], shown: Shown) -> Json:
@@ -44,6 +48,7 @@ def credential(versions: Sequence[StoredCredential], shown: Shown) -> Json:
         **_status(state),
         "status_models": list(state.models) or None,
         "provider_failing_until": state.provider_failing_until,
+        "unexplained_spend": unexplained_spend(shown.leaks.get(each.id), each),
         "validation": _validation(each, shown.catalog).value,
         "version": each.version,
         "versions": listed,
