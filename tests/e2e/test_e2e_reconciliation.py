@@ -217,3 +217,20 @@ def test_aws_bill_is_shown_beside_what_was_recorded_and_alarms_nobody(world: Wor
     (row,) = rows(account, run)
     assert (row["credential_id"], row["charged_usd"], row["recorded_usd"]) == (None, "1.25", "0")
     assert (run["charged_usd"], run["leaks"]) == ("1.25", [])
+
+
+def test_kms_refuses_to_open_an_admin_key_for_requests(world: World, account: Account) -> None:
+    """Were its rows ever among the provider keys: the role that serves requests may not open what is sealed for it."""
+    key = ADMIN_KEYS["OpenAI"].format(secrets.token_hex(16))
+    saved = account.owner.ok("POST", "/api/admin-credentials", {"provider": "OpenAI", "key": key})
+    moved = [each for each in world.items("RegistryTable") if each["sk"]["S"].startswith(f"ADMIN#{saved['id']}")]
+    assert len(moved) == 2
+    for item in moved:
+        sk = item["sk"]["S"].replace("ADMIN#", "CRED#")
+        plain = {"form": {"S": "key"}} if "mask" in item else {}
+        world.dynamodb().put_item(
+            TableName=world.up.stack.resources["RegistryTable"], Item=item | {"sk": {"S": sk}} | plain
+        )
+    answer = account.post("/v1/chat/completions", {"model": CHAT_MODEL, "messages": said("hello")})
+    assert answer.json()["error"]["code"] == "credential_undecryptable", answer.text
+    assert world.calls(key) == []

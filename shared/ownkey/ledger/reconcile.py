@@ -57,6 +57,7 @@ def matched(keys: Iterable[ProviderKey], masks: Mapping[str, Sequence[str]], kno
         masks: Credential id → the masks of its versions.
         known: API keys that were matched before: the credential may have another secret by now, or be gone.
     """
+    keys = list({key.id: key for key in keys}.values())
     fitting = {
         key.id: [credential for credential, shown in masks.items() if any(_fit(key.hint, each) for each in shown)]
         for key in keys

@@ -7,7 +7,6 @@ and shredded alike. Requests never read them, and the role that serves requests 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -55,7 +54,7 @@ class AdminDesk:
             NotFound: the account has none of this id.
         """
         if not is_admin_credential(admin_id):
-            raise NotFound(f"There is no admin credential {admin_id}.")
+            raise NotFound(f"There is no credential {admin_id}.")
         return await self._registry.credential(account_id, admin_id)
 
     async def create(self, account_id: str, admin_id: str, provider_name: str, members: Mapping[str, Any]) -> Saved:
@@ -142,7 +141,7 @@ class AdminDesk:
     async def _seen(self, account_id: str, admin_id: str, seen: Seen) -> Credential:
         stored = await self.one(account_id, admin_id)
         seen([stored])
-        return replace(stored.credential)
+        return stored.credential
 
     def _timestamp(self) -> str:
         return rfc3339(self._now())

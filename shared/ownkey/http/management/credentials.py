@@ -10,6 +10,7 @@ from ownkey.catalog import Catalog, Provider
 from ownkey.domain.accounts import PLATFORM_ACCOUNT, AccountHead
 from ownkey.domain.credentials import Credential, StoredCredential
 from ownkey.domain.errors import Conflict, InvalidParameter, NotFound
+from ownkey.domain.ids import is_admin_credential
 from ownkey.domain.times import rfc3339
 from ownkey.http.management.drafting import (
     Given,
@@ -81,8 +82,10 @@ class CredentialDesk:
         """One of them with each of its versions, the current one first.
 
         Raises:
-            NotFound: the account has none of this id.
+            NotFound: the account has none of this id; admin credentials have a desk of their own.
         """
+        if is_admin_credential(credential_id):
+            raise NotFound(f"There is no credential {credential_id}.")
         return await self._registry.credential_versions(account_id, credential_id)
 
     async def create(
@@ -217,7 +220,7 @@ class CredentialDesk:
         Raises:
             NotFound: the account has none of this id.
         """
-        stored = await self._registry.credential(account_id, credential_id)
+        stored = (await self.credential(account_id, credential_id))[0]
         finding = await self._validation.validate(Candidate.of(stored.credential, stored.sealed, kept=Kept.FINDING))
         if finding.verdict is Verdict.ACCEPTED:
             await self._registry.note_validated(stored.credential, at=self.timestamp())
