@@ -22,6 +22,7 @@ from ownkey.domain.reconciliation import (
     RunState,
 )
 from ownkey.domain.secrets import Secret
+from ownkey.domain.sharing import Consent, Donation
 from ownkey.domain.usage import Usage
 from ownkey.ledger.recorded import RecordedUse
 from ownkey.ledger.records import Records
@@ -219,3 +220,24 @@ async def test_the_days_runs_are_of_the_last_days(bench: Bench) -> None:
     assert await bench.reconciling().begin_daily() == 1
     (run,) = await bench.registry.open_reconciliations()
     assert (run.first, run.last, run.account_id) == ("2026-11-18", "2026-11-20", "acme")
+
+
+async def test_what_others_spend_on_a_shared_credential_is_recorded_too(bench: Bench) -> None:
+    """Its owner's report has their requests; their records have the owner's credential."""
+    await bench.registry.give_consent("acme", Consent("1", "digest", "ann", STAMP))
+    lent = Donation("acme", "cred_1", 1, "rwd_1", 500)
+    await bench.serve("other", charge=1, hold=1, credential_id="shared", donation=lent)
+    await bench.serve("acme")
+    bench.answers(2_000)
+    run = await done(bench, await bench.begin())
+    (row,) = (await bench.registry.rows("acme", run.id, limit=10)).rows
+    assert (row.credential_id, row.unexplained_nanousd, row.models[0].recorded_requests) == ("cred_1", 0, 2)
+
+
+async def test_a_shared_credential_is_none_of_the_platforms(bench: Bench) -> None:
+    await bench.save("adm_2", PLATFORM_ACCOUNT)
+    lent = Donation("acme", "cred_1", 1, "rwd_1", 500)
+    await bench.serve("other", charge=1, hold=1, credential_id="shared", donation=lent)
+    bench.reports.answers.append(ReportPart())
+    run = await done(bench, await bench.begin(PLATFORM_ACCOUNT))
+    assert (run.state, (await bench.registry.rows(PLATFORM_ACCOUNT, run.id, limit=10)).rows) == (RunState.DONE, ())

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ownkey.domain.accounts import PLATFORM_ACCOUNT
 from ownkey.domain.attempts import AttemptRecord, Outcome
 from ownkey.domain.credentials import CredentialSource
 from ownkey.domain.reconciliation import Recorded
@@ -18,6 +19,9 @@ from ownkey.store import keys
 from ownkey.store.dynamodb import DynamoDb
 
 _ITEMS_A_QUERY = 500
+_ON_PLATFORMS = "provider_id = :provider AND #source = :source AND attribute_not_exists(donation)"
+_ON_OWN = "provider_id = :provider AND (#source = :source OR donation.account_id = :account)"
+"""An account's own attempts on its own credentials, and anybody's on those that it shares."""
 _UNANSWERED = frozenset({Outcome.FAILED, Outcome.BROKEN, Outcome.CANCELLED, Outcome.ABANDONED})
 
 Cells = dict[tuple[str, str], Recorded]
@@ -53,14 +57,16 @@ class RecordedUse:
         self._db = db
         self._table = table
 
-    async def go_on(
-        self, summed: Summed, accounts: Sequence[str], day: str, provider_id: str, source: CredentialSource
-    ) -> None:
-        """Adds one page of the day's attempts on credentials of this source to the sum.
+    async def go_on(self, summed: Summed, account_id: str, accounts: Sequence[str], day: str, provider_id: str) -> None:
+        """Adds one page of the day's attempts on an account's credentials to the sum.
 
         Args:
+            account_id: Whose credentials: the platform's, or an account's own, those that it shares among them.
             accounts: All whose attempts may have used the credentials, in a fixed order.
         """
+        platform = account_id == PLATFORM_ACCOUNT
+        source = CredentialSource.PLATFORM if platform else CredentialSource.BYOK
+        of_account = {} if platform else {":account": account_id}
         left = [account for account in accounts if account >= summed.account]
         if not left:
             summed.done = True
@@ -72,9 +78,9 @@ class RecordedUse:
             after_sk=summed.after,
             limit=_ITEMS_A_QUERY,
             consistent=False,
-            filter_expression="provider_id = :provider AND #source = :source",
+            filter_expression=_ON_PLATFORMS if platform else _ON_OWN,
             names={"#source": "source"},
-            values={":provider": provider_id, ":source": source.value},
+            values={":provider": provider_id, ":source": source.value, **of_account},
         )
         for item in page.items:
             add(summed.cells, to_record(item), day)
@@ -87,8 +93,9 @@ class RecordedUse:
 def add(cells: Cells, record: AttemptRecord, day: str) -> None:
     """Adds one attempt to the sums of its day."""
     start, end = record.start, record.end
+    credential_id = start.donation.credential_id if start.donation else start.credential_id
     model = (end.response_model if end else None) or start.model_id
-    cell = cells.setdefault((start.credential_id, model), Recorded(priced_as=start.model_id))
+    cell = cells.setdefault((credential_id, model), Recorded(priced_as=start.model_id))
     cell.attempts += 1
     if end is None:
         cell.under_way += 1

@@ -21,7 +21,7 @@ from typing import Protocol
 from ownkey.catalog import Catalog, PriceList, Provider, price_list_for
 from ownkey.domain import ids
 from ownkey.domain.accounts import PLATFORM_ACCOUNT
-from ownkey.domain.credentials import Credential, CredentialSource, StoredCredential
+from ownkey.domain.credentials import Credential, StoredCredential
 from ownkey.domain.errors import GatewayFailure, StoreUnavailable
 from ownkey.domain.reconciliation import Charge, ProviderKey, Reconciliation, ReportLine, Row, RunState
 from ownkey.domain.times import rfc3339
@@ -191,17 +191,20 @@ class Reconciling:
         return own[0]
 
     async def _accounts(self, run: Reconciliation) -> list[str]:
-        """Whose attempts may have used the account's credentials: its own; of platform credentials, anybody's."""
-        if run.account_id == PLATFORM_ACCOUNT:
-            return sorted(await self._registry.account_ids())
-        return [run.account_id]
+        """Whose attempts may have used the account's credentials: its own; of platform and shared ones, anybody's."""
+        everybodys = run.account_id == PLATFORM_ACCOUNT
+        if not everybodys:
+            # What was shared until yesterday counts: a consent taken back leaves the credentials marked.
+            shared = any(each.shared_version is not None for each in await self._credentials(run))
+            everybodys = shared or (await self._registry.account(run.account_id)).sharing_consent is not None
+        return sorted(await self._registry.account_ids()) if everybodys else [run.account_id]
 
     async def _sum(self, run: Reconciliation, accounts: Sequence[str], give_up_at: float) -> bool:
         """Sums the records of the run's day as far as time allows; whether all of them are."""
         kept = await self._registry.recorded(run, run.day)
         summed = Summed() if kept is None else Summed.from_json(kept)
         while not summed.done and self._monotonic() < give_up_at:
-            await self._recorded.go_on(summed, accounts, run.day, run.provider_id, _source(run))
+            await self._recorded.go_on(summed, run.account_id, accounts, run.day, run.provider_id)
         await self._registry.put_recorded(run, run.day, summed.to_json(), self._now())
         return summed.done
 
@@ -299,10 +302,6 @@ def _summary(run: Reconciliation, rows: Iterable[Row], report: _Report) -> Recon
 
 def _masks(credential: Credential) -> list[str]:
     return [credential.mask, *([credential.previous.mask] if credential.previous else [])]
-
-
-def _source(run: Reconciliation) -> CredentialSource:
-    return CredentialSource.PLATFORM if run.account_id == PLATFORM_ACCOUNT else CredentialSource.BYOK
 
 
 def _next(day: str) -> str:
