@@ -263,6 +263,7 @@ async def test_spenders_at_once_never_spend_more_than_there_is(seed: int) -> Non
 @pytest.mark.proof
 @pytest.mark.timeout(3600)
 async def test_64_spenders_at_once_a_thousand_times(record_property: Any) -> None:
+    """64 spenders at once on 1 to 16 sub-balances: never below zero, entries + held + available = deposits."""
     served = 0
     for seed in range(1_000):
         some, differences = await compete(seed, spenders=64)
