@@ -150,6 +150,7 @@ def test_a_resource_with_a_wildcard_is_below_one_of_ours_and_named_here() -> Non
     assert wild == {
         ("RecordsTable/stream/*", "dynamodb:ListStreams"),  # knows no single stream
         ("FailedBatchesBucket/*", "s3:PutObject"),  # objects of that bucket
+        ("*", "kms:Decrypt"),  # a denial: no admin credential for inference, under whatever key
         ("*", "sts:GetWebIdentityToken"),  # about the caller itself
         ("*", "sts:TagGetWebIdentityToken"),
     }

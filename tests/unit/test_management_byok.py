@@ -110,6 +110,7 @@ class TestCreate:
             "status_reason": None,
             "status_models": None,
             "provider_failing_until": None,
+            "unexplained_spend": None,
             "validation": "verified",
             "version": 1,
             "form": "key",

@@ -117,6 +117,7 @@ async def test_a_tag_of_another_state_is_refused_wherever_one_is_taken(api: Mana
         "POST", "/api/accounts/acme/invitations", json={"email": "neo@ownkey.example", "role": "member"}
     )
     rate = {"measure": "requests", "window": "minute", "amount": 60}
+    admin = {"provider": "OpenAI", "key": "sk-admin-0123456789abcdefghijkl"}
     values = {
         "account_id": "acme",
         "user_id": "mia",
@@ -124,6 +125,7 @@ async def test_a_tag_of_another_state_is_refused_wherever_one_is_taken(api: Mana
         "key_id": key_id,
         "invitation_id": invited["id"],
         "limit_id": (await api.ok("POST", "/api/limits", json=rate))["id"],
+        "admin_id": (await api.ok("POST", "/api/admin-credentials", json=admin))["id"],
         "provider": "openai",
     }
     conditional = [each for each in operations() if each.takes("If-Match")]
