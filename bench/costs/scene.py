@@ -43,7 +43,7 @@ from ownkey.store.kms import Kms
 from ownkey.vault import Sealer
 
 _REGION = "us-east-1"
-_TABLES = ("registry", "records", "credits", "counters", "ledger", "rollups", "health", "audit")
+_TABLES = ("registry", "records", "credits", "counters", "ledger", "rollups", "health", "audit", "answers")
 _ACCESS_KEY = {"AWS_ACCESS_KEY_ID": "AKIABENCH", "AWS_SECRET_ACCESS_KEY": "bench"}
 _KEY = "sk-sim-openai-0123456789"
 _CREDITS_NANOUSD = 100 * 10**9
