@@ -167,6 +167,7 @@ def test_a_cancelled_transaction_leaves_its_token_free(aws: Aws, table: str) -> 
 def test_a_repetition_succeeds_even_where_its_conditions_hold_no_more(aws: Aws, table: str) -> None:
     for _ in range(2):
         transact(aws, put(table, "once", "attribute_not_exists(pk)"), ClientRequestToken=table[-20:])
+    assert aws.item(table, "once") == key("once")
 
 
 # ------------------------------------------------------------------ threads

@@ -151,8 +151,8 @@ class Mark:
     probe_until_ms: int | None = None
     """While one request finds out, the others wait until then."""
     by: str | None = None
-    """Of a provider in the operator's item: the account whose requests alone have failed so far, and whom alone the
-    mark stands in the way of. None: several accounts', or the marks are an account's own."""
+    """Of a provider in the item of the operator, or of a lender: the account whose requests alone have failed so far,
+    and whom alone the mark stands in the way of. None: several accounts', or the marks' own."""
 
     def blocks(self, now_ms: int) -> bool:
         """Whether nothing may be sent."""

@@ -175,7 +175,7 @@ class Watch:
         probe = self._probing.get(at)
         if probe is not None:
             # The provider's other credentials need not be tried: this was the one request that may.
-            by = self._by(source)
+            by = self._by(side)
             self._down[at] = after_fault(probe, fault, self._monitor.now_ms(), probing=True, by=by) or probe
             self._mark(at, fault)
         elif counts and at not in self._told:
@@ -189,9 +189,9 @@ class Watch:
 
         self._change(at, decide)
 
-    def _by(self, source: CredentialSource) -> str | None:
-        """Whose request it is, where others learn from it too."""
-        return self._account_id if source is CredentialSource.PLATFORM else None
+    def _by(self, side: str) -> str | None:
+        """Whose request it is, where the marks are another's: the operator's, or a lender's."""
+        return self._account_id if self._sides[side][0] != self._account_id else None
 
     def _clear(self, at: _At) -> None:
         """Takes away a mark that this request disproves: it was its probe, or the failures were only being counted."""

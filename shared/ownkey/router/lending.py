@@ -82,7 +82,8 @@ class Lending:
 
     async def _supplies(self, providers: Sequence[str], account_id: str, at_ms: int) -> list[Supply]:
         donors = await self._donors.read_donors(providers, beside=account_id)
-        return list(supplies_of(donors, self.terms, datetime.fromtimestamp(at_ms / 1000, UTC)))
+        supplies = supplies_of(donors, self.terms, datetime.fromtimestamp(at_ms / 1000, UTC))
+        return [replace(each, health=each.health.seen_by(account_id)) for each in supplies]
 
 
 def supplies_of(donors: Iterable[Donor], terms: SharingTerms, at: datetime) -> Iterable[Supply]:

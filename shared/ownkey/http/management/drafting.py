@@ -45,7 +45,7 @@ class Pasted:
     """Whether it is to go (back) to the provider's own address."""
 
 
-def find_provider(catalog: Catalog, name: str) -> Provider:
+def find_provider(catalog: Catalog, name: str, *, param: str = "provider") -> Provider:
     """The provider that people mean by a name.
 
     Raises:
@@ -56,7 +56,7 @@ def find_provider(catalog: Catalog, name: str) -> Provider:
         raise InvalidParameter(
             "There is no such provider in this deployment's catalog.",
             fix="Use a provider's name or id; `openai-compatible` takes any endpoint by its `base_url`.",
-            param="provider",
+            param=param,
         )
     return provider
 

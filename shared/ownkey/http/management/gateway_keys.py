@@ -20,6 +20,7 @@ from ownkey.http.management import bodies, etags, views
 from ownkey.http.management.access import Access, Caller, Right
 from ownkey.http.management.answers import Cursor, Limit, answer_page, cut
 from ownkey.http.management.auditing import note
+from ownkey.http.management.drafting import find_provider
 from ownkey.http.management.idempotency import Idempotency
 from ownkey.registry import Registry
 from ownkey.registry.key_use import KeyUse
@@ -156,20 +157,10 @@ def _scope(body: bodies.GatewayKeyScope, catalog: Catalog) -> dict[str, Any]:
     """The parts of the scope that the body names, with providers by their ids in the catalog."""
     given = body.given_scope()
     if given.get("providers"):
-        given["providers"] = tuple(dict.fromkeys(_provider_id(name, catalog) for name in given["providers"]))
-    return given
-
-
-def _provider_id(name: str, catalog: Catalog) -> str:
-    provider = catalog.find_provider(name)
-    if provider is None:
-        # The name is not repeated: it may be a key in the wrong place.
-        raise InvalidParameter(
-            "`providers` has a name that no provider of this deployment's catalog goes by.",
-            fix="Use providers' names or ids.",
-            param="providers",
+        given["providers"] = tuple(
+            dict.fromkeys(find_provider(catalog, name, param="providers").id for name in given["providers"])
         )
-    return provider.id
+    return given
 
 
 def _expiry(body: bodies.CreateGatewayKey, now: datetime) -> str | None:

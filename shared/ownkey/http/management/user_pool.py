@@ -28,11 +28,7 @@ class UserPool:
         Raises:
             StoreUnavailable: the pool refuses or does not answer.
         """
-        try:
-            answer = await self._call("AdminGetUser", {"Username": user_id})
-        except AwsError as e:
-            raise StoreUnavailable(f"The user pool refused ({e.code}).") from e
-        return _attribute(answer["UserAttributes"], "email")
+        return (await self._attributes(user_id))["email"]
 
     async def verified_email(self, user_id: str) -> str | None:
         """The address, in lower case, that somebody who is signed in has proven to be theirs; None: there is none.
@@ -40,11 +36,7 @@ class UserPool:
         Raises:
             StoreUnavailable: the pool refuses or does not answer.
         """
-        try:
-            answer = await self._call("AdminGetUser", {"Username": user_id})
-        except AwsError as e:
-            raise StoreUnavailable(f"The user pool refused ({e.code}).") from e
-        attributes = {row["Name"]: str(row["Value"]) for row in answer["UserAttributes"]}
+        attributes = await self._attributes(user_id)
         return attributes["email"].lower() if attributes.get("email_verified") == "true" else None
 
     async def user_id(self, email: str) -> str:
@@ -57,6 +49,13 @@ class UserPool:
             return await self._find(email) or await self._create(email)
         except AwsError as e:
             raise StoreUnavailable(f"The user pool refused ({e.code}).") from e
+
+    async def _attributes(self, user_id: str) -> dict[str, str]:
+        try:
+            answer = await self._call("AdminGetUser", {"Username": user_id})
+        except AwsError as e:
+            raise StoreUnavailable(f"The user pool refused ({e.code}).") from e
+        return {row["Name"]: str(row["Value"]) for row in answer["UserAttributes"]}
 
     async def _find(self, email: str) -> str | None:
         try:
