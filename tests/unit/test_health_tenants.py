@@ -15,7 +15,7 @@ from tests.support.inference import ACCOUNT, CHAT, World, credential, world_with
 NOW, SECOND = 1_790_000_000_000, 1_000
 FAILING = Fault(FaultKind.FAILING, "it said no")
 KEY = provider_key("openai", "https://api.openai.com/v1")
-PLATFORM_KEY = "sk-sim-the-operators-own-0123456789"
+PLATFORM_KEY = "sk-sim-shared-0123456789"
 
 
 def after(*accounts: str, old: Mark | None = None) -> Mark:
