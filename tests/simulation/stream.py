@@ -27,7 +27,7 @@ class Stream:
         self._read = read
         self._count = count
         self._chance = chance
-        self._lanes = lanes
+        self.lanes = range(lanes)
         self._read_to = [0] * lanes
         self._size = chance.choice((1, 3, 10, 100))
         self._max_retries = chance.choice((0, 1, 3, 10))
@@ -38,12 +38,16 @@ class Stream:
 
     async def poll(self, lane: int) -> None:
         """Everything that is new in a lane, once."""
-        everything = self._read()
-        first, self._read_to[lane] = self._read_to[lane], len(everything)
-        new = [each for each in everything[first:] if waits(each) and self._lane(each) == lane]
+        new = self.unread(lane)
+        self._read_to[lane] = len(self._read())
         while new:
             batch, new = new[: self._size], new[self._size :]
             await self._process(batch)
+
+    def unread(self, lane: int) -> list[Json]:
+        """What waits in a lane."""
+        new = self._read()[self._read_to[lane] :]
+        return [each for each in new if waits(each) and self._lane(each) == lane]
 
     async def again(self) -> None:
         """Some of what came before comes again, in any order: a shard was split, or its position was lost."""
@@ -62,7 +66,7 @@ class Stream:
 
     def _lane(self, record: Json) -> int:
         keys = record["dynamodb"]["Keys"]
-        return crc32(f"{keys['pk']['S']}{keys['sk']['S']}".encode()) % self._lanes
+        return crc32(f"{keys['pk']['S']}{keys['sk']['S']}".encode()) % len(self.lanes)
 
     async def _process(self, records: list[Json]) -> None:
         batch = Batch(

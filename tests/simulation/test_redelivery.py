@@ -57,7 +57,7 @@ class Delivery:
         for n in range(self.poison):
             await self.db.write(Put(Key("records", "ATT#acme#2026-11-21", f"poison_{n}"), {"state": "ended"}))
         for _ in range(self.chance.randint(1, 3)):
-            for lane in range(self.stream._lanes):
+            for lane in self.stream.lanes:
                 await self.stream.poll(lane)
             await self.stream.again()
         for _ in range(100):

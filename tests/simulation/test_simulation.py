@@ -44,10 +44,10 @@ def in_shim(first: int, last: int) -> tuple[Counter[str], list[str]]:
     """The same on the shim's DynamoDB; a history other than the model's is a failure too. Every tenth is verified."""
     counted, failed = Counter[str](), list[str]()
     with shim() as aws:
+        store = InShim(aws, TABLES, f"{os.getpid()}-{first}")
         for seed in range(first, last):
-            store = InShim(aws, TABLES, f"{os.getpid()}-{seed}")
             found = simulate(seed, store, verifies=seed % 10 == 0)
-            store.drop()
+            store.empty()
             counted.update(found.counted)
             failed += [again(found)] if found.differences else []
             if not found.differences and found != simulate(seed, verifies=False):

@@ -271,7 +271,7 @@ class World:
 
     async def _billing(self) -> None:
         """The stream, while there is traffic, and a while longer."""
-        lanes = range(self.stream._lanes)
+        lanes = self.stream.lanes
         for _ in range(self.chance.randint(2, 12)):
             await asyncio.sleep(self.chance.expovariate(1 / 8))
             again = [self.stream.again()] if self.chance.random() < 0.3 else []
@@ -295,11 +295,11 @@ class World:
         await asyncio.sleep(FUNCTION_S + _GRACE_S)
         for _ in range(_MAX_ROUNDS):
             before, swept = self.stream.batches, await self._sweep()
-            for lane in range(self.stream._lanes):
+            for lane in self.stream.lanes:
                 await self.stream.poll(lane)
             left = await self.stream.replay()
             idle = before == self.stream.batches and swept == Swept()
-            if idle and set(left) <= {POISON}:
+            if idle and set(left) <= {POISON} and not any(map(self.stream.unread, self.stream.lanes)):
                 return
             await asyncio.sleep(1)
         raise AssertionError("the world does not come to rest")
