@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -24,6 +25,12 @@ class Case:
     limits: int = 0
     body: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    repeatable: bool = False
+    """With an `Idempotency-Key`, another one each time."""
+
+    def sent(self) -> Mapping[str, str]:
+        """The headers of one request."""
+        return {**self.headers, **({"idempotency-key": uuid.uuid4().hex} if self.repeatable else {})}
 
 
 CASES: Mapping[str, Case] = {
@@ -37,6 +44,7 @@ CASES: Mapping[str, Case] = {
         },
         headers={"http-referer": "https://app.example.com/assistant/chat", "x-title": "Example assistant"},
     ),
+    "byok_repeatable": Case("own key, `Idempotency-Key`", byok=True, repeatable=True),
     "byok_limits": Case("own key, two hard limits", byok=True, limits=2),
     "platform": Case("platform key", byok=False),
     "platform_limits": Case("platform key, two hard limits", byok=False, limits=2),
@@ -99,9 +107,9 @@ async def count(stage: Scene, case: Case) -> Counted:
     """One case, by a new account's third request: the first fills caches, and the provider's too."""
     tenant = await stage.tenant(byok=case.byok, limits=case.limits)
     for _ in range(2):
-        await stage.bill([await stage.ask(tenant, case.body, case.headers)])
+        await stage.bill([await stage.ask(tenant, case.body, case.sent())])
     stage.inference.taken.clear()
-    record = await stage.ask(tenant, case.body, case.headers)
+    record = await stage.ask(tenant, case.body, case.sent())
     inference = Units.of(stage.inference.taken)
     stage.billing.taken.clear()
     await stage.bill([record])

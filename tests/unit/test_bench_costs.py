@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bench.costs.__main__ import PAGE
-from bench.costs.counted import CASES, Counted, count_all
+from bench.costs.counted import Counted, count_all
 from bench.costs.page import render
 from bench.costs.units import item_bytes, read_units, write_units
 
@@ -24,12 +24,13 @@ def test_the_page_says_what_is_counted(counted: Mapping[str, Counted]) -> None:
     assert PAGE.read_text() == render(counted), "run `python -m bench.costs`"
 
 
-@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.byok and not case.limits])
+@pytest.mark.parametrize("name", ["byok", "byok_named"])
 def test_a_request_on_an_own_key_costs_two_writes(counted: Mapping[str, Counted], name: str) -> None:
     assert counted[name].inference.writes == 2
 
 
-def test_limits_and_holds_cost_their_transactions_and_no_more(counted: Mapping[str, Counted]) -> None:
+def test_what_is_asked_for_costs_its_own_writes_and_no_more(counted: Mapping[str, Counted]) -> None:
+    assert counted["byok_repeatable"].inference.writes == 2 + 3  # its note, twice, and the answer
     hold, reservation = 2, 3  # the hold and its balance; the reservation and two counters
     assert counted["platform"].inference.writes == 2 + hold
     assert counted["byok_limits"].inference.writes == 2 + reservation
