@@ -171,6 +171,7 @@ class TestWhatIsWritten:
         rows = [line.split("|")[1] for line in PAGE.read_text().splitlines() if line.startswith("| `")]
         written = {name for row in rows for name in re.findall(r"`([a-z_]+\.[a-z_]+)`", row)}
         by_itself = {
+            "credential.leak_suspected",
             "credential.unwrapped",
             "credential.expiring",
             "budget.threshold",

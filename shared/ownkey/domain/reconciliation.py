@@ -38,7 +38,8 @@ class ReportLine:
     """The provider's. None: it does not say."""
     model: str | None
     usage: Usage
-    requests: int = 0
+    calls: int = 0
+    """Requests, where it counts them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,11 +201,11 @@ def _models(
     credential: str, cells: Mapping[str, Recorded], lines: Sequence[ReportLine], worth: Worth
 ) -> list[ModelRow]:
     used: dict[str, Usage] = {}
-    requests: dict[str, int] = {}
+    calls: dict[str, int] = {}
     for line in lines:
         model = line.model or ""
         used[model] = _sum(used.get(model, Usage()), line.usage)
-        requests[model] = requests.get(model, 0) + line.requests
+        calls[model] = calls.get(model, 0) + line.calls
     models = []
     for model in sorted(cells.keys() | used.keys()):
         cell = cells.get(model, Recorded())
@@ -220,7 +220,7 @@ def _models(
                 recorded.total_tokens,
                 reported.total_tokens,
                 cell.attempts,
-                requests.get(model, 0),
+                calls.get(model, 0),
                 priced,
             )
         )
