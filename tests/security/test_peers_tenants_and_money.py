@@ -11,12 +11,14 @@ import pytest
 
 from ownkey.domain.attempts import AttemptRecord, Outcome
 from ownkey.domain.ledger import Balance, Hold
+from ownkey.domain.secrets import Secret
 from ownkey.domain.usage import UsageSource
 from ownkey.ledger.holds import Holds
 from ownkey.ledger.records import Deposit, Records
 from ownkey.ledger.settlement import Settlement
 from ownkey.ledger.settlement import Tables as Names
 from ownkey.ledger.statements import Statements
+from ownkey.payments.signing import SigningSecretError, parse
 from ownkey.runtime.settings import Settings, SettingsError
 from tests.security.test_guard_in_the_template import SETTINGS
 from tests.security.test_peers_authentication import PUBLIC, SOME_ID, ask, routes
@@ -138,6 +140,13 @@ def test_an_empty_setting_stops_a_function_before_its_first_event(settings: type
         for env in (full | {name: ""}, {other: value for other, value in full.items() if other != name}):
             with pytest.raises(SettingsError, match=name):
                 settings.from_env(env)
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n", "whsec_", "changeme"])
+def test_an_empty_signing_secret_signs_no_payment(text: str) -> None:
+    """new-api CVE-2026-41432: the setting may name a secret, that is empty. `payments` then does not start."""
+    with pytest.raises(SigningSecretError):
+        parse(Secret(text))
 
 
 async def test_no_money_comes_in_without_a_session_of_the_operator(api: Management) -> None:
