@@ -6,8 +6,10 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from decimal import ROUND_HALF_EVEN, Decimal
+from itertools import count
 from typing import Any
 
 import pytest
@@ -259,6 +261,44 @@ async def test_a_reward_is_not_earned_without_its_attempt_being_counted(books: D
     assert (earned.amount_nanousd, earned.billed_at, await books.available("donor-a")) == (50, None, 0)
     await books.bill()
     assert await books.available("donor-a") == 50
+
+
+class Killed(BaseException):
+    """Billing is gone, and nobody catches that."""
+
+
+@pytest.mark.parametrize("done", [False, True], ids=["before the call", "after it"])
+@pytest.mark.parametrize("at", range(8))
+async def test_billing_that_is_killed_at_any_call(books: Deployment, at: int, done: bool) -> None:
+    """Two attempts of two payers for two owners: whichever call is the last, all of it is counted once in the end."""
+    for payer, donor in (("payer-a", "donor-a"), ("payer-b", "donor-b")):
+        await books.grant(payer, 10_000)
+        await books.serve(shared_attempt(payer, donor, cost=1_000))
+    call, calls = books.store.aws.call_json, count()
+
+    async def streamed() -> list[dict[str, Any]]:
+        """Reading the stream is not billing's."""
+        books.store.aws.call_json = call  # type: ignore[method-assign]
+        batch = await books.stream()
+        books.store.aws.call_json = dies  # type: ignore[method-assign]
+        return batch
+
+    async def dies(service: str, target: str, body: Any, **options: Any) -> Any:
+        last = next(calls) == at
+        answer = None if last and not done else await call(service, target, body, **options)
+        if last:
+            raise Killed
+        return answer
+
+    with suppress(Killed):
+        for _ in range(2):
+            batch = await streamed()
+            await count_batch(books.settlement, batch, AT)
+    books.store.aws.call_json = call  # type: ignore[method-assign]
+    await books.bill(functions=2)
+    for payer, donor in (("payer-a", "donor-a"), ("payer-b", "donor-b")):
+        assert (await books.available(payer), await books.available(donor)) == (8_950, 50)
+        assert await verified(books, payer) == await verified(books, donor) == []
 
 
 async def test_a_batch_of_a_hundred_shared_attempts_fits_its_transactions(books: Deployment) -> None:
