@@ -53,7 +53,7 @@ class Inference:
 
     async def lent(self, terms: SharingTerms = TERMS, *, beside: str = "other") -> list[str]:
         donors = await self._registry.read_donors(sorted(terms.providers), beside=beside)
-        supplies = supplies_of(donors, terms, datetime(2026, 11, 21, tzinfo=UTC))
+        supplies = supplies_of(donors, terms, datetime(2026, 11, 21, tzinfo=UTC), beside)
         return [stored.credential.id for supply in supplies for stored in supply.credentials]
 
 

@@ -17,7 +17,7 @@ from ownkey.domain.credentials import CredentialSource, PoolStrategy, StoredCred
 from ownkey.domain.errors import StoreUnavailable
 from ownkey.domain.health import HEALTHY, FaultKind, HealthState, Mark, credential_key
 from ownkey.domain.pricing import CredentialPricing, PricingMode
-from ownkey.domain.sharing import Consent
+from ownkey.domain.sharing import Consent, guest
 from ownkey.registry import Donor
 from tests.support.inference import ACCOUNT, AT, CHAT, World, credential
 
@@ -232,6 +232,21 @@ async def test_a_mark_of_the_donors_own_traffic_keeps_it_from_serving_others(wor
     answer = await world.post("/v1/chat/completions", CHAT)
     assert answer.status_code == 404
     assert "CANARY" not in answer.text
+
+
+async def test_a_provider_that_fails_for_one_account_is_not_shut_to_the_owner(world: World) -> None:
+    """Its requests may be what breaks it: the breaker opens for that account alone, until a second one fails too."""
+    world.simulator.scripts.add("openai", key=KEY, fail="503")
+    for _ in range(3):
+        assert (await world.post("/v1/chat/completions", CHAT)).status_code == 503
+    ((key, mark),) = world.health.marks[DONOR].items()
+    assert (key.startswith("P#openai"), mark.state, mark.reason) == (True, HealthState.OPEN, None)
+    assert mark.by == guest(ACCOUNT)
+    assert ACCOUNT not in str(mark.by)
+    assert await served_by(world) == NOBODY
+    own = world.health.of(DONOR)
+    assert own.look([key], world.health.now_ms()) == (None, {})
+    assert own.seen_by(guest("another")).look([key], world.health.now_ms()) == (None, {})
 
 
 async def test_another_donor_stands_in(world: World) -> None:

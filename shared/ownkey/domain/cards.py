@@ -44,7 +44,9 @@ def card(credential: Credential, health: Health, now_ms: int) -> CardState:
         health: Of the credential's account.
     """
     failing = health.marks.get(provider_key(credential.provider_id, credential.destination))
-    failing_until = _time(failing.opens_ms) if failing is not None and failing.blocks(now_ms) else None
+    if failing is not None and (failing.by is not None or not failing.blocks(now_ms)):
+        failing = None  # what one other account's requests alone have failed at is nothing to its owner
+    failing_until = _time(failing.opens_ms) if failing is not None else None
     if credential.disabled:
         return CardState(CardStatus.DISABLED, provider_failing_until=failing_until)
     # What waits for its probe is as it was: nothing has been heard to the contrary.

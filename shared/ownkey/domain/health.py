@@ -152,7 +152,8 @@ class Mark:
     """While one request finds out, the others wait until then."""
     by: str | None = None
     """Of a provider in the item of the operator, or of a lender: the account whose requests alone have failed so far,
-    and whom alone the mark stands in the way of. None: several accounts', or the marks' own."""
+    and whom alone the mark stands in the way of. None: several accounts', or the marks' own. In a lender's item no id,
+    but what `domain.sharing.guest` makes of it."""
 
     def blocks(self, now_ms: int) -> bool:
         """Whether nothing may be sent."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from ownkey.domain.times import parse_rfc3339
@@ -124,6 +125,11 @@ def hindrance(terms: SharingTerms, head: AccountHead, credential: Credential, at
     if credential.expires_at is not None and parse_rfc3339(credential.expires_at) <= at:
         return Hindrance.EXPIRED
     return never_shared(credential)
+
+
+def guest(account_id: str) -> str:
+    """What stands for an account in the marks of one whose credential serves it, and tells nobody which it is."""
+    return f"guest-{sha256(account_id.encode()).hexdigest()[:16]}"
 
 
 def lent(credential: Credential) -> Credential:

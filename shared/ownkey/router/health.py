@@ -28,6 +28,7 @@ from ownkey.domain.health import (
     released,
     shows_life,
 )
+from ownkey.domain.sharing import guest
 from ownkey.router.candidates import Candidate, Dropped, Supply
 from ownkey.router.ports import HealthNotes
 
@@ -160,7 +161,7 @@ class Watch:
                     self._probing |= {(side, key): mark for key, mark in won.items()}
                     self._sides[side] = account_id, health.with_marks(won)
                     return None
-                health = standing.seen_by(self._account_id)
+                health = standing.seen_by(self._by(side) or self._account_id)
                 blocking, probes = health.look(candidate.health_keys, now_ms)
                 if blocking is not None:
                     return blocking
@@ -191,7 +192,9 @@ class Watch:
 
     def _by(self, side: str) -> str | None:
         """Whose request it is, where the marks are another's: the operator's, or a lender's."""
-        return self._account_id if self._sides[side][0] != self._account_id else None
+        if side == CredentialSource.PLATFORM:
+            return self._account_id
+        return None if side == CredentialSource.BYOK else guest(self._account_id)
 
     def _clear(self, at: _At) -> None:
         """Takes away a mark that this request disproves: it was its probe, or the failures were only being counted."""

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from ownkey.catalog import Provider
 from ownkey.domain.credentials import Credential
-from ownkey.domain.sharing import SharingTerms, hindrance, lent
+from ownkey.domain.sharing import SharingTerms, guest, hindrance, lent
 from ownkey.registry import Donor
 from ownkey.router.candidates import Candidate, Moment, Supply
 from ownkey.router.health import Watch
@@ -82,12 +82,12 @@ class Lending:
 
     async def _supplies(self, providers: Sequence[str], account_id: str, at_ms: int) -> list[Supply]:
         donors = await self._donors.read_donors(providers, beside=account_id)
-        supplies = supplies_of(donors, self.terms, datetime.fromtimestamp(at_ms / 1000, UTC))
-        return [replace(each, health=each.health.seen_by(account_id)) for each in supplies]
+        at = datetime.fromtimestamp(at_ms / 1000, UTC)
+        return list(supplies_of(donors, self.terms, at, account_id))
 
 
-def supplies_of(donors: Iterable[Donor], terms: SharingTerms, at: datetime) -> Iterable[Supply]:
-    """What each account lends, of all that it has: current versions alone, under nobody's name."""
+def supplies_of(donors: Iterable[Donor], terms: SharingTerms, at: datetime, account_id: str) -> Iterable[Supply]:
+    """What each account lends to another, of all that it has: current versions alone, under nobody's name."""
     for donor in donors:
         credentials = [
             replace(stored, credential=lent(stored.credential))
@@ -95,7 +95,7 @@ def supplies_of(donors: Iterable[Donor], terms: SharingTerms, at: datetime) -> I
             if not stored.is_previous and hindrance(terms, donor.account, stored.credential, at) is None
         ]
         if credentials:
-            yield Supply(credentials, donor.health, lender=donor.account.id)
+            yield Supply(credentials, donor.health.seen_by(guest(account_id)), lender=donor.account.id)
 
 
 def _without_a_turn(draws: Draws) -> Draws:
