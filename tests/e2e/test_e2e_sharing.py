@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import openai
@@ -11,6 +13,7 @@ import pytest
 
 from ownkey.domain.money import parse_usd
 from ownkey.domain.sharing import Donation
+from ownkey.store import keys
 from tests.e2e.accounts import Account, Json, SavedKey, said
 from tests.e2e.world import SHARING_PROVIDER as PROVIDER
 from tests.e2e.world import World
@@ -186,3 +189,23 @@ def test_a_key_that_fails_for_strangers_is_marked_for_its_owner(world: World, do
     card = donor.api.ok("GET", f"/api/byok/{donor.key.id}")
     assert (card["status"], card["status_code"], card["status_reason"]) == ("rejected", "refused", None)
     assert refused(stranger) == "no_byok_key"
+
+
+def test_upkeep_recomputes_what_was_earned(world: World, donor: Donor) -> None:
+    account_id = f"zy{secrets.token_hex(6)}"  # behind nearly all others: the day's turn begins with it
+    operator = world.operator(account_id)
+    operator.ok("POST", "/api/accounts", {"id": account_id, "name": "last"})
+    operator.ok("POST", f"/api/accounts/{account_id}/deposits", {"amount_usd": "1"})
+    world.drain()
+    key = operator.ok("POST", "/api/gateway-keys", {"alias": "test"})
+    account = Account(world, account_id, operator, key["key"], key["id"])
+    assert account.post("/v1/chat/completions", CHAT).status_code == 200
+    world.drain()
+    today = datetime.now(UTC).date().isoformat()
+    note = {"first": {"S": today}, "last": {"S": today}, "after": {"S": "zy"}, "at_work": {"S": ""}}
+    at = {"pk": {"S": keys.SWEEP_PARTITION}, "sk": {"S": "verified"}}
+    records = world.up.stack.resources["RecordsTable"]
+    world.dynamodb().put_item(TableName=records, Item={**at, **note, "done": {"BOOL": False}})
+    done = world.upkeep("verify")
+    assert (done["accounts"] >= 1, done["unverified"], done["left"]) == (True, 0, 0)
+    assert operator.ok("GET", "/api/audit", params={"action": "ledger.differs"})["data"] == []

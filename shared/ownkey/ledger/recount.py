@@ -109,8 +109,8 @@ class Recount:
     """Attempts that are under way, or ended and not counted yet."""
     released: set[str] = field(default_factory=set)
     """Attempts whose holds were given back. To be known before their records come by."""
-    rewards: dict[tuple[str, str], int] = field(default_factory=dict)
-    """What other accounts are to be given for attempts on credentials that they share, by account and reward's id."""
+    rewards: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
+    """Attempts on credentials that other accounts share, and what those are to be given; by account and reward's id."""
     priced: Callable[[AttemptRecord], list[Difference]] | None = None
     """Says what is wrong with a record's price. None: nobody looks."""
     wrong_prices: list[Difference] = field(default_factory=list)
@@ -167,7 +167,8 @@ class Recount:
         if posts(record, released=False):
             self._expect(record)
         if donation := record.start.donation:
-            self.rewards[donation.account_id, donation.reward_id] = donation.reward(record.end.cost_nanousd)
+            earned = record.start.attempt_id, donation.reward(record.end.cost_nanousd)
+            self.rewards[donation.account_id, donation.reward_id] = earned
 
     def _expect(self, record: Counted) -> None:
         posting = self.postings.pop(posting_id(record), None)

@@ -328,14 +328,14 @@ class _Look:
 
     async def _compare_rewards(self) -> None:
         """What accounts are given for sharing stands in the transaction that counts the attempt: never without it."""
-        due = {at: amount for at, amount in self._recount.rewards.items() if amount}
+        due = {at: earned for at, earned in self._recount.rewards.items() if earned[1]}
         found = await self._reader.earned(list(due))
-        for at, amount in due.items():
-            if found.get(at) != amount:
-                item, why = f"{keys.rewards(at[0])} {at[1]}", "it is not what the attempt that earned it says"
-                self._found.append(
-                    Difference(Kind.RECORD, self._account, item, "amount_nanousd", found.get(at), amount, why)
-                )
+        why = "what the owner of the credential is given for it is another amount"
+        for at, (attempt_id, amount) in due.items():
+            if (says := found.get(at)) != amount:
+                # By the attempt: whoever paid for it may read this, and is not to learn whose the credential is.
+                item = f"{keys.attempts_of_request(self._account, attempt_id.partition('#')[0])} {attempt_id}"
+                self._found.append(Difference(Kind.RECORD, self._account, item, "reward_nanousd", says, amount, why))
 
     async def _find_record(self, posting: Posting) -> None:
         moved = moved_nanousd(posting.movements)
