@@ -19,14 +19,29 @@ from local.resources import STACK_ACCESS_KEY
 from local.running import Running, RunOptions, running
 from local.seed import Seed
 from ownkey.domain.attempts import AttemptRecord, Outcome
+from ownkey.domain.ledger import Hold
+from ownkey.domain.limits import Measure, Window, Worst, claims
 from ownkey.domain.usage import UsageSource
+from ownkey.ledger.counters import Counters, reservation_of
+from ownkey.ledger.holds import Holds
+from ownkey.ledger.records import Records
+from ownkey.ledger.settlement import Tables
 from ownkey.ledger.upkeep import Upkeep
+from ownkey.ledger.verify import differences
+from ownkey.registry import Registry
 from ownkey.store.aws import AwsClient
 from ownkey.store.dynamodb import DynamoDb
+from tests.support.attempts import attempt
 from tests.support.audit import audit
+from tests.support.limits import limit
 
 STACK = {"schedules": False, "parameters": {"BillingBatchWindowSeconds": "0"}}
 KEY = "sk-sim-killed-00000000000000000000000000"
+LIMITS = [
+    limit(account_id="team", measure=Measure.REQUESTS, window=Window.DAY, amount=100_000),
+    limit(account_id="team", measure=Measure.TOKENS, window=Window.TOTAL, amount=1_000_000_000),
+    limit(account_id="team", measure=Measure.SPEND, window=Window.MONTH, amount=100_000_000_000),
+]
 
 
 @asynccontextmanager
@@ -42,8 +57,11 @@ async def platform_account(logs: Path) -> AsyncIterator[tuple[Running, DynamoDb,
         assert os.environ["AWS_ACCESS_KEY_ID"] == STACK_ACCESS_KEY
         aws = AwsClient(environ={"AWS_ENDPOINT_URL": up.state.aws_endpoint})
         key = {"Authorization": f"Bearer {up.state.gateway_keys['team']['app']}"}
+        db = DynamoDb(aws)
+        for each in LIMITS:
+            await Registry(db, up.stack.resources["RegistryTable"]).create_limit(each)
         async with httpx.AsyncClient(base_url=up.state.base_url, headers=key, timeout=30) as app:
-            yield up, DynamoDb(aws), app
+            yield up, db, app
         await aws.close()
 
 
@@ -71,6 +89,12 @@ async def settled(up: Running, db: DynamoDb) -> tuple[AttemptRecord, ...]:
     await up.stack.drain_stream()
     books = await audit(up, db, "team")
     assert books.differences == ()
+    names = [up.stack.resources[f"{each}Table"] for each in ("Records", "Credits", "Ledger", "Rollups", "Counters")]
+    now = datetime.now(UTC)
+    first = now.date() - timedelta(days=1)
+    assert await differences(db, Tables(*names), "team", first=first, last=now.date(), now=now) == []
+    counters = await Counters(db, up.stack.resources["CountersTable"]).current(LIMITS, now)
+    assert all(each.used == each.committed for each in counters.values()), "nothing stays reserved"
     assert all(record.end is not None for record in books.attempts)
     return books.attempts
 
@@ -126,6 +150,42 @@ async def kill_billing(kills: int, seed: int, logs: Path) -> tuple[int, tuple[At
         return killed, attempts
 
 
+async def left_by_the_dead(up: Running, db: DynamoDb, count: int) -> None:
+    """What functions leave that died an hour ago: holds, reservations, and of every second one an intent."""
+    names, at = up.stack.resources, datetime.now(UTC) - timedelta(hours=1)
+    holds = Holds(db, credits_table=names["CreditsTable"], records_table=names["RecordsTable"])
+    wanted = claims(LIMITS, byok=False, worst=Worst(1_000, 10_000, 10_500), at=at)
+    for n in range(count):
+        start = attempt("team", hold=10_500, at=at, claims=wanted).start
+        if reservation := reservation_of(start):
+            await Counters(db, names["CountersTable"]).reserve(reservation)
+        await holds.place(Hold("team", start.attempt_id, start.hold_nanousd, start.expires_at_s))
+        if n % 2:
+            await Records(db, names["RecordsTable"]).start(start)
+
+
+async def kill_upkeep(kills: int, seed: int, logs: Path) -> tuple[int, tuple[AttemptRecord, ...]]:
+    """Kills upkeep at random moments while it ends what the dead left; gives the kills, and all attempts."""
+    chance, killed, dead = random.Random(seed), 0, 0
+    async with platform_account(logs) as (up, db, _):
+        for _ in range(kills * 10):
+            await left_by_the_dead(up, db, 4)
+            dead += 4
+            run = asyncio.create_task(up.stack.fire("UpkeepFunctionEveryMinute"))
+            await asyncio.sleep(chance.uniform(0.0, 0.25))
+            for environment in up.stack.environments("UpkeepFunction"):
+                if environment.invocation and environment.pid:
+                    with suppress(ProcessLookupError):
+                        os.kill(environment.pid, signal.SIGKILL)
+                        killed += 1
+            await run
+            if killed >= kills:
+                break
+        attempts = await settled(up, db)
+        assert len(attempts) == dead // 2
+        return killed, attempts
+
+
 async def test_killing_inference_mid_stream_leaves_a_record_that_is_billed_once(tmp_path: Path) -> None:
     cut, attempts = await kill_inference(rounds=3, seed=1, logs=tmp_path)
     assert cut == 3, "the client sees a broken answer, not a clean end"
@@ -139,6 +199,12 @@ async def test_killing_billing_mid_batch_counts_everything_once(tmp_path: Path) 
     killed, attempts = await kill_billing(kills=3, seed=2, logs=tmp_path)
     assert killed >= 3
     assert attempts
+
+
+async def test_killing_upkeep_ends_what_the_dead_left_once(tmp_path: Path) -> None:
+    killed, attempts = await kill_upkeep(kills=2, seed=3, logs=tmp_path)
+    assert killed >= 2
+    assert all(record.end and record.end.outcome is Outcome.ABANDONED for record in attempts)
 
 
 async def test_the_schedules_run_under_the_roles_of_the_template(tmp_path: Path) -> None:
@@ -179,5 +245,14 @@ async def test_a_hundred_kills_of_inference(record_property, tmp_path: Path) -> 
 async def test_a_hundred_kills_of_billing(record_property, tmp_path: Path) -> None:
     """SIGKILL of the stream function under traffic: aggregates, ledger and balance equal the re-sum of the records."""
     killed, attempts = await kill_billing(kills=100, seed=12, logs=tmp_path)
+    record_property("kills", killed)
+    record_property("attempts", len(attempts))
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(3600)
+async def test_fifty_kills_of_upkeep(record_property, tmp_path: Path) -> None:
+    """SIGKILL of upkeep while it ends what dead functions held and reserved: each ended once, nothing stays."""
+    killed, attempts = await kill_upkeep(kills=50, seed=13, logs=tmp_path)
     record_property("kills", killed)
     record_property("attempts", len(attempts))
