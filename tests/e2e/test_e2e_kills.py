@@ -223,9 +223,12 @@ async def test_the_schedules_run_under_the_roles_of_the_template(tmp_path: Path)
                 "given_back": 0,
                 "failed": 0,
                 "rewrapped": {"moved": 0, "failed": 0, "finished": 0},
+                "reconciled": {"done": 0, "failed": 0, "waiting": 0, "leaks": 0},
             },
             "UpkeepFunctionEveryQuarter": {"unanswered": 0, "left": 0},
+            "UpkeepFunctionEveryHour": {"accounts": 2, "differences": 0, "unverified": 0, "left": 0},
             "UpkeepFunctionEveryDay": {"reminded": 0},
+            "UpkeepFunctionEveryNight": {"begun": 0},
         }
 
 
