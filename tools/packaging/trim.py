@@ -25,6 +25,17 @@ _UNUSED_PATHS = (
     "stripe/params",
     # FastAPI asks for it at every response where it is there, and imports it to ask.
     "pydantic/v1",
+    "pydantic/mypy.py",
+    # Of aiohttp we use the client.
+    "aiohttp/web.py",
+    "aiohttp/web_*.py",
+    "aiohttp/worker.py",
+    "aiohttp/pytest_plugin.py",
+    "aiohttp/test_utils.py",
+    "anyio/_backends/_trio.py",
+    "anyio/pytest_plugin.py",
+    # Time zones by name; botocore reads times that say their offset.
+    "dateutil/zoneinfo",
 )
 """No import of ours reaches these; tests/template proves it by importing every handler from the built artefact."""
 _POWERTOOLS_UTILITIES_KEPT = frozenset({"__init__.py", "jmespath_utils"})
