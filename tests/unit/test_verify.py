@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -229,6 +229,53 @@ async def test_a_difference_is_one_line_for_a_person(full: Books) -> None:
     )
 
 
+# ── Some days of it
+
+
+async def in_days(books: Books, first: date, last: date, born: date | None = None) -> list[str]:
+    report = await Verifier(books.db, books.tables).account("acme", Period(first, last), books.at, born=born)
+    return [f"{each.item.partition('#')[2]} {each.what} {each.says} {each.should_say}" for each in report.differences]
+
+
+async def test_a_day_is_verified_by_itself_and_its_month_by_its_days(full: Books) -> None:
+    today = AT.date()
+    assert await in_days(full, today, today) == []
+    await full.change("rollups", keys.rollup("acme", "user"), f"M#{MONTH}#ann", attempts=9)
+    assert await in_days(full, today, today) == [f"acme#user M#{MONTH}#ann attempts 9 3"]
+    await full.change("rollups", keys.rollup("acme", "user"), f"D#{DAY}#ann", attempts=9)
+    assert await in_days(full, today, today) == [f"acme#user D#{DAY}#ann attempts 9 3"], "its days come first"
+    yesterday = today - timedelta(days=1)
+    assert await in_days(full, yesterday, yesterday) == [], "nothing is wrong between days and month"
+    await full.change("rollups", keys.rollup("acme", "movement"), f"M#{MONTH}", deposit_count=9)
+    whole_month = (date(2026, 11, 1), date(2026, 11, 30))
+    assert f"acme#movement M#{MONTH} deposit_count 9 1" in await in_days(full, *whole_month)
+
+
+async def test_what_was_billed_in_a_later_month_is_found_where_it_counts(books: Books) -> None:
+    await books.deposit(5_000)
+    ended = AT - timedelta(days=25)
+    books.at = ended
+    paid, own = books.attempt(400, 300, 1), books.limited(request={"user": "ann"})
+    await books.spend(paid)
+    await books.use(own)
+    books.at = AT
+    await books.settlement.attempts("acme", [paid, own], now=AT.isoformat())
+    assert await books.differences() == ()
+    today = AT.date()
+    assert await in_days(books, today, today, born=ended.date()) == []
+    assert await in_days(books, ended.date(), ended.date()) == []
+    await books.change("rollups", keys.rollup("acme", "user"), f"D#{DAY}#ann", late_attempts=0)
+    assert await in_days(books, today, today, born=ended.date()) == [f"acme#user D#{DAY}#ann late_attempts 0 1"]
+
+
+async def test_counters_that_time_may_have_deleted_are_not_missed(full: Books) -> None:
+    for limit_id in ("lim_requests", "lim_tokens"):
+        for row in await full.db.query_all(full.tables.counters, keys.counters("acme", limit_id)):
+            await full.db.write(Delete(Key(full.tables.counters, row["pk"], row["sk"])))
+    assert {each.kind for each in await full.differences()} == {Kind.COUNTER}
+    assert {each.kind for each in await full.differences(now_after=timedelta(days=4))} == {Kind.RECORD}
+
+
 # ── Beside traffic
 
 
@@ -240,7 +287,8 @@ def busy(seed: int) -> tuple[Books, list[Callable[[], Any]]]:
     fates = ["", "", "", "before its intent", "before its end", "wakes"]
 
     async def sweep() -> None:
-        books.at += timedelta(seconds=chance.choice((1, 400, 931)))
+        later = books.at + timedelta(seconds=chance.choice((1, 400, 931)))
+        books.at = min(later, AT + timedelta(minutes=50))  # nothing is overdue: whole upkeep is not at work here
         await books.holds.reclaim("acme")
 
     return books, [
@@ -279,3 +327,21 @@ async def test_what_is_wrong_is_named_as_soon_as_nothing_moves_and_never_anythin
     found, *_ = await asyncio.gather(books.differences(), *others)
     assert [each.says for each in found] == [9]
     books.store.drop()
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("part", range(4))
+async def test_traffic_in_hundreds_of_orders_is_never_a_difference(part: int) -> None:
+    for seed in range(10_000 + part * 100, 10_100 + part * 100):
+        books, work = busy(seed)
+        await books.deposit(50_000)
+        looks = [books.differences() for _ in range(4)]
+        days = [in_days(books, AT.date(), AT.date()) for _ in range(2)]
+        others = [books.chance.choice(work)() for _ in range(60)]
+        found = await asyncio.gather(*looks, *days, *others)
+        assert [each for look in found[:6] for each in look] == [], f"seed {seed}"
+        await books.holds.reclaim("acme")
+        await books.bill()
+        assert await books.differences() == (), f"seed {seed}"
+        books.store.drop()
