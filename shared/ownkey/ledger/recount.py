@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from ownkey.domain.attempts import AttemptRecord, Outcome
 from ownkey.domain.ledger import Cause, Movement, Posting, released, rewarded, settled
-from ownkey.domain.limits import Claim, Measure, Window
+from ownkey.domain.limits import Claim, Measure, Window, period_at
 from ownkey.ledger import rollups
 from ownkey.ledger.booking import booked_at, hour_of
 from ownkey.ledger.counters import used_by
@@ -29,6 +29,7 @@ Counted = AttemptRecord | Credited
 
 _OF_RECORDS = (Cause.ATTEMPT, *OF_DEPOSITS, Cause.RELEASE, Cause.REWARD)
 """Causes whose postings follow from a record."""
+_MINUTE_S = 60
 _MAY_BE_FOLLOWED = (Outcome.REFUSED, Outcome.FAILED)
 
 
@@ -210,6 +211,8 @@ class Recount:
                 if claim.measure is Measure.REQUESTS and claim.reserved is not None:
                     is_last = record is records[-1]
                     by_request[at] = Used(int(is_last and _counts_request(record)), 1)
+                    for later in _next_periods(record, claim) if is_last else ():
+                        by_request.setdefault(CounterOf(claim.limit_id, claim.window, later), Used(0, 1))
                 elif counted:
                     amount = used_by(record, claim, stands=True)
                     used = self.used.setdefault(at, Used())
@@ -217,6 +220,15 @@ class Recount:
         for at, one in by_request.items():
             used = self.used.setdefault(at, Used())
             used.least, used.most = used.least + one.least, used.most + one.most
+
+
+def _next_periods(record: AttemptRecord, claim: Claim) -> set[str]:
+    """The periods in which an attempt without a record may have followed, and counted the request there."""
+    if record.end and record.end.outcome not in (*_MAY_BE_FOLLOWED, Outcome.ABANDONED):
+        return set()
+    first, last = _epoch_s(record.start.started_at), record.start.expires_at_s + GRACE_S
+    minutes = range(int(first), int(last) + _MINUTE_S, _MINUTE_S)
+    return {period_at(claim.window, datetime.fromtimestamp(second, UTC)) for second in minutes}
 
 
 def _counts_request(record: AttemptRecord) -> bool:
