@@ -16,9 +16,10 @@ from ownkey.store.kms import Kms
 from ownkey.store.sts import Sts
 from ownkey.tokens import TokenBroker
 from ownkey.upstream import Upstream, UrlPolicy
-from ownkey.validation import Candidate, Finding, opening, reports
+from ownkey.validation import Candidate, Finding, opening, report_parts
 from ownkey.validation.noting import note_finding
-from ownkey.validation.reports import ReportAsk, ReportReader
+from ownkey.validation.report_parts import ReportAsk
+from ownkey.validation.reports import ReportReader
 from ownkey.validation.validator import Validator
 from ownkey.vault import Opener
 
@@ -43,7 +44,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """One finding. The event is ciphertext, the answer a verdict: nothing in either is secret."""
     if event.get("action") == opening.ACTION:
         return loop.run(opened(event))
-    if event.get("action") == reports.ACTION:
+    if event.get("action") == report_parts.ACTION:
         return loop.run(reported(ReportAsk.from_json(event)))
     candidate = Candidate.from_json(event)
     finding = loop.run(validated(candidate))

@@ -30,7 +30,7 @@ from ownkey.registry import CreateCredential, Registry
 from ownkey.registry.audit import AuditTrail
 from ownkey.upkeep.leaks import LeakAlarm
 from ownkey.upkeep.reconciling import MAX_TRIES, Reconciling
-from ownkey.validation.reports import ReportAsk, ReportPart
+from ownkey.validation.report_parts import ReportAsk, ReportPart
 from ownkey.vault import Sealer
 from tests.support.attempts import AT, attempt
 from tests.support.aws import Tables

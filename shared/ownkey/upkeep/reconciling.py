@@ -32,7 +32,7 @@ from ownkey.registry import Registry
 from ownkey.registry.reconciliations import ReconciliationTaken
 from ownkey.upkeep.leaks import LeakAlarm
 from ownkey.validation.candidate import Candidate
-from ownkey.validation.reports import ReportAsk, ReportPart
+from ownkey.validation.report_parts import ReportAsk, ReportPart
 
 _log = logging.getLogger(__name__)
 

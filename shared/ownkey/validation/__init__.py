@@ -4,7 +4,7 @@
 `candidate` what `keys` hands to `validation`, and what comes back: JSON in, JSON out, no secret in either
 `validator` `Validator`: opens the candidate, sends the provider's probe once, reads the verdict
 `noting`    what it means for the health of a credential that serves already
-`reports`   reads providers' own reports of usage with admin credentials
+`reports`   reads providers' own reports of usage with admin credentials; `report_parts`, the hand-over
 `opening`   whether a KMS key opens what it sealed
 `function`  the function that does both, as management and upkeep invoke it
 =========== =============================================================================================

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ownkey.store.functions import Functions
 from ownkey.validation.candidate import Candidate, Finding
 from ownkey.validation.opening import OpenCheck
-from ownkey.validation.reports import ReportAsk, ReportPart
+from ownkey.validation.report_parts import ReportAsk, ReportPart
 
 TIMEOUT_S = 20.0
 """Of the 29 s that API Gateway waits for a whole request of the management API."""
