@@ -119,7 +119,7 @@ class Books:
         Args:
             deposited: What the operator was told is paid in, by deposit.
             told: The ends that inference was told are written, by attempt.
-            exact: No environment was frozen: then each request that was sent is counted where it is limited.
+            exact: Each request that was sent is counted where it is limited.
         """
         attempts = [to_record(each) for each in self.records if each["pk"].startswith("ATT#")]
         postings = [to_posting(each) for each in self.ledger]

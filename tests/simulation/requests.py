@@ -121,6 +121,8 @@ class Requests:
         self._chance = chance
         self._now = now
         self.slept = 0
+        self.sent: set[str] = set()
+        """Requests of which an attempt went to the provider."""
         self.served = 0
         self.refused = 0
 
@@ -157,6 +159,7 @@ class Requests:
             except OwnkeyError:
                 self.refused += 1
                 continue
+            self.sent.add(facts.request_id)
             await asyncio.sleep(chance.expovariate(1.0))
             await self._freeze()
             end = self._end(start)
