@@ -84,8 +84,8 @@ class InProcess:
             self._watch(changes)
         except AssertionError as e:
             self._broken.append(str(e))
-        for (table, pk, sk), _, new in changes:
-            if table == self.names["records"] and new is not None:
+        for (table, pk, sk), old, new in changes:
+            if table == self.names["records"] and new is not None and new != old:  # as a stream: what changed
                 keys_of = {"pk": {"S": pk}, "sk": {"S": sk}}
                 sequence = f"{len(self._stream):012d}"
                 self._stream.append({"dynamodb": {"SequenceNumber": sequence, "Keys": keys_of, "NewImage": new}})
