@@ -1,10 +1,9 @@
-"""`Idempotency-Key` on inference: answered once, replayed after, charged once; and what is kept of it shows nothing."""
+"""`Idempotency-Key` on inference: answered once, replayed after, and charged once."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import secrets
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -17,84 +16,17 @@ import pytest
 from local.simulator import start_simulator
 from ownkey.domain.accounts import OnDisconnect
 from ownkey.domain.attempts import Outcome
-from ownkey.domain.credentials import CredentialSource
-from ownkey.domain.errors import StoreUnavailable
 from ownkey.domain.gateway_keys import digest_of, mint
 from ownkey.domain.limits import Window
-from ownkey.http.answer_seal import MAX_PLAIN_BYTES, Head, Packer
-from ownkey.registry.idempotency import TTL_S
-from ownkey.registry.kept_answers import PART_BYTES, KeptAnswers
-from ownkey.router import Served
+from ownkey.registry.kept_answers import KeptAnswers
 from ownkey.store import keys
-from ownkey.store.dynamodb import DynamoDb, Item, Key, Put
-from ownkey.upstream import UpstreamRequest
-from tests.support.aws import Tables, boto
-from tests.support.inference import ACCOUNT, CHAT, MESSAGES, World, credential
+from ownkey.store.dynamodb import Key, Put
+from tests.support.aws import Tables
+from tests.support.inference import ACCOUNT, CHAT, MESSAGES, credential
 from tests.support.limits import limit
+from tests.support.repeatable import COUNT, KEY, PATH, REQUESTS, STREAMED, Repeatable, error_of, told, under_way
 
-NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
-KEY = {"idempotency-key": "5f0c1a7e-try-again"}
-COUNT = {name: value for name, value in MESSAGES.items() if name != "max_tokens"}
-REQUESTS: dict[str, tuple[str, dict[str, Any]]] = {
-    "chat": ("/v1/chat/completions", CHAT),
-    "chat, streamed": ("/v1/chat/completions", CHAT | {"stream": True, "stream_options": {"include_usage": True}}),
-    "messages": ("/v1/messages", MESSAGES),
-    "messages, streamed": ("/v1/messages", MESSAGES | {"stream": True}),
-    "count_tokens": ("/v1/messages/count_tokens", COUNT),
-}
 requests = pytest.mark.parametrize("path, body", REQUESTS.values(), ids=REQUESTS)
-PATH = "/v1/chat/completions"
-STREAMED = CHAT | {"stream": True}
-
-
-class CountedDb(DynamoDb):
-    """Counts calls; `down` makes them fail."""
-
-    def __init__(self, tables: Tables) -> None:
-        super().__init__(tables.aws)
-        self.calls: Counter[str] = Counter()
-        self.down: set[str] = set()
-
-    async def _call(self, operation: str, body: Any) -> Any:
-        self.calls[operation] += 1
-        if operation in self.down:
-            raise StoreUnavailable("DynamoDB does not answer.")
-        return await super()._call(operation, body)
-
-
-class Repeatable(World):
-    """A world whose answers are kept in a real table, at a time that the test moves."""
-
-    def __init__(self, simulator: Any, tables: Tables) -> None:
-        super().__init__(simulator)
-        self.tables, self.now, self.db = tables, NOON, CountedDb(tables)
-        self.kept = KeptAnswers(self.db, tables.answers, now=lambda: self.now)
-        self.registry.own = [credential("openai"), credential("anthropic")]
-        self.configure(answers=self.kept, repeat_wait_s=0.0)
-
-    async def ask(self, path: str = PATH, body: Any = CHAT, key: str | None = None, **headers: str) -> httpx.Response:
-        """A request that may be repeated."""
-        bearer = {"authorization": f"Bearer {key or self.registry.secret}"}
-        return await self.post(path, body, bearer | KEY | headers)
-
-    def asked(self) -> int:
-        """How often the provider was."""
-        return len(self.simulator.journal.entries())
-
-    def items(self) -> list[dict[str, Any]]:
-        """All that is kept."""
-        return boto("dynamodb", self.tables.endpoint).scan(TableName=self.tables.answers)["Items"]
-
-    async def note(self) -> Item:
-        """The one note."""
-        (item,) = await self.tables.db.query_all(self.tables.answers, keys.idempotency(ACCOUNT))
-        return item
-
-    async def died(self) -> None:
-        """Leaves what a function leaves that was killed while it answered."""
-        note = await self.note()
-        note |= {"state": "in_flight"}
-        await self.tables.db.write(Put(Key(self.tables.answers, note["pk"], note["sk"]), note))
 
 
 @pytest.fixture
@@ -103,19 +35,6 @@ async def world(tables: Tables) -> AsyncIterator[Repeatable]:
         world = Repeatable(simulator, tables)
         async with world.running():
             yield world
-
-
-def told(answer: httpx.Response) -> dict[str, str]:
-    """The headers of an answer but for the provider's limits, and whether it is a replay."""
-    return {
-        name: value
-        for name, value in answer.headers.items()
-        if "ratelimit" not in name and name != "idempotent-replayed"
-    }
-
-
-def error_of(answer: httpx.Response) -> tuple[int, str]:
-    return answer.status_code, answer.json()["error"]["code"]
 
 
 # ── The same again
@@ -263,36 +182,6 @@ async def test_a_key_that_is_none_is_refused(world: Repeatable, bad: str) -> Non
 # ── While the first is under way
 
 
-class under_way:  # noqa: N801 - reads as a statement
-    """A streamed request that the provider answers when it is released."""
-
-    def __init__(self, world: Repeatable) -> None:
-        self.world = world
-
-    async def __aenter__(self) -> Any:
-        self.gate = asyncio.Event()
-        self.upstream = self.world.deps.ports.upstream
-        self._set(self)
-        headers = {"authorization": f"Bearer {self.world.registry.secret}"} | KEY
-        self.client = self.world.stream(PATH, STREAMED, headers)
-        while not self.world.items():
-            await asyncio.sleep(0.005)
-        return self.gate.set
-
-    async def __aexit__(self, *_: object) -> None:
-        self.gate.set()
-        self.body = await self.client.rest()
-        self._set(self.upstream)
-
-    async def send(self, request: UpstreamRequest) -> Any:
-        await self.gate.wait()
-        return await self.upstream.send(request)
-
-    def _set(self, upstream: Any) -> None:
-        gateway = self.world.app.router.routes[0].endpoint._opened[0]  # type: ignore[attr-defined]
-        gateway._deps = replace(gateway._deps, ports=self.world.ports(upstream))
-
-
 def wait_for(world: Repeatable, seconds: float) -> None:
     gateway = world.app.router.routes[0].endpoint._opened[0]  # type: ignore[attr-defined]
     gateway._repeats._wait_s = seconds
@@ -419,131 +308,3 @@ async def test_one_whose_answer_was_drained_gets_all_of_it_on_asking_again(world
 async def test_one_whose_answer_was_aborted_is_asked_anew(world: Repeatable) -> None:
     await leave(world, OnDisconnect.ABORT)
     assert [end.outcome for _, end in world.attempts.records] == [Outcome.CANCELLED, Outcome.SUCCEEDED]
-
-
-# ── What is kept, and for how long
-
-
-async def test_nothing_of_it_can_be_read(world: Repeatable) -> None:
-    secret_word = "xylophonic-canary"
-    for name in ("chat", "chat, streamed", "messages, streamed"):
-        path, body = REQUESTS[name]
-        body = body | {"messages": [{"role": "user", "content": secret_word}]}
-        answer = await world.ask(path, body, **{"idempotency-key": f"{KEY['idempotency-key']}-{len(name)}"})
-        assert b"canary" in answer.content, "the simulated provider says it back"
-    found = json.dumps(world.items(), default=repr)
-    for text in (secret_word, "canary", KEY["idempotency-key"], world.registry.secret, "You said", "choices"):
-        assert text not in found
-    kinds = {name for item in world.items() for name in item}
-    assert kinds == {
-        *("pk", "sk", "token", "salt", "fingerprint", "resource_id", "lease_until_s", "ttl_s", "state", "status"),
-        "sealed",
-    }
-
-
-@pytest.mark.parametrize("at", [0, 12, -1], ids=["nonce", "ciphertext", "tag"])
-async def test_an_altered_answer_is_not_given(world: Repeatable, at: int) -> None:
-    await world.ask()
-    note = await world.note()
-    (part,) = await world.tables.db.query_all(world.tables.answers, keys.answer(ACCOUNT, note["sk"]))
-    sealed = bytearray(part["sealed"])
-    sealed[at] ^= 1
-    at_key = Key(world.tables.answers, part["pk"], part["sk"])
-    await world.tables.db.write(Put(at_key, {"sealed": bytes(sealed), "ttl_s": part["ttl_s"]}))
-    assert error_of(await world.ask()) == (409, "idempotency_not_kept")
-
-
-async def test_it_is_forgotten_after_a_day_whether_or_not_dynamodb_has_come_to_it(world: Repeatable) -> None:
-    first = await world.ask()
-    world.now += timedelta(seconds=TTL_S - 1)
-    assert (await world.ask()).content == first.content
-    world.now += timedelta(seconds=1)
-    other = CHAT | {"messages": [{"role": "user", "content": "Something else"}]}
-    assert "idempotent-replayed" not in (await world.ask(body=other)).headers
-    assert {int(item["ttl_s"]["N"]) for item in world.items()} == {
-        int(NOON.timestamp()) + TTL_S,
-        int(world.now.timestamp()) + TTL_S,
-    }
-
-
-class Large:
-    """A provider whose answers do not compress."""
-
-    status, headers = 200, {"content-type": "application/json"}
-
-    def __init__(self, size: int) -> None:
-        message = {"role": "assistant", "content": secrets.token_hex(size)}
-        choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
-        usage = {"prompt_tokens": 5, "completion_tokens": 5, "total_tokens": 10}
-        answer = {"id": "chatcmpl-1", "object": "chat.completion", "model": "gpt-4o-mini", "choices": choices}
-        self.body = json.dumps(answer | {"usage": usage}).encode()
-
-    async def send(self, request: UpstreamRequest) -> Large:
-        return self
-
-    async def read(self, limit_bytes: int) -> bytes:
-        return self.body
-
-    def close(self) -> None:
-        return
-
-
-async def test_a_large_answer_stands_in_several_items(world: Repeatable) -> None:
-    under_way(world)._set(Large(2 * PART_BYTES))
-    first, again = await world.ask(), await world.ask()
-    assert again.content == first.content
-    assert len(world.items()) == 1 + 3
-    assert again.headers["idempotent-replayed"] == "true"
-
-
-@pytest.mark.parametrize("size", [1_200_000])
-async def test_one_that_is_too_large_is_charged_once_all_the_same(world: Repeatable, size: int) -> None:
-    under_way(world)._set(Large(size))
-    first = await world.ask()
-    assert first.status_code == 200
-    again = await world.ask()
-    assert error_of(again) == (409, "idempotency_not_kept")
-    assert first.headers["x-ownkey-request-id"] in again.json()["error"]["message"]
-    assert len(world.attempts.records) == 1
-    assert len(first.content) < MAX_PLAIN_BYTES
-
-
-def test_what_would_fill_the_memory_when_opened_is_too_large_however_well_it_compresses() -> None:
-    head = Head("req_1", {}, Served("openai", "gpt-4o-mini", "main", CredentialSource.BYOK), 1)
-    packer = Packer(head, 10**6)
-    for _ in range(MAX_PLAIN_BYTES // 10**6 + 1):
-        packer.take(bytes(10**6))
-    assert packer.packed() is None
-
-
-# ── When the table is out of reach
-
-
-async def test_a_lost_answer_to_our_own_write_is_not_taken_for_somebody_elses(world: Repeatable) -> None:
-    write, repeated = world.db.write, []
-
-    async def twice(action: Any) -> None:
-        await write(action)
-        if not repeated:
-            repeated.append(action)
-            await write(action)
-
-    world.db.write = twice  # type: ignore[method-assign]
-    assert (await world.ask()).status_code == 200
-    assert repeated
-
-
-async def test_what_cannot_be_taken_is_not_asked(world: Repeatable) -> None:
-    world.db.down = {"PutItem"}
-    assert error_of(await world.ask()) == (503, "store_unavailable")
-    assert world.asked() == 0
-
-
-async def test_what_cannot_be_kept_is_answered_all_the_same(world: Repeatable) -> None:
-    headers = {"authorization": f"Bearer {world.registry.secret}"} | KEY
-    client = world.stream(PATH, STREAMED, headers)
-    stream = await client.piece() or b""
-    world.db.down = {"PutItem"}
-    assert (stream + await client.rest()).endswith(b"data: [DONE]\n\n")
-    world.db.down = set()
-    assert error_of(await world.ask(body=STREAMED)) == (409, "idempotency_in_flight")
