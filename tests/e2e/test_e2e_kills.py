@@ -119,6 +119,21 @@ async def kill_inference(rounds: int, seed: int, logs: Path) -> tuple[int, tuple
         return cut, await settled(up, db)
 
 
+def at_work(up: Running, function: str) -> list[int]:
+    """The processes that serve an invocation of the function now."""
+    return [each.pid for each in up.stack.environments(function) if each.invocation and each.pid]
+
+
+def kill_at_work(up: Running, function: str) -> int:
+    """Kills them; how many."""
+    killed = 0
+    for pid in at_work(up, function):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+            killed += 1
+    return killed
+
+
 async def kill_billing(kills: int, seed: int, logs: Path) -> tuple[int, tuple[AttemptRecord, ...]]:
     """Kills the stream function at random moments under traffic; gives the kills, and all attempts."""
     chance, killed = random.Random(seed), 0
@@ -136,11 +151,7 @@ async def kill_billing(kills: int, seed: int, logs: Path) -> tuple[int, tuple[At
         sending = asyncio.create_task(traffic())
         for _ in range(kills * 40):
             await asyncio.sleep(chance.uniform(0.01, 0.12))
-            for environment in up.stack.environments("BillingFunction"):
-                if environment.invocation and environment.pid:
-                    with suppress(ProcessLookupError):
-                        os.kill(environment.pid, signal.SIGKILL)
-                        killed += 1
+            killed += kill_at_work(up, "BillingFunction")
             if killed >= kills:
                 break
         busy.set()
@@ -172,12 +183,10 @@ async def kill_upkeep(kills: int, seed: int, logs: Path) -> tuple[int, tuple[Att
             await left_by_the_dead(up, db, 4)
             dead += 4
             run = asyncio.create_task(up.stack.fire("UpkeepFunctionEveryMinute"))
-            await asyncio.sleep(chance.uniform(0.0, 0.25))
-            for environment in up.stack.environments("UpkeepFunction"):
-                if environment.invocation and environment.pid:
-                    with suppress(ProcessLookupError):
-                        os.kill(environment.pid, signal.SIGKILL)
-                        killed += 1
+            while not run.done() and not at_work(up, "UpkeepFunction"):
+                await asyncio.sleep(0.002)
+            await asyncio.sleep(chance.uniform(0.0, 0.1))
+            killed += kill_at_work(up, "UpkeepFunction")
             await run
             if killed >= kills:
                 break
