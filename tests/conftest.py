@@ -9,7 +9,7 @@ import pytest
 
 from ownkey.store.aws import AwsClient
 from tests.support.aws import Tables, empty_tables, environ
-from tests.support.proof import ProofReport
+from tests.support.proof import Promises, ProofReport
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -20,7 +20,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Turns the report on where it is asked for."""
     if path := config.getoption("--proof-report"):
-        config.pluginmanager.register(ProofReport(path))
+        config.pluginmanager.register(Promises())
+        if not hasattr(config, "workerinput"):  # of several processes, the one that hears of all outcomes
+            config.pluginmanager.register(ProofReport(path))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

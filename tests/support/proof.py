@@ -8,6 +8,7 @@ import platform
 from collections.abc import Generator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,27 +23,33 @@ Run on {day}, Python {python}, {cores} cores.
 """
 
 
-class ProofReport:
-    """Collects the outcomes of a run and writes them down at its end."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._rows: list[str] = []
+class Promises:
+    """Notes on each outcome what its test promises: where the tests run, the only place that knows."""
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None]:
-        """Keeps a row for each test that ran."""
+        """The first line of the test's docstring, or its name."""
         outcome = yield
-        report = outcome.get_result()
+        said = inspect.getdoc(getattr(item, "function", None)) or item.name.removeprefix("test_").replace("_", " ")
+        outcome.get_result().promise = said.splitlines()[0]
+
+
+class ProofReport:
+    """Collects the outcomes of a run, side by side or not, and writes them down at its end."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._rows: dict[str, str] = {}
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Keeps a row for each test that ran."""
         if report.when != "call" and report.passed:
             return
-        promise = inspect.getdoc(getattr(item, "function", None)) or item.name.removeprefix("test_").replace("_", " ")
-        counted = ", ".join(f"{name} {value}" for name, value in item.user_properties)
+        counted = ", ".join(f"{name} {value}" for name, value in report.user_properties)
         holds = "yes" if report.passed else "**no**"
-        first_line = promise.splitlines()[0]
-        self._rows.append(f"| {first_line} | {holds} | {counted} | {report.duration:.0f} |\n")
+        self._rows[report.nodeid] = f"| {report.promise} | {holds} | {counted} | {report.duration:.0f} |\n"
 
     def pytest_sessionfinish(self) -> None:
         """Writes the report."""
         head = _HEAD.format(day=datetime.now(UTC).date(), python=platform.python_version(), cores=os.cpu_count() or "?")
-        self._path.write_text(head + "".join(self._rows))
+        self._path.write_text(head + "".join(row for _, row in sorted(self._rows.items())))
