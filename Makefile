@@ -54,7 +54,7 @@ pytest: setup
 	$(BIN)/python -m pytest -m "not proof" -n auto --dist loadfile $(ARGS)
 
 proof: setup ## The long proofs; their report is kept in docs/proof.md
-	$(BIN)/python -m pytest -m proof -n auto --dist loadfile --timeout 3600 --proof-report docs/proof.md $(ARGS)
+	$(BIN)/python -m pytest tests -m proof -n auto --dist loadfile --timeout 3600 --proof-report docs/proof.md $(ARGS)
 
 bench: .venv/installed ## Measure Ownkey beside a peer in one run; the report is kept in docs/bench.md
 	$(BIN)/python -m bench $(ARGS)
