@@ -16,11 +16,14 @@ _HEAD = """# Proofs
 
 Written by `make proof`, the long runs that `make test` leaves out. Each row is a test; what it counted is its own.
 
-Run on {day}, Python {python}, {cores} cores.
+Python {python}, {cores} cores. A run of some of them (`ARGS="-k …"`) leaves the other rows as they are.
 
-| proof | holds | counted | seconds |
-|---|---|---|---|
+| proof | holds | counted | seconds | run on |
+|---|---|---|---|---|
 """
+
+
+_COLUMNS = 5
 
 
 class Promises:
@@ -40,6 +43,7 @@ class ProofReport:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._rows: dict[str, str] = {}
+        self._day = datetime.now(UTC).date()
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Keeps a row for each test that ran."""
@@ -47,9 +51,13 @@ class ProofReport:
             return
         counted = ", ".join(f"{name} {value}" for name, value in report.user_properties)
         holds = "yes" if report.passed else "**no**"
-        self._rows[report.nodeid] = f"| {report.promise} | {holds} | {counted} | {report.duration:.0f} |\n"
+        self._rows[report.promise] = f"| {report.promise} | {holds} | {counted} | {report.duration:.0f} | {self._day} |"
 
     def pytest_sessionfinish(self) -> None:
-        """Writes the report."""
-        head = _HEAD.format(day=datetime.now(UTC).date(), python=platform.python_version(), cores=os.cpu_count() or "?")
-        self._path.write_text(head + "".join(row for _, row in sorted(self._rows.items())))
+        """Writes the report: what ran now, and what is known of the others from before."""
+        before = self._path.read_text().splitlines() if self._path.exists() else []
+        known = {line.split(" | ")[0].removeprefix("| "): line for line in before if line.count(" | ") == _COLUMNS - 1}
+        known.pop("proof", None)
+        rows = sorted((known | self._rows).values())
+        head = _HEAD.format(python=platform.python_version(), cores=os.cpu_count() or "?")
+        self._path.write_text(head + "\n".join(rows) + "\n")
