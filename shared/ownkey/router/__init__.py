@@ -10,6 +10,7 @@
 `tariff`      what a candidate's tokens cost, what of it is charged, what is held before (pure)
 `job`         a request ready to be tried, and the bounds of trying
 `attempt`     one use of one credential: open, hold, send, read
+`presenting`  its credential: opened, exchanged, in headers
 `reckoning`   what it came to: the usage that is recorded, its price
 `recorder`    its record: one intent, one end
 `limits`      what it reserves of the account's budgets and rate limits

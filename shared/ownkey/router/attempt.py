@@ -28,12 +28,12 @@ from ownkey.domain.errors import (
     UnsafeBaseUrl,
 )
 from ownkey.domain.ledger import Hold
-from ownkey.domain.secrets import Secret
-from ownkey.providers import Call, Encoded, StreamDecoder, Whole, authorize, upstream_request_id
+from ownkey.providers import Call, StreamDecoder, Whole, upstream_request_id
 from ownkey.router.candidates import Candidate
 from ownkey.router.job import Job, Limits, Served
 from ownkey.router.limits import Allowance
 from ownkey.router.ports import Ports
+from ownkey.router.presenting import Presenting
 from ownkey.router.reckoning import NOTHING, Facts, Reckoning, Used, intent
 from ownkey.router.recorder import Recorder
 from ownkey.router.tariff import Tariff
@@ -89,6 +89,7 @@ class Attempt:
             credential_headers=candidate.credential.headers,
             beta=job.beta,
         )
+        self._presenting = Presenting(candidate, ports)
         self._allowance = allowance
         claims = allowance.claims(job, candidate, self._tariff)
         self._recorder = Recorder(ports.attempts, intent(job, candidate, number, self._tariff, claims))
@@ -142,19 +143,19 @@ class Attempt:
             raise self._told(error) from None
 
     async def _begin(self) -> None:
-        fields = await self._presented()
+        fields = await self._presenting.fields()
         encoded = self.candidate.translator.encode_request(self._call)
         await self._reserve()
         await self._place_hold()
         self.numbered = True
         self._recorder.write_intent()
-        headers = encoded.headers | self._authorization(encoded, fields)
+        headers = encoded.headers | self._presenting.headers(encoded, fields, self._tariff.at)
         request = UpstreamRequest("POST", encoded.url, headers, encoded.body, self._timeouts())
         try:
             await self._exchange(request)
         except OwnkeyError as error:
-            if isinstance(error, CredentialsExhausted) and self.candidate.form.scheme.exchanges:
-                self._forget_token()
+            if isinstance(error, CredentialsExhausted):
+                self.token_refused = self._presenting.forget()
             self._end(Outcome.REFUSED if self._refused else Outcome.FAILED, error_code=self._told(error).code)
             raise
         except (ClientLeft, asyncio.CancelledError):
@@ -216,35 +217,6 @@ class Attempt:
         await self._recorder.written()
 
     # ── Sending
-
-    async def _presented(self) -> Mapping[str, Secret]:
-        """The secret's fields, after the exchange where the credential's form asks for one."""
-        candidate, credential, ports = self.candidate, self.candidate.credential, self._ports
-        sealed = candidate.stored.sealed
-        secret = {} if sealed is None else await ports.vault.open(credential.binding(), sealed)
-        form, account_id = candidate.form, credential.account_id
-        return await ports.tokens.present(
-            candidate.provider, credential.id, credential.version, account_id, form, credential.fields, secret
-        )
-
-    def _authorization(self, encoded: Encoded, fields: Mapping[str, Secret]) -> dict[str, str]:
-        """The headers that authorise the request: the one place where a secret stands in a request."""
-        return authorize(
-            self.candidate.form,
-            fields,
-            method="POST",
-            url=encoded.url,
-            headers=encoded.headers,
-            body=encoded.body,
-            region=self.candidate.credential.fields.get("region"),
-            now=self._tariff.at,
-            auth=encoded.auth,
-        )
-
-    def _forget_token(self) -> None:
-        self.token_refused = True
-        credential = self.candidate.credential
-        self._ports.tokens.forget(credential.account_id, credential.id, credential.version)
 
     async def _reserve(self) -> None:
         start = self._recorder.start
