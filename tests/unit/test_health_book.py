@@ -10,10 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ownkey.domain.faults import Fault, FaultKind
 from ownkey.domain.health import (
     MAX_MARKS,
-    Fault,
-    FaultKind,
     Health,
     HealthState,
     Mark,

@@ -24,10 +24,9 @@ from ownkey.domain.errors import (
     StoreUnavailable,
     VaultUnavailable,
 )
+from ownkey.domain.faults import Fault, FaultKind, fault_of, shows_life
 from ownkey.domain.health import (
     MAX_MARKS,
-    Fault,
-    FaultKind,
     Health,
     HealthState,
     Mark,
@@ -36,12 +35,11 @@ from ownkey.domain.health import (
     after_validation,
     claimed,
     credential_key,
-    fault_of,
     model_key,
     provider_key,
     prunable,
     released,
-    shows_life,
+    scope_of,
 )
 
 NOW = 1_790_000_000_000
@@ -82,7 +80,7 @@ def mark(kind: FaultKind, now_ms: int = NOW, old: Mark | None = None, wait_ms: i
 def test_which_failure_is_whose(error: OwnkeyError, kind: FaultKind, scope: Scope) -> None:
     fault = fault_of(error)
     assert fault is not None
-    assert (fault.kind, fault.scope) == (kind, scope)
+    assert (fault.kind, scope_of(fault)) == (kind, scope)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +106,7 @@ def test_what_says_nothing_of_credential_or_provider(error: OwnkeyError) -> None
 def test_an_expired_key_never_looks_like_an_outage() -> None:
     fault = fault_of(refused(401, "Your key has expired"))
     assert fault is not None
-    assert fault.scope is Scope.CREDENTIAL
+    assert scope_of(fault) is Scope.CREDENTIAL
     assert shows_life(refused(401))
 
 

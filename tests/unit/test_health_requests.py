@@ -11,7 +11,8 @@ import pytest
 
 from ownkey.domain.accounts import PLATFORM_ACCOUNT
 from ownkey.domain.credentials import PreviousVersion
-from ownkey.domain.health import Fault, FaultKind, HealthState, Mark, after_fault
+from ownkey.domain.faults import Fault, FaultKind
+from ownkey.domain.health import HealthState, Mark, after_fault
 from tests.support.health import (
     FIRST,
     HOUR_MS,

@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from ownkey.domain.accounts import PLATFORM_ACCOUNT
-from ownkey.domain.health import Fault, FaultKind, Health, HealthState, Mark, after_fault, claimed, provider_key
+from ownkey.domain.faults import Fault, FaultKind
+from ownkey.domain.health import Health, HealthState, Mark, after_fault, claimed, provider_key
 from tests.support.inference import ACCOUNT, CHAT, World, credential, world_with_simulator
 
 NOW, SECOND = 1_790_000_000_000, 1_000

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from ownkey.domain.health import Fault, FaultKind, after_fault, model_key, provider_key
+from ownkey.domain.faults import Fault, FaultKind
+from ownkey.domain.health import after_fault, model_key, provider_key
 from ownkey.registry.health import HealthBook
 from tests.support.aws import Tables
 from tests.support.management import OPENAI_KEY_2, Management, management

@@ -10,8 +10,8 @@ from ownkey.domain import ids
 from ownkey.domain.accounts import PLATFORM_ACCOUNT, Member, Role
 from ownkey.domain.credentials import Credential, PoolStrategy, SealedSecret
 from ownkey.domain.errors import Conflict, Forbidden, GatewayKeyExpired, GatewayKeyRevoked, InvalidGatewayKey, NotFound
+from ownkey.domain.faults import Fault, FaultKind
 from ownkey.domain.gateway_keys import GatewayKey, PresentedKey, digest_of, mint, present
-from ownkey.domain.health import Fault, FaultKind
 from ownkey.registry import (
     CreateCredential,
     DeleteCredential,

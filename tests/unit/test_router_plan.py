@@ -10,7 +10,8 @@ import pytest
 from ownkey.catalog import Catalog
 from ownkey.domain.credentials import CredentialSource, StoredCredential
 from ownkey.domain.errors import InvalidParameter, ModelNotFound, NoByokKey, NoCredential, SurfaceNotSupported
-from ownkey.domain.health import Fault, FaultKind, Health, HealthState, Mark, after_fault
+from ownkey.domain.faults import Fault, FaultKind
+from ownkey.domain.health import Health, HealthState, Mark, after_fault
 from ownkey.domain.surfaces import Surface
 from ownkey.router import Ask, Moment, Plan, Planner, Preferences, Reason, Supply, refusal_of
 from tests.support.inference import credential

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from ownkey.catalog import Catalog
 from ownkey.domain.credentials import PoolStrategy, PreviousVersion, StoredCredential
-from ownkey.domain.health import Fault, FaultKind, Health, after_fault, credential_key
+from ownkey.domain.faults import Fault, FaultKind
+from ownkey.domain.health import Health, after_fault, credential_key
 from ownkey.domain.surfaces import Surface
 from ownkey.router import Ask, Moment, Plan, Planner, Supply, Turns
 from ownkey.router.pools import Draw

@@ -26,7 +26,8 @@ from ownkey.domain.errors import (
     ProviderUnreachable,
     VaultUnavailable,
 )
-from ownkey.domain.health import FaultKind, HealthState, Mark
+from ownkey.domain.faults import FaultKind
+from ownkey.domain.health import HealthState, Mark
 from ownkey.domain.surfaces import Dialect, Surface
 from ownkey.providers import translator_of
 from ownkey.router import Candidate, Dropped

@@ -15,7 +15,8 @@ from ownkey.domain.accounts import AccountHead
 from ownkey.domain.attempts import Outcome
 from ownkey.domain.credentials import CredentialSource, PoolStrategy, StoredCredential
 from ownkey.domain.errors import StoreUnavailable
-from ownkey.domain.health import HEALTHY, FaultKind, HealthState, Mark, credential_key
+from ownkey.domain.faults import FaultKind
+from ownkey.domain.health import HEALTHY, HealthState, Mark, credential_key
 from ownkey.domain.pricing import CredentialPricing, PricingMode
 from ownkey.domain.sharing import Consent, guest
 from ownkey.registry import Donor

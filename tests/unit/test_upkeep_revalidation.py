@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ownkey.domain.errors import GatewayFailure
-from ownkey.domain.health import Fault, FaultKind
+from ownkey.domain.faults import Fault, FaultKind
 from ownkey.registry.health import HealthBook
 from ownkey.upkeep.revalidation import EVERY, Revalidation, turn_of
 from ownkey.validation import Candidate, Finding, Kept, Verdict

@@ -6,7 +6,8 @@ import pytest
 
 from ownkey.domain.credentials import Binding
 from ownkey.domain.errors import StoreUnavailable
-from ownkey.domain.health import Fault, FaultKind, HealthState
+from ownkey.domain.faults import Fault, FaultKind
+from ownkey.domain.health import HealthState
 from ownkey.registry.health import HealthBook
 from ownkey.validation import Candidate, Finding, Kept, Verdict
 from ownkey.validation.noting import note_finding

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from ownkey.domain.credentials import Credential
-from ownkey.domain.health import FaultKind, Health, HealthState, Mark, provider_key
+from ownkey.domain.faults import FaultKind
+from ownkey.domain.health import Health, HealthState, Mark, provider_key
 
 
 class CardStatus(StrEnum):

@@ -9,34 +9,23 @@ A mark's key says what it is of:
 `P#<provider>#<destination>`      a provider at one address, for the credentials of this account
 ================================= ======================================================================
 
-The rules are a table in docs/contracts/routing.md, and `_RULES` here. Times are epoch milliseconds.
+Marks come of faults (`domain.faults`) by rules that are a table in docs/contracts/routing.md, and `_RULES` here. Times
+are epoch milliseconds.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from ownkey.domain.errors import (
-    CredentialsExhausted,
-    CredentialUndecryptable,
-    OwnkeyError,
-    ProviderError,
-    ProviderOverloaded,
-    ProviderRateLimited,
-    ProviderRefused,
-    ProviderTimeout,
-    ProviderUnreachable,
-)
+from ownkey.domain.faults import Fault, FaultKind
 
 MAX_MARKS = 200
 """In one item: it is read with every request of the account. Writers at the same moment may each add one past it; the
 next write takes them back."""
 MAX_PRUNED = 64
 """Marks that one write takes away: an update expression is at most 4 KB."""
-MAX_REASON_CHARS = 200
 COUNTED_FAILURES = 3
 """So many failures of a provider, and none of its answers in between, open its breaker."""
 WINDOW_MS = 60_000
@@ -51,12 +40,6 @@ _LONGEST_WAIT_MS = 24 * _HOUR_MS
 _AS_GOOD_MS = 1_000
 """A mark that ends so little before another would is left as it is: each write counts."""
 
-OUT_OF_FUNDS = re.compile(r"insufficient_quota|credit balance is too low|insufficient[_ ]balance", re.IGNORECASE)
-"""In an error's code, type or message: the key's account has no money left, whatever the status (OpenAI 429,
-Anthropic 400)."""
-_OF_THE_CONTENT = re.compile(r"\bflagged\b|moderation|content[_ ]polic|prompt injection", re.IGNORECASE)
-"""In a 403: what is forbidden is this request's text, not the model (OpenRouter's moderation)."""
-
 
 class HealthState(StrEnum):
     """What a mark says."""
@@ -68,22 +51,6 @@ class HealthState(StrEnum):
     """A provider's failures are being counted; it is still asked."""
     OPEN = "open"
     """Its breaker is open: it is not asked."""
-
-
-class FaultKind(StrEnum):
-    """What went wrong, as far as health goes: a mark's `code`."""
-
-    REFUSED = "refused"
-    """The provider does not take the key."""
-    TOKEN_REFUSED = "token_refused"  # noqa: S105 - a kind of fault
-    """It does not take the token that was had for the key."""
-    OUT_OF_FUNDS = "out_of_funds"
-    FORBIDDEN = "forbidden"
-    """The key may not use the model."""
-    RATE_LIMITED = "rate_limited"
-    UNDECRYPTABLE = "undecryptable"
-    FAILING = "failing"
-    """The provider itself fails, or is out of reach."""
 
 
 class Scope(StrEnum):
@@ -116,22 +83,6 @@ _RULES: Mapping[FaultKind, _Rule] = {
 }
 _PROBED = (HealthState.REJECTED, HealthState.OPEN)
 """These end with a probe: one request goes out, the others wait for what becomes of it. The others end with time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One failure, as far as it says something of a credential or a provider."""
-
-    kind: FaultKind
-    reason: str | None = None
-    """In the provider's words, scrubbed."""
-    wait_ms: int | None = None
-    """What the provider says to wait."""
-
-    @property
-    def scope(self) -> Scope:
-        """What it is said of."""
-        return _RULES[self.kind].scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,30 +201,9 @@ def provider_key(provider_id: str, destination: str) -> str:
 # ── How marks come
 
 
-def fault_of(error: OwnkeyError, *, by_token: bool = False) -> Fault | None:
-    """What a failure says of its credential or its provider; None: nothing.
-
-    Args:
-        by_token: What the provider saw was a token that the credential had been exchanged for.
-    """
-    status = error.details.get("provider_status")
-    if isinstance(error, CredentialsExhausted):
-        said = f"{error.details.get('provider_code')} {error.details.get('provider_type')} {error.message}"
-        if status == 402 or OUT_OF_FUNDS.search(said):
-            return _fault(FaultKind.OUT_OF_FUNDS, error)
-        if status == 403:
-            return None if _OF_THE_CONTENT.search(said) else _fault(FaultKind.FORBIDDEN, error)
-        return _fault(FaultKind.TOKEN_REFUSED if by_token else FaultKind.REFUSED, error)
-    if isinstance(error, ProviderError):
-        failing = not isinstance(status, int) or status >= 500
-        return _fault(FaultKind.FAILING, error) if failing else None
-    kind = next((kind for cause, kind in _KINDS if isinstance(error, cause)), None)
-    return None if kind is None else _fault(kind, error)
-
-
-def shows_life(error: OwnkeyError) -> bool:
-    """Whether the provider is well: it answered, if only to refuse."""
-    return isinstance(error, CredentialsExhausted | ProviderRateLimited | ProviderRefused)
+def scope_of(fault: Fault) -> Scope:
+    """What it is said of."""
+    return _RULES[fault.kind].scope
 
 
 def after_fault(
@@ -345,11 +275,6 @@ def _marked(fault: Fault, now_ms: int, strikes: int) -> Mark | None:
     return Mark(rule.state, fault.kind, now_ms, now_ms + lasts_ms, fault.reason, strikes) if lasts_ms > 0 else None
 
 
-def _fault(kind: FaultKind, error: OwnkeyError) -> Fault:
-    wait_ms = None if error.retry_after_s is None else round(error.retry_after_s * 1000)
-    return Fault(kind, error.message[:MAX_REASON_CHARS], wait_ms)
-
-
 def _severity(mark: Mark) -> int:
     return 2 if mark.until_ms is None else int(mark.state is HealthState.REJECTED)
 
@@ -357,15 +282,6 @@ def _severity(mark: Mark) -> int:
 def _ends(mark: Mark) -> float:
     opens_ms = mark.opens_ms
     return float("inf") if opens_ms is None else opens_ms
-
-
-_KINDS: tuple[tuple[type[OwnkeyError], FaultKind], ...] = (
-    (ProviderRateLimited, FaultKind.RATE_LIMITED),
-    (CredentialUndecryptable, FaultKind.UNDECRYPTABLE),
-    (ProviderOverloaded, FaultKind.FAILING),
-    (ProviderTimeout, FaultKind.FAILING),
-    (ProviderUnreachable, FaultKind.FAILING),
-)
 
 
 # ── How they go

@@ -24,7 +24,7 @@ from ownkey.domain.errors import (
     ProviderRefused,
     ProviderTimeout,
 )
-from ownkey.domain.health import OUT_OF_FUNDS
+from ownkey.domain.faults import OUT_OF_FUNDS
 from ownkey.domain.scrub import scrub
 
 MAX_MESSAGE_CHARS = 1_000

@@ -12,10 +12,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 
+from ownkey.domain.faults import Fault, FaultKind
 from ownkey.domain.health import (
     HEALTHY,
-    Fault,
-    FaultKind,
     Health,
     HealthState,
     Mark,

@@ -14,8 +14,8 @@ from dataclasses import replace
 from ownkey.domain.accounts import PLATFORM_ACCOUNT
 from ownkey.domain.credentials import CredentialSource
 from ownkey.domain.errors import OwnkeyError
+from ownkey.domain.faults import Fault, fault_of, shows_life
 from ownkey.domain.health import (
-    Fault,
     Health,
     HealthState,
     Mark,
@@ -23,10 +23,9 @@ from ownkey.domain.health import (
     after_fault,
     claimed,
     counted,
-    fault_of,
     provider_key,
     released,
-    shows_life,
+    scope_of,
 )
 from ownkey.domain.sharing import guest
 from ownkey.router.candidates import Candidate, Dropped, Supply
@@ -127,8 +126,8 @@ class Watch:
         fault = fault_of(error, by_token=sent and candidate.form.scheme.exchanges)
         if fault is not None and candidate.lent:
             fault = replace(fault, reason=None)  # its owner reads the marks, and what is said is about a request
-        if fault is not None and fault.scope is not Scope.PROVIDER:
-            self._mark((side, credential if fault.scope is Scope.CREDENTIAL else model), fault)
+        if fault is not None and scope_of(fault) is not Scope.PROVIDER:
+            self._mark((side, credential if scope_of(fault) is Scope.CREDENTIAL else model), fault)
         elif fault is not None and sent:
             self._provider_failed((side, provider), fault)
         if sent and shows_life(error):

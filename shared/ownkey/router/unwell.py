@@ -13,7 +13,8 @@ from ownkey.domain.errors import (
     OwnkeyError,
     ProviderCooling,
 )
-from ownkey.domain.health import FaultKind, HealthState
+from ownkey.domain.faults import FaultKind
+from ownkey.domain.health import HealthState
 from ownkey.router.candidates import Dropped
 
 _ENDS_BY_ITSELF = (HealthState.COOLING, HealthState.OPEN)

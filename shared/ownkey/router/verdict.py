@@ -29,7 +29,7 @@ from ownkey.domain.errors import (
     StoreUnavailable,
     VaultUnavailable,
 )
-from ownkey.domain.health import FaultKind, fault_of
+from ownkey.domain.faults import FaultKind, fault_of
 from ownkey.router.candidates import Candidate, Dropped
 from ownkey.router.unwell import Dead, dead_of, exhausted, refusal
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from ownkey.domain.errors import StoreUnavailable
-from ownkey.domain.health import MAX_REASON_CHARS, Fault, FaultKind
+from ownkey.domain.faults import MAX_REASON_CHARS, Fault, FaultKind
 from ownkey.registry.health import HealthBook
 from ownkey.store.aws import AwsError
 from ownkey.validation.candidate import Candidate, Finding, Kept, Verdict

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ownkey.catalog import ValidationStatus
 from ownkey.domain.cards import CardStatus
-from ownkey.domain.health import FaultKind
+from ownkey.domain.faults import FaultKind
 from ownkey.domain.pricing import PricingMode
 from ownkey.domain.rewraps import JobState
 from ownkey.domain.sharing import Hindrance
