@@ -7,7 +7,8 @@ Imports go downwards only (checked by import-linter):
 `http` `upkeep` `payments`                      the FastAPI apps (inference, management), authentication, errors;
                                                 looking after stored credentials by schedule; payments that a provider
                                                 tells of
-`router`                                        which credentials to try, in which order, and trying them
+`router` `validation`                           which credentials to try, in which order, and trying them; proving them
+`tokens`                                        short-lived tokens that credentials without a secret are exchanged for
 `vault` `ledger` `providers` `upstream`         sealing keys, moving money, wire formats, the guarded way out;
                                                 mutually unaware
 `registry`                                      accounts, gateway keys and credentials in DynamoDB

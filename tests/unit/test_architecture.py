@@ -102,3 +102,14 @@ def test_tracked_files_name_no_machine_and_no_registry() -> None:
         if match := forbidden.search(path.read_text(errors="replace")):
             found.append(f"{name}: {match[0]}")
     assert found == []
+
+
+@pytest.mark.parametrize(
+    "package", sorted(SHARED.rglob("__init__.py")), ids=lambda path: str(path.parent.relative_to(SHARED))
+)
+def test_a_packages_map_names_every_room(package: Path) -> None:
+    said = set(re.findall(r"`(\w+)`", ast.get_docstring(ast.parse(package.read_text())) or ""))
+    beside = {path.stem for path in package.parent.glob("*.py")} | {
+        p.parent.name for p in package.parent.glob("*/__init__.py")
+    }
+    assert beside - {"__init__"} - said == set()

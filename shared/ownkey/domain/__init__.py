@@ -13,9 +13,17 @@
 `scopes`            what a gateway key may be used for, and from where
 `credentials`       a provider key in the vault: what is shown, what is sealed, what it is bound to
 `rewraps`           jobs that bring stored secrets under another KMS key
+`faults`            what a failure says of a credential or a provider; `health`, the marks that follow; `cards`, how
+                    they are shown
+`surfaces`          the endpoints that clients call, the dialects that providers speak
+`limits`            budgets and rate limits
+`sharing`           credentials that serve others, and on which terms
 `usage`             one vector of disjoint token buckets
+`pricing`           a credential's own price list
 `savings`           what an attempt cost less than on the stated baseline
 `attempts`          one use of one credential: intent, end, outcome
 `ledger`            holds, entries, balance
+`reconciliation`    what was recorded against what a provider reports
+`sampling`          what a process does now and then only
 ==================  ============================================================================
 """

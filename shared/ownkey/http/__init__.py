@@ -11,6 +11,8 @@
 `presented`       the gateway key a request presents
 `scope`           whether it may be used so, from there
 `cors`            what a web page of another origin may read
+`repeats`         requests that are repeated: `idempotency_key`, the header; `answer_seal`, how answers are kept
+`generation`      `GET /v1/generation`, `/v1/credits`; `attempt_rows`, an attempt as both APIs show it
 `key_info`        `GET /v1/key`: what its holder may know of it
 `sessions`        session tokens of the management API
 `management`      the management app

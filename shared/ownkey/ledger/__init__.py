@@ -20,6 +20,8 @@
 `upkeep`        the same for all accounts by the minute, and attempts without an end
 `verify`        counts an account again and names what differs: by `recount` (what records and postings say, pure),
                 `rereading` (records), `standing` (balance, holds, limits), `differences` (how two are compared)
+`rebuild`       writes projections anew; `repricing` works prices out again
+`reconcile`     recorded against reported (pure); `recorded`, our side of it
 =============== ==========================================================================================
 
 Who may write what is in docs/contracts/tables.md; the states in records.md and holds.md beside it.

@@ -9,9 +9,11 @@
 `authorize`     the headers that authorise a request: a key's, or a signature's
 `probe`         validating a credential
 `credentials`   the key's header
+`exchanges`     token endpoints; `reports`, what a provider says was used and charged
 `headers`       which response headers go on to the client
 `document`      a JSON object, changed member by member
 `sse`           whole events out of pieces
+`counts`        other people's JSON, read without trust
 `tokens`        estimates
 =============== ===========================================================================================
 

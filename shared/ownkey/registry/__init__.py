@@ -11,8 +11,9 @@
 `people`      accounts and members; `invitations`, who is asked to become one
 `idempotency` notes of creations that may be repeated; `kept_answers`, sealed answers of requests that may be
 `audit`       `AuditTrail`: the log of who did what, in a table of its own
+`gateway_keys`  created, changed, rotated, revoked
 `key_use`     when gateway keys were last used, in the table of health
-`items`       dataclasses to items and back
+`items`       dataclasses to items and back; `table`, what all parts share
 ============= =========================================================================
 
 Every change of a credential or setting raises the account's version in the same transaction; a warm function that

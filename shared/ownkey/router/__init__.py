@@ -7,7 +7,7 @@
 `preferences` what the request says of providers: `order`, `only`, `ignore`, `allow_fallbacks`
 `refusals`    the error of a plan without a candidate
 `unwell`      the error where health leaves nobody (pure)
-`tariff`      what a candidate's tokens cost, what of it is charged, what is held before (pure)
+`tariff`      what a candidate's tokens cost, what of it is charged (pure); `worst_case`, what is held before
 `job`         a request ready to be tried, and the bounds of trying
 `attempt`     one use of one credential: open, hold, send, read
 `presenting`  its credential: opened, exchanged, in headers

@@ -7,7 +7,8 @@ follows a redirect, or keeps a cookie.
 ============= ==========================================================================
 `policy`      which URLs may be called at all: https, port 443, a public host
 `addresses`   which addresses may be connected to; the resolver that checks all and pins
-`transport`   `Upstream.send`: a request, a streamed response, timeouts, designed failures
+`transport`   `Upstream.send`: a request, a streamed response, timeouts; `tap`, news of the body at once
+`failures`    what can go wrong, as below
 ============= ==========================================================================
 
 ```

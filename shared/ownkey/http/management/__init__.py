@@ -10,8 +10,12 @@
                  shown
 `provider_keys`  the provider keys of one gateway key together (`PATCH /api/auth`)
 `kms_keys` `rewrapping` `pools`  what concerns all credentials of an account, or of all
+`admin_desk`     the same for admin credentials, which read a provider's reports
+`confirming`     what cannot be undone, asked for twice; `key_format`, what can be said of a plain key
+`csv_answers`    tables as files; `moments`, bounds of a range; `user_pool`, people in Cognito
 `openapi`        the document of all of it, for programs
-`byok` `export` `provider_list` `gateway_keys` `accounts` `members` `invitations` `settings` `audit_log` `usage` …
+`byok` `export` `provider_list` `gateway_keys` `accounts` `members` `invitations` `settings` `audit_log` `usage`
+`limits` `deposits` `statements` `sharing` `admin_credentials` `reconciliations`
                  the endpoints
 ================ ==============================================================================
 

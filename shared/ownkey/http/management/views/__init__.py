@@ -1,4 +1,8 @@
-"""What responses show. Each view is written out field by field: what is not named here never leaves."""
+"""What responses show. Each view is written out field by field: what is not named here never leaves.
+
+By room: `accounts`, `gateway_keys`, `credentials`, `vault`, `providers`, `sharing`, `limits`, `money`, `statements`,
+`reconciliations`, `audit`; `tables`, cells of files.
+"""
 
 from ownkey.http.management.views.accounts import account, invitation, me, member, received_invitation, settings
 from ownkey.http.management.views.audit import audit_csv, audit_entry, audit_jsonl
