@@ -9,12 +9,14 @@ import asyncio
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import httpx
 from openai import OpenAI
 
 from local.running import DEMO_ACCOUNT, DEMO_ALIAS, DEMO_USER, State
+from ownkey.domain.money import NANOUSD_PER_USD, usd_string
 
 _ROLLUP_WAIT_S = 30.0
 _SHOWN_HEADERS = ("byok", "provider", "model", "credential", "credential-source", "attempts", "request-id")
@@ -90,7 +92,7 @@ def _stream(state: State, provider: DemoProvider) -> dict[str, Any]:
     cost = usage["cost_details"]["upstream_inference_cost"]
     _tell(
         f"usage: {usage['prompt_tokens']} + {usage['completion_tokens']} tokens, is_byok {usage['is_byok']}, "
-        f"provider cost ${cost:.8f}, charged here ${usage['cost']}"
+        f"provider cost {_dollars(cost)}, charged here {_dollars(usage['cost'])}"
     )
     return usage
 
@@ -104,6 +106,11 @@ def _billed(api: httpx.Client) -> dict[str, Any]:
         if rows:
             return dict(rows[0])
     raise DemoFailed(f"no aggregate showed the request within {_ROLLUP_WAIT_S:.0f} s")
+
+
+def _dollars(number: float) -> str:
+    """A cost as `usage` has it, written as everywhere else: exact, without an exponent."""
+    return f"${usd_string(round(Decimal(str(number)) * NANOUSD_PER_USD))}"
 
 
 def _expect(answer: httpx.Response, status: int) -> dict[str, Any]:
