@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ownkey.catalog.parameters import Parameters
 from ownkey.catalog.providers import QUIRKS, Kind, Provider, ReportSource, decode_provider
 from ownkey.providers.reports import REPORTS
 from tools.catalog.forms import form_problems, is_https, pattern_problems
@@ -17,6 +18,9 @@ _ID = re.compile(r"^[a-z0-9]+(?:-[a-z0-9]+)*$")
 _HEADER = re.compile(r"^[A-Za-z0-9-]+$")
 _PRICE_SOURCE_FIELDS = {"litellm", "bare_ids", "genai_prices", "inclusive_thresholds", "uplifts"}
 _KINDS = list(Kind)
+_PROTOCOL = re.compile(r"^[a-z]+(?:_[a-z]+)*$")
+_UNSUPPORTED = re.compile(r"^(?:(?:messages|tools)\.)?[a-z_]+(?:=[a-z_]+)?$")
+_PARAMETER = re.compile(r"^[a-z_]+$")
 
 
 def problems(rows: Iterable[Row]) -> list[str]:
@@ -60,10 +64,23 @@ def _problems_of(provider: Provider, row: Row) -> Iterable[str]:
         yield f"unknown quirks: {', '.join(sorted(strange))}"
     if strange := frozenset(row.get("price_source", {})) - _PRICE_SOURCE_FIELDS:
         yield f"unknown fields of price_source: {', '.join(sorted(strange))}"
+    for parameters in (provider.parameters, *(narrower for _, narrower in provider.model_parameters)):
+        yield from _parameter_problems(parameters)
+    if strange := {protocol for _, protocol in provider.protocols if not _PROTOCOL.match(protocol)}:
+        yield f"no name of a protocol: {', '.join(sorted(strange))}"
     yield from pattern_problems("the key pattern", provider.key_hint.pattern or "")
     yield from form_problems(provider.forms, row.get("fields", {}))
     if provider.report is not None:
         yield from _report_problems(provider, provider.report, row["report"])
+
+
+def _parameter_problems(parameters: Parameters) -> Iterable[str]:
+    if strange := {name for name in parameters.unsupported if not _UNSUPPORTED.match(name)}:
+        yield f"no members of a request: {', '.join(sorted(strange))}"
+    if strange := {name for pair in parameters.renamed.items() for name in pair if not _PARAMETER.match(name)}:
+        yield f"no names of a parameter: {', '.join(sorted(strange))}"
+    if both := parameters.unsupported & parameters.renamed.keys():
+        yield f"unsupported, and renamed too: {', '.join(sorted(both))}"
 
 
 def _report_problems(provider: Provider, report: ReportSource, row: Row) -> Iterable[str]:

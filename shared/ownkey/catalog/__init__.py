@@ -13,6 +13,9 @@ provider.forms                                  # tuple[Form, ...]: the ways to 
 read_form(provider, {"key": "sk-…"})            # FormInput: the form, public fields, secrets, the vendor's address
 mask_of(form, public, secrets)                  # "AKIA…WXYZ, us-east-1"
 
+provider.parameters_of("gpt-4o")                # Parameters: what the provider refuses or names otherwise
+provider.protocol_of("claude-opus-4-5")         # str | None: another protocol than its family's
+
 catalog.model("openai", "gpt-4o")               # Model | None
 catalog.models("openai")                        # tuple[Model, ...]: all it lists
 catalog.providers_of("gpt-4o")                  # tuple[Provider, ...] that list it: its maker first, resellers last
@@ -31,8 +34,9 @@ exact_nanousd = sum(getattr(usage, bucket) * getattr(rates, bucket) for bucket i
 
 A model that is not in the catalog can still be called: it has no price (`price_version` None), which is not one of 0.
 
-`catalog` puts together `providers`, `models` and their `prices`; `forms` are the ways to give a credential, `intake`
-reads one, `calls` prove one; `negotiated` makes a credential's own price list, `sharing` reads the text of the consent.
+`catalog` puts together `providers`, `models` and their `prices`; `parameters` are departures from a dialect; `forms`
+are the ways to give a credential, `intake` reads one, `calls` prove one; `negotiated` makes a credential's own price
+list, `sharing` reads the text of the consent.
 
 Files here: `providers.toml` is written by hand; `providers.json` (the same, quick to read) and `models.json` are built
 by `python -m tools.catalog build`. See docs/catalog.md.
@@ -44,6 +48,7 @@ from ownkey.catalog.forms import KEY, Field, Form, Scheme
 from ownkey.catalog.intake import FormInput, mask_of, read_form, wire_members
 from ownkey.catalog.models import Model
 from ownkey.catalog.negotiated import price_list_for
+from ownkey.catalog.parameters import Parameters, ReasoningField
 from ownkey.catalog.prices import NANOUSD_PER_UNIT, RATE_BUCKETS, OffPeak, PriceList, Rates, Step, Window
 from ownkey.catalog.providers import KeyHint, Kind, Provider, ReportSource, UpstreamOverride
 
@@ -62,9 +67,11 @@ __all__ = [
     "Model",
     "ModelRef",
     "OffPeak",
+    "Parameters",
     "PriceList",
     "Provider",
     "Rates",
+    "ReasoningField",
     "ReportSource",
     "Scheme",
     "Step",

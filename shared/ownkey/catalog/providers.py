@@ -1,6 +1,13 @@
 """A provider as data: where it is, how a key is presented and checked, what it speaks.
 
-Rows come from providers.toml; its head explains each field to whoever adds one.
+Rows come from providers.toml; its head explains each field to whoever adds one. What a translator reads of a row:
+
+```
+provider.family                      # Dialect: what it speaks
+provider.protocol_of(model_id)       # name of the protocol that these models want instead, or None
+provider.parameters_of(model_id)     # Parameters: unsupported, renamed, roles, reasoning, usage
+provider.quirks                      # frozenset of names from QUIRKS
+```
 """
 
 from __future__ import annotations
@@ -15,6 +22,7 @@ from urllib.parse import urlsplit
 
 from ownkey.catalog.calls import Auth, Validation, decode_validation
 from ownkey.catalog.forms import Form, decode_forms, fill
+from ownkey.catalog.parameters import AS_ITS_DIALECT, ModelParameters, Parameters, decode_parameters, decode_patterns
 from ownkey.domain.errors import UnsafeBaseUrl
 from ownkey.domain.surfaces import Dialect, Surface
 
@@ -133,11 +141,29 @@ class Provider:
     """When they were last checked."""
     report: ReportSource | None = None
     """None: it has none that is known here."""
+    parameters: Parameters = AS_ITS_DIALECT
+    """How all its models depart from the dialect; `parameters_of` has those of one."""
+    model_parameters: ModelParameters = ()
+    """Further departures of some models."""
+    protocols: tuple[tuple[re.Pattern[str], str], ...] = ()
+    """(what the whole id of a model matches, the protocol it wants instead of the family's); the first decides."""
 
     @property
     def names(self) -> tuple[str, ...]:
         """Every name it goes by: id, display name, aliases."""
         return (self.id, self.display_name, *self.aliases)
+
+    def protocol_of(self, model_id: str) -> str | None:
+        """The protocol that the model wants; None: the family's."""
+        return next((protocol for models, protocol in self.protocols if models.fullmatch(model_id)), None)
+
+    def parameters_of(self, model_id: str) -> Parameters:
+        """How requests for the model, and its answers, depart from the dialect."""
+        parameters = self.parameters
+        for models, narrower in self.model_parameters:
+            if models.fullmatch(model_id):
+                parameters = parameters.joined(narrower)
+        return parameters
 
     def uplifts_at(self, base_url: str) -> tuple[str, ...]:
         """The uplifts that a request to this address brings, whatever its answer says."""
@@ -236,6 +262,7 @@ def decode_provider(row: Mapping[str, Any]) -> Provider:
     """
     own = {name: value for name, value in row.items() if name not in ("price_source", "fields")}
     auth, validation = Auth(**row["auth"]), decode_validation(row["validation"])
+    parameters, model_parameters = decode_parameters(row.get("parameters", {}))
     return Provider(
         **{
             "base_url": None,
@@ -255,6 +282,9 @@ def decode_provider(row: Mapping[str, Any]) -> Provider:
             "quirks": frozenset(row.get("quirks", ())),
             "checked": date.fromisoformat(str(row["checked"])),
             "report": _decode_report(row["report"], row.get("fields", {}), auth) if "report" in row else None,
+            "parameters": parameters,
+            "model_parameters": model_parameters,
+            "protocols": decode_patterns(row.get("protocols", ()), "protocol"),
         }
     )
 
