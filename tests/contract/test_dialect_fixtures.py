@@ -99,7 +99,9 @@ def test_numbers_keep_their_spelling_when_a_member_changes(family: Dialect) -> N
 @families
 def test_annotated_answers_are_still_read_by_the_sdk(family: Dialect) -> None:
     original = json.loads(fixture(family, "response.json"))
-    whole = translator(family).decode_whole(fixture(family, "response.json"), annotate)
+    whole = translator(family).decode_whole(
+        call(json.loads(fixture(family, "request.json"))), fixture(family, "response.json"), annotate
+    )
     answer = json.loads(whole.body)
     RESPONSES[family].model_validate(answer)
     assert answer["usage"].pop("is_byok") is True
@@ -109,7 +111,11 @@ def test_annotated_answers_are_still_read_by_the_sdk(family: Dialect) -> None:
 
 @families
 def test_a_stream_and_its_whole_twin_say_the_same(family: Dialect) -> None:
-    whole = translator(family).decode_whole(fixture(family, "response.json"), annotate).reading
+    whole = (
+        translator(family)
+        .decode_whole(call(json.loads(fixture(family, "request.json"))), fixture(family, "response.json"), annotate)
+        .reading
+    )
     request = call(json.loads(fixture(family, "request.json")) | {"stream": True}, provider=family)
     stream = passed(translator(family), request, [fixture(family, "stream.sse")]).decoder
     assert stream.finished
@@ -130,7 +136,9 @@ def test_the_passed_stream_is_still_read_by_the_sdk(family: Dialect) -> None:
     (annotated,) = [event for event in out if "is_byok" in str(event)]
     assert (
         annotated["usage"]["cost"]
-        == translator(family).decode_whole(fixture(family, "response.json"), annotate).reading.usage.total_tokens
+        == translator(family)
+        .decode_whole(call(json.loads(fixture(family, "request.json"))), fixture(family, "response.json"), annotate)
+        .reading.usage.total_tokens
     )
 
 

@@ -81,7 +81,7 @@ def decode(case: dict[str, Any]) -> Reading:
     dialect = CATALOG.provider(case["provider"]).family
     translator = translator_of(SURFACES[dialect], dialect)
     assert translator is not None
-    reading = translator.decode_whole(whole(case, dialect), annotate).reading
+    reading = translator.decode_whole(call(CHAT), whole(case, dialect), annotate).reading
     asked = (MESSAGES if dialect is Dialect.ANTHROPIC else CHAT) | {"stream": True}
     streamed = passed(translator, call(asked, provider=case["provider"]), [stream(case, dialect)]).decoder.reading
     assert (streamed.usage, streamed.terms) == (reading.usage, reading.terms)

@@ -241,7 +241,7 @@ class TestScope:
             {"models": [""]},
             {"models": "gpt-4o"},
             {"providers": ["nobody-s-provider"]},
-            {"surfaces": ["embeddings"]},
+            {"surfaces": ["telepathy"]},
             {"surfaces": ["CHAT"]},
             {"addresses": ["10.0.0.1/8"]},
             {"addresses": ["app.example"]},

@@ -67,7 +67,7 @@ def test_each_surface_has_its_path(translator, beta: bool, path: str) -> None:
 
 
 def test_counting_tokens_uses_none() -> None:
-    whole = COUNTING.decode_whole(b'{"input_tokens": 14}', annotate)
+    whole = COUNTING.decode_whole(call(MESSAGES), b'{"input_tokens": 14}', annotate)
     assert whole.body == b'{"input_tokens": 14}'
     assert whole.reading.usage == Usage()
 
@@ -75,13 +75,13 @@ def test_counting_tokens_uses_none() -> None:
 @pytest.mark.parametrize("body", [b'{"input_tokens":"many"}', b"{}", b"no"])
 def test_what_is_no_count_is_refused(body: bytes) -> None:
     with pytest.raises(ProviderInvalidResponse):
-        COUNTING.decode_whole(body, annotate)
+        COUNTING.decode_whole(call(MESSAGES), body, annotate)
 
 
 @pytest.mark.parametrize("body", [b'{"type":"message"}', b"[]", b'{"content":"text"}'])
 def test_what_is_no_message_is_refused(body: bytes) -> None:
     with pytest.raises(ProviderInvalidResponse):
-        ANTHROPIC.decode_whole(body, annotate)
+        ANTHROPIC.decode_whole(call(MESSAGES), body, annotate)
 
 
 def test_a_stream_is_passed_on_unchanged_but_for_the_final_usage() -> None:
@@ -163,7 +163,9 @@ def test_the_text_of_an_answer_is_all_that_was_generated() -> None:
 def test_the_terms_that_change_a_price_are_read() -> None:
     usage = {"input_tokens": 1, "output_tokens": 1, "service_tier": "batch", "inference_geo": "us", "speed": "fast"}
     body = json.dumps({"type": "message", "content": [], "usage": usage}).encode()
-    assert ANTHROPIC.decode_whole(body, annotate).reading.terms == Terms("batch", ("geo:us", "speed:fast"))
+    assert ANTHROPIC.decode_whole(call(MESSAGES), body, annotate).reading.terms == Terms(
+        "batch", ("geo:us", "speed:fast")
+    )
 
 
 @pytest.mark.parametrize(

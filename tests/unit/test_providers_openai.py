@@ -102,7 +102,7 @@ def test_headers_are_the_rows_the_credentials_and_few_of_the_clients() -> None:
 
 def test_an_answer_without_usage_is_passed_on_as_it_is() -> None:
     body = b'{"id":"c1",\n "choices":[]}'
-    whole = OPENAI.decode_whole(body, annotate)
+    whole = OPENAI.decode_whole(call(CHAT), body, annotate)
     assert whole.body is body
     assert whole.reading.usage is None
 
@@ -119,7 +119,7 @@ def test_an_answer_without_usage_is_passed_on_as_it_is() -> None:
 )
 def test_a_good_status_with_no_answer_is_an_error(body: bytes, error: type) -> None:
     with pytest.raises(error):
-        OPENAI.decode_whole(body, annotate)
+        OPENAI.decode_whole(call(CHAT), body, annotate)
 
 
 def test_the_text_of_an_answer_is_all_that_was_generated() -> None:
@@ -319,4 +319,4 @@ def test_an_estimate_reaches_beyond_what_was_kept(monkeypatch: pytest.MonkeyPatc
 )
 def test_usage_that_cannot_be_leaned_on_is_none_so_that_the_answer_is_estimated(usage: dict[str, Any]) -> None:
     body = json.dumps({"id": "x", "choices": [], "usage": usage}).encode()
-    assert OPENAI.decode_whole(body, annotate).reading.usage is None
+    assert OPENAI.decode_whole(call(CHAT), body, annotate).reading.usage is None

@@ -29,13 +29,15 @@ def stream(*chunks: dict[str, Any]) -> bytes:
 
 
 def test_an_answer_that_cites_pages_was_one_search() -> None:
-    reading = OPENAI.decode_whole(answer(USED, annotations=[CITATION, CITATION]), annotate).reading
+    reading = OPENAI.decode_whole(call(CHAT), answer(USED, annotations=[CITATION, CITATION]), annotate).reading
     assert reading.usage == Usage(input=3, output=2, web_searches=1)
 
 
 @pytest.mark.parametrize("annotations", [None, [], "url_citation", [None], [{"type": "file_citation"}]])
 def test_other_annotations_are_no_search(annotations: Any) -> None:
-    assert OPENAI.decode_whole(answer(USED, annotations=annotations), annotate).reading.usage == Usage(3, output=2)
+    assert OPENAI.decode_whole(call(CHAT), answer(USED, annotations=annotations), annotate).reading.usage == Usage(
+        3, output=2
+    )
 
 
 def test_citations_in_a_stream_count_before_its_usage_is_annotated() -> None:
@@ -54,6 +56,6 @@ def test_citations_in_a_stream_count_before_its_usage_is_annotated() -> None:
 
 
 def test_the_size_of_a_searchs_context_is_one_of_its_terms() -> None:
-    reading = OPENAI.decode_whole(answer(USED | {"search_context_size": "high"}), annotate).reading
+    reading = OPENAI.decode_whole(call(CHAT), answer(USED | {"search_context_size": "high"}), annotate).reading
     assert reading.terms.search_context == "high"
     assert reading.usage == Usage(input=3, output=2, web_searches=1)

@@ -148,6 +148,10 @@ class Provider:
     protocols: tuple[tuple[re.Pattern[str], str], ...] = ()
     """(what the whole id of a model matches, the protocol it wants instead of the family's); the first decides."""
 
+    def wire_of(self, model_id: str) -> str:
+        """What is spoken to this model (`providers.selection`): the protocol it wants, else the family's."""
+        return self.protocol_of(model_id) or self.family.value
+
     @property
     def names(self) -> tuple[str, ...]:
         """Every name it goes by: id, display name, aliases."""

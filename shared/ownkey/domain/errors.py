@@ -5,6 +5,7 @@ OwnkeyError
 ├── BadRequest                      400  the client's request
 │   ├── InvalidJson                 400  invalid_json
 │   ├── InvalidParameter            400  invalid_parameter
+│   ├── UnsupportedParameter        400  unsupported_parameter      (by the API of the provider that would serve)
 │   ├── SurfaceNotSupported         400  surface_not_supported
 │   ├── UnsafeBaseUrl               400  unsafe_base_url
 │   ├── InvalidCredentialFormat     400  invalid_credential_format
@@ -122,6 +123,11 @@ class InvalidJson(BadRequest):
 
 class InvalidParameter(BadRequest):
     code = "invalid_parameter"
+
+
+class UnsupportedParameter(BadRequest):
+    code = "unsupported_parameter"
+    default_fix = "Leave it out, or choose a model whose provider has it."
 
 
 class SurfaceNotSupported(BadRequest):

@@ -14,6 +14,8 @@ class Dialect(StrEnum):
     """OpenAI's, at Azure's addresses. This and what follows: of providers alone."""
     BEDROCK = "bedrock"
     VERTEX = "vertex"
+    GEMINI = "gemini"
+    COHERE = "cohere"
 
 
 class Surface(StrEnum):
@@ -22,6 +24,13 @@ class Surface(StrEnum):
     CHAT = "chat"
     MESSAGES = "messages"
     COUNT_TOKENS = "count_tokens"
+    RESPONSES = "responses"
+    EMBEDDINGS = "embeddings"
+    RERANK = "rerank"
+    IMAGES = "images"
+    SPEECH = "speech"
+    TRANSCRIPTIONS = "transcriptions"
+    MODERATIONS = "moderations"
     MODELS = "models"
 
     @property

@@ -17,7 +17,7 @@ from ownkey.domain.credentials import Credential, CredentialSource
 from ownkey.domain.gateway_keys import GatewayKey
 from ownkey.domain.scopes import admits_model, model_names
 from ownkey.domain.surfaces import Surface
-from ownkey.providers import translator_of
+from ownkey.providers import translator_for
 from ownkey.registry import RequestView
 
 Json = dict[str, Any]
@@ -77,14 +77,13 @@ def reachable(
             continue
         if view.key.providers is not None and provider.id not in view.key.providers:
             continue
-        surfaces = tuple(
-            surface
-            for surface in Surface
-            if surface in provider.surfaces
-            and translator_of(surface, provider.family)
-            and (view.key.surfaces is None or surface in view.key.surfaces)
-        )
         for model_id, model in _models(catalog, provider, credential):
+            surfaces = tuple(
+                surface
+                for surface in Surface
+                if (view.key.surfaces is None or surface in view.key.surfaces)
+                and translator_for(surface, provider, model_id, model)
+            )
             if not surfaces or not _offered(model, source, today) or not _in_scope(view.key, provider, model_id):
                 continue
             each = found.setdefault(model_id, Reachable(model_id, provider, model, surfaces))

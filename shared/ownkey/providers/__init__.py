@@ -3,8 +3,10 @@
 =============== ===========================================================================================
 `translator`    the seam: `Call`, `Encoded`, `Whole`, `StreamDecoder`, the `Translator` protocol
 `passthrough`   same dialect on both sides: forward, and read on the way
-`openai`        chat completions
-`anthropic`     messages, count_tokens
+`selection`     which translator serves a surface from a provider
+`openai`        OpenAI's dialects
+`anthropic`     Anthropic's
+`crossing`      between dialects: what a client says, whatever it speaks, and what a provider answers
 `failures`      error answers of any shape
 `authorize`     the headers that authorise a request: a key's, or a signature's
 `probe`         validating a credential
@@ -17,33 +19,16 @@
 `tokens`        estimates
 =============== ===========================================================================================
 
-A dialect is a file here, a provider a row in `catalog/providers.toml`. A translator between two dialects is one more
-entry in the table below.
+A dialect is a package here, a provider a row in `catalog/providers.toml`.
 """
 
-from collections.abc import Mapping
-
-from ownkey.domain.surfaces import Dialect, Surface
-from ownkey.providers.anthropic import AnthropicCountTokens, AnthropicMessages
 from ownkey.providers.authorize import authorize
 from ownkey.providers.document import Document, InvalidDocument
 from ownkey.providers.headers import forwarded_headers, upstream_request_id
-from ownkey.providers.openai import OpenAiChat
 from ownkey.providers.probe import ProbeAnswer, ProbeRequest, key_probe, read_probe
+from ownkey.providers.selection import translator_for, translator_of
 from ownkey.providers.tokens import tokens_of, tokens_of_prompt
 from ownkey.providers.translator import Annotate, Call, Encoded, Reading, StreamDecoder, Translator, Whole
-
-_TRANSLATORS: Mapping[tuple[Surface, Dialect], Translator] = {
-    (Surface.CHAT, Dialect.OPENAI): OpenAiChat(),
-    (Surface.MESSAGES, Dialect.ANTHROPIC): AnthropicMessages(),
-    (Surface.COUNT_TOKENS, Dialect.ANTHROPIC): AnthropicCountTokens(),
-}
-
-
-def translator_of(surface: Surface, family: Dialect) -> Translator | None:
-    """The translator from a surface to a provider's dialect; None where nothing connects the two."""
-    return _TRANSLATORS.get((surface, family))
-
 
 __all__ = [
     "Annotate",
@@ -63,6 +48,7 @@ __all__ = [
     "read_probe",
     "tokens_of",
     "tokens_of_prompt",
+    "translator_for",
     "translator_of",
     "upstream_request_id",
 ]

@@ -7,10 +7,10 @@ that can be served; `ownkey.providers.translator_of` finds it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ownkey.catalog import Auth, Provider
+from ownkey.catalog import Auth, Model, Provider
 from ownkey.domain.errors import ProviderFailure
 from ownkey.domain.usage import STANDARD_TERMS, Terms, Usage
 from ownkey.providers.document import Document
@@ -31,6 +31,16 @@ class Call:
     """Further headers of the credential, by their name in our API (`organization`)."""
     beta: bool = False
     """Whether the client's URL said `?beta=true`, as the Anthropic SDK's beta methods do."""
+    model: Model | None = None
+    """What the catalog knows of it."""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """The credential's public fields: deployment, API version, region, project, …"""
+    form: str = ""
+    """The id of the form that the credential was given by."""
+    asked_at_s: int = 0
+    """When, in epoch seconds: what dialects call `created`."""
+    kept: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What a translator keeps between the request and its answer."""
 
     @property
     def streamed(self) -> bool:
@@ -47,6 +57,8 @@ class Encoded:
     body: bytes
     auth: Auth
     """How the key is to be presented."""
+    dropped: tuple[str, ...] = ()
+    """Members of the client's request that the provider's dialect cannot express, by the client's names."""
 
 
 @dataclass(slots=True)
@@ -106,9 +118,14 @@ class Translator(Protocol):
     """Between one surface and one dialect."""
 
     def encode_request(self, call: Call) -> Encoded:
-        """The provider's request."""
+        """The provider's request.
 
-    def decode_whole(self, body: bytes, annotate: Annotate) -> Whole:
+        Raises:
+            InvalidParameter: the client's request cannot be read.
+            UnsupportedParameter: the provider's dialect cannot express it.
+        """
+
+    def decode_whole(self, call: Call, body: bytes, annotate: Annotate) -> Whole:
         """A whole answer (status 200), its usage annotated.
 
         Raises:

@@ -88,6 +88,10 @@ class Attempt:
             base_url=candidate.base_url,
             credential_headers=candidate.credential.headers,
             beta=job.beta,
+            model=candidate.model,
+            fields=candidate.credential.fields,
+            form=candidate.credential.form,
+            asked_at_s=int(self._tariff.at.timestamp()),
         )
         self._presenting = Presenting(candidate, ports)
         self._allowance = allowance
@@ -143,8 +147,8 @@ class Attempt:
             raise self._told(error) from None
 
     async def _begin(self) -> None:
-        fields = await self._presenting.fields()
         encoded = self.candidate.translator.encode_request(self._call)
+        fields = await self._presenting.fields()
         await self._reserve()
         await self._place_hold()
         self.numbered = True
@@ -274,11 +278,12 @@ class Attempt:
         if not self._call.streamed:
             body = await response.read(self._limits.max_answer_bytes)
             self._close()
-            self.whole = translator.decode_whole(body, self._reckoning.annotate)
+            self.whole = translator.decode_whole(self._call, body, self._reckoning.annotate)
             return
         kind = response.headers.get("content-type", "")
         if "json" in kind or "html" in kind:
-            translator.decode_whole(await response.read(self._limits.max_answer_bytes), self._reckoning.annotate)
+            body = await response.read(self._limits.max_answer_bytes)
+            translator.decode_whole(self._call, body, self._reckoning.annotate)
             raise ProviderInvalidResponse("The provider answered in one piece where a stream was asked for.")
         self._chunks = response.chunks()
         self._decoder = translator.decode_stream(self._call, self._reckoning.annotate)

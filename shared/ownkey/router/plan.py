@@ -22,7 +22,7 @@ from ownkey.domain.credentials import Credential, CredentialSource, PoolStrategy
 from ownkey.domain.health import Mark
 from ownkey.domain.scopes import admits_model, model_names
 from ownkey.domain.surfaces import Surface
-from ownkey.providers import translator_of
+from ownkey.providers import translator_for
 from ownkey.router.candidates import (
     NO_PROBES,
     OF_HEALTH,
@@ -125,8 +125,8 @@ class Planner:
             model = self._catalog.model(provider.id, model_id)
             if reason is None and source is CredentialSource.PLATFORM:
                 reason = _why_not_platform(ask, provider.id in no_fallback, model)
-            translator = translator_of(ask.surface, provider.family)
-            if reason is None and (translator is None or ask.surface not in provider.surfaces):
+            translator = translator_for(ask.surface, provider, model_id, model)
+            if reason is None and translator is None:
                 reason = Reason.OTHER_SURFACE
             if supply.lender and (reason is not None or translator is None):
                 continue  # nobody's to know of

@@ -15,7 +15,7 @@ from ownkey.domain.errors import (
     SurfaceNotSupported,
 )
 from ownkey.domain.surfaces import Surface
-from ownkey.providers import translator_of
+from ownkey.providers import translator_for
 from ownkey.router.candidates import Reason
 from ownkey.router.plan import Ask, Plan
 from ownkey.router.unwell import refusal
@@ -46,7 +46,7 @@ def refusal_of(plan: Plan) -> OwnkeyError:
     if not plan.providers and not plan.dropped:
         return ModelNotFound(f"No provider is known to serve the model {ask.model!r}.", param="model")
     providers = [dropped.provider for dropped in plan.dropped if dropped.reason is Reason.OTHER_SURFACE]
-    if providers or (plan.providers and not any(_serves(ask.surface, provider) for provider in plan.providers)):
+    if providers or (plan.providers and not any(_serves(ask.surface, each, ask.model) for each in plan.providers)):
         return _wrong_surface(plan, providers or list(plan.providers))
     details: dict[str, object] = {"providers": [provider.id for provider in plan.providers[:_MAX_NAMED]]}
     if plan.dropped:
@@ -97,7 +97,7 @@ def _wrong_surface(plan: Plan, providers: Iterable[Provider]) -> SurfaceNotSuppo
         (endpoint, provider.display_name)
         for provider in providers
         for surface, endpoint in ENDPOINTS.items()
-        if _serves(surface, provider)
+        if _serves(surface, provider, plan.ask.model)
     )
     ways = ", ".join(f"{name} by {endpoint}" for endpoint, name in list(reached)[:_MAX_NAMED])
     return SurfaceNotSupported(
@@ -108,5 +108,5 @@ def _wrong_surface(plan: Plan, providers: Iterable[Provider]) -> SurfaceNotSuppo
     )
 
 
-def _serves(surface: Surface, provider: Provider) -> bool:
-    return surface in provider.surfaces and translator_of(surface, provider.family) is not None
+def _serves(surface: Surface, provider: Provider, model_id: str) -> bool:
+    return translator_for(surface, provider, model_id, None) is not None

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ownkey.domain.errors import (
+    BadRequest,
     BudgetExceeded,
     CredentialsCooling,
     CredentialsExhausted,
@@ -27,6 +28,7 @@ from ownkey.domain.errors import (
     ProviderUnreachable,
     RateLimited,
     StoreUnavailable,
+    UnsupportedParameter,
     VaultUnavailable,
 )
 from ownkey.domain.faults import FaultKind, fault_of
@@ -51,6 +53,7 @@ MOST_TELLING: tuple[type[OwnkeyError], ...] = (
     CredentialUndecryptable,
     BudgetExceeded,
     InsufficientCredits,
+    UnsupportedParameter,
 )
 """Of failures of different kinds, the first kind here is answered."""
 _DEAD = (CredentialsExhausted, CredentialUndecryptable)
@@ -69,10 +72,14 @@ def remaining(failure: Failure, candidates: Sequence[Candidate]) -> list[Candida
     """The candidates still worth trying after a failure.
 
     A request that a provider refuses is refused by its next key too; a model that one provider does not have, another
-    may; a rate limit of the account's own holds for all of them. Everything else may well succeed elsewhere.
+    may; what one API cannot express, another may; what nobody could read is nobody's to serve; a rate limit of the
+    account's own holds for all of them. Everything else may well succeed elsewhere.
     """
     if final(failure):
         return []
+    if isinstance(failure.error, UnsupportedParameter):
+        tried = failure.candidate
+        return [each for each in candidates if each.provider.id != tried.provider.id or each.model_id != tried.model_id]
     if not isinstance(failure.error, ProviderRefused):
         return list(candidates)
     return [each for each in candidates if each.provider.id != failure.candidate.provider.id]
@@ -81,6 +88,8 @@ def remaining(failure: Failure, candidates: Sequence[Candidate]) -> list[Candida
 def final(failure: Failure) -> bool:
     """Whether nobody else need be tried."""
     error = failure.error
+    if isinstance(error, BadRequest):
+        return not isinstance(error, UnsupportedParameter)
     return isinstance(error, RateLimited) or (isinstance(error, ProviderRefused) and error.status != 404)
 
 

@@ -41,7 +41,7 @@ class OpenAiChat:
         headers = request_headers(call, _FORWARDED_HEADERS)
         return Encoded(f"{call.base_url}/chat/completions", headers, rewritten(call, changes), call.provider.auth)
 
-    def decode_whole(self, body: bytes, annotate: Annotate) -> Whole:
+    def decode_whole(self, call: Call, body: bytes, annotate: Annotate) -> Whole:
         """A `chat.completion`."""
         document = parsed_answer(body)
         values = document.values

@@ -40,7 +40,7 @@ class AnthropicMessages:
         headers = request_headers(call, _FORWARDED_HEADERS)
         return Encoded(url, headers, rewritten(call, changes), _auth(call.provider.auth, headers))
 
-    def decode_whole(self, body: bytes, annotate: Annotate) -> Whole:
+    def decode_whole(self, call: Call, body: bytes, annotate: Annotate) -> Whole:
         """A `message`."""
         document = parsed_answer(body)
         values = document.values
@@ -76,7 +76,7 @@ class AnthropicCountTokens(AnthropicMessages):
 
     path = "/messages/count_tokens"
 
-    def decode_whole(self, body: bytes, annotate: Annotate) -> Whole:
+    def decode_whole(self, call: Call, body: bytes, annotate: Annotate) -> Whole:
         """`{"input_tokens": …}`, which nobody used."""
         document = parsed_answer(body)
         if not isinstance(document.values.get("input_tokens"), int):
