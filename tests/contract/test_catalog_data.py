@@ -24,6 +24,15 @@ CATALOG = Catalog.load()
 MODELS = [model for provider in CATALOG.providers for model in CATALOG.models(provider.id)]
 
 
+NAMED_BY_OTHERS = (
+    "OpenAI", "Anthropic", "Google AI Studio", "Google (Gemini)", "Gemini", "Azure", "Azure OpenAI", "Bedrock", "AWS Bedrock",
+    "Amazon Bedrock", "VertexAI", "Google Vertex AI", "Groq", "OpenRouter", "NVIDIA NIM", "Z.ai", "Z.ai GLM Coding Plan",
+    "GLM Coding Plan", "Ollama Cloud", "Cerebras", "DeepInfra", "Mistral", "xAI", "DeepSeek", "Fireworks", "Together",
+    "Together AI", "Perplexity", "Cohere",
+)  # fmt: skip
+"""What other gateways let people bring keys of, by the names they give them."""
+
+
 class TestProviderTable:
     def test_every_row_is_as_the_head_of_the_file_says(self):
         assert providers.problems(PROVIDERS_TOML) == []
@@ -42,6 +51,17 @@ class TestProviderTable:
     def test_only_the_users_own_endpoint_has_no_address_at_all(self):
         lacking = [p.id for p in CATALOG.providers if not p.base_url and not all(form.base_url for form in p.forms)]
         assert lacking == ["openai-compatible"]
+
+    @pytest.mark.parametrize("name", NAMED_BY_OTHERS)
+    def test_every_provider_that_others_name_is_there(self, name):
+        provider = CATALOG.find_provider(name)
+        assert provider is not None
+        assert provider.key_url
+
+    @pytest.mark.parametrize("provider_id", ["openrouter", "nvidia", "sambanova"])
+    def test_a_public_list_of_models_is_no_proof(self, provider_id):
+        validation = CATALOG.provider(provider_id).validation
+        assert not (validation.method == "GET" and validation.path.endswith("/models"))
 
     def test_every_provider_can_be_given_a_credential(self):
         assert all(provider.forms for provider in CATALOG.providers)
