@@ -25,10 +25,10 @@ MODELS = [model for provider in CATALOG.providers for model in CATALOG.models(pr
 
 
 NAMED_BY_OTHERS = (
-    "OpenAI", "Anthropic", "Google AI Studio", "Google (Gemini)", "Gemini", "Azure", "Azure OpenAI", "Bedrock", "AWS Bedrock",
-    "Amazon Bedrock", "VertexAI", "Google Vertex AI", "Groq", "OpenRouter", "NVIDIA NIM", "Z.ai", "Z.ai GLM Coding Plan",
-    "GLM Coding Plan", "Ollama Cloud", "Cerebras", "DeepInfra", "Mistral", "xAI", "DeepSeek", "Fireworks", "Together",
-    "Together AI", "Perplexity", "Cohere",
+    "OpenAI", "Anthropic", "Google AI Studio", "Google (Gemini)", "Gemini", "Azure", "Azure OpenAI", "Bedrock",
+    "AWS Bedrock", "Amazon Bedrock", "VertexAI", "Google Vertex AI", "Groq", "OpenRouter", "NVIDIA NIM", "Z.ai",
+    "Z.ai GLM Coding Plan", "GLM Coding Plan", "Ollama Cloud", "Cerebras", "DeepInfra", "Mistral", "xAI",
+    "DeepSeek", "Fireworks", "Together", "Together AI", "Perplexity", "Cohere",
 )  # fmt: skip
 """What other gateways let people bring keys of, by the names they give them."""
 
