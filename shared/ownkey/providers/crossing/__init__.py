@@ -11,6 +11,8 @@ client's bytes ◀ EventWriter.write ─────────── Event    
 `answer`       an answer: whole, or as events; `folded` makes the one of the other
 `drops`        what a target cannot express: dropped and reported, or refused
 `sides`        the protocols of the two sides
+`effort`       how much is to be thought: in words, in tokens
+`signatures`   signatures of thinking within a dialect that is not their own
 `translator`   puts a client's dialect and a provider's API together to a `Translator`
 ============== ==========================================================================
 
