@@ -14,13 +14,26 @@ _MAX_TEXT_CHARS = 200
 _MAX_TAG_CHARS = 100
 _MAX_TAGS = 10
 
+_MESSAGES = ("messages", (list,), "a list of messages")
+_DEMANDED: Mapping[Surface, tuple[str, tuple[type, ...], str]] = {
+    Surface.CHAT: _MESSAGES,
+    Surface.MESSAGES: _MESSAGES,
+    Surface.COUNT_TOKENS: _MESSAGES,
+    # A stored prompt or conversation may take its place: whether one does is its provider's to judge.
+    Surface.RESPONSES: ("input", (str, list, type(None)), "a text or a list of items"),
+}
+"""What each surface's request is about, beside `model`: its name, what it may be, and that in words."""
+_UNSTREAMED: Mapping[Surface, str] = {Surface.COUNT_TOKENS: "A count of tokens is not streamed."}
+"""Surfaces that answer in one piece alone."""
+
 
 def parse_body(raw: bytes, surface: Surface) -> Document:
     """The body's JSON, with what every inference request must have.
 
     Raises:
         InvalidJson: it is no JSON object.
-        InvalidParameter: `model`, `messages` or `stream` is missing or of the wrong kind, or a field is given twice.
+        InvalidParameter: `model`, `stream` or what the surface demands is missing or of the wrong kind, or a field is
+            given twice.
     """
     try:
         document = Document.parse(raw, unique=True)
@@ -32,12 +45,13 @@ def parse_body(raw: bytes, surface: Surface) -> Document:
     model = values.get("model")
     if not isinstance(model, str) or not model.strip() or len(model) > MAX_MODEL_CHARS or not model.isprintable():
         raise InvalidParameter(f"`model` is not a model's name of 1 to {MAX_MODEL_CHARS} characters.", param="model")
-    if not isinstance(values.get("messages"), list):
-        raise InvalidParameter("`messages` is not a list of messages.", param="messages")
+    name, kinds, said = _DEMANDED[surface]
+    if not isinstance(values.get(name), kinds):
+        raise InvalidParameter(f"`{name}` is not {said}.", param=name)
     if not isinstance(values.get("stream"), bool | None):
         raise InvalidParameter("`stream` is not a boolean.", param="stream")
-    if surface is Surface.COUNT_TOKENS and values.get("stream"):
-        raise InvalidParameter("A count of tokens is not streamed.", param="stream")
+    if values.get("stream") and surface in _UNSTREAMED:
+        raise InvalidParameter(_UNSTREAMED[surface], param="stream")
     return document
 
 
