@@ -7,6 +7,7 @@
 `openai`        OpenAI's dialects
 `anthropic`     Anthropic's
 `crossing`      between dialects: what a client says, whatever it speaks, and what a provider answers
+`address`       where an API is found, and what follows from the place
 `failures`      error answers of any shape
 `authorize`     the headers that authorise a request: a key's, or a signature's
 `probe`         validating a credential

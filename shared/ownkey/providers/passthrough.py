@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from ownkey.domain.errors import ProviderFailure, ProviderInvalidResponse, ProviderStreamBroken
 from ownkey.providers.credentials import credential_headers
-from ownkey.providers.document import Document, InvalidDocument
+from ownkey.providers.document import REMOVED, Document, InvalidDocument
 from ownkey.providers.failures import failure_in_answer
 from ownkey.providers.sse import EventSplitter, data_of
 from ownkey.providers.tokens import tokens_of
@@ -36,10 +36,10 @@ def request_headers(call: Call, forwarded: frozenset[str]) -> dict[str, str]:
     return headers | credential_headers(call.provider, call.credential_headers)
 
 
-def rewritten(call: Call, changes: dict[str, Any]) -> bytes:
-    """The client's body with the changes, and the provider's name of the model; untouched where nothing changes."""
-    if call.body.values.get("model") != call.model_id:
-        changes["model"] = call.model_id
+def rewritten(call: Call, changes: Mapping[str, Any]) -> bytes:
+    """The client's body with the changes (`Document.edited`'s); untouched where they change nothing."""
+    values = call.body.values
+    changes = {name: value for name, value in changes.items() if values.get(name, REMOVED) != value}
     return call.body.edited(changes) if changes else call.body.raw
 
 

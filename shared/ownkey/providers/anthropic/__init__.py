@@ -5,6 +5,6 @@
 ========== ===========================================================================
 """
 
-from ownkey.providers.anthropic.messages import AnthropicCountTokens, AnthropicMessages, read_usage
+from ownkey.providers.anthropic.messages import AnthropicCountTokens, AnthropicMessages, MessagesAddress, read_usage
 
-__all__ = ["AnthropicCountTokens", "AnthropicMessages", "read_usage"]
+__all__ = ["AnthropicCountTokens", "AnthropicMessages", "MessagesAddress", "read_usage"]

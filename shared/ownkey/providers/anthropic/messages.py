@@ -12,33 +12,50 @@ from typing import Any
 from ownkey.catalog import Auth
 from ownkey.domain.errors import ProviderFailure, ProviderInvalidResponse
 from ownkey.domain.usage import Terms, Usage
+from ownkey.providers.address import Address, Plain, passed_on
 from ownkey.providers.counts import count, member, string, tells
 from ownkey.providers.document import REMOVED, Document
 from ownkey.providers.failures import decode_failure
-from ownkey.providers.passthrough import GATEWAY_FIELDS, Scanner, parsed_answer, request_headers, rewritten, texts_in
+from ownkey.providers.passthrough import GATEWAY_FIELDS, Scanner, parsed_answer, texts_in
 from ownkey.providers.sse import with_data
 from ownkey.providers.translator import Annotate, Call, Encoded, Reading, StreamDecoder, Whole
 
 MESSAGE_STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
-_FORWARDED_HEADERS = frozenset({"anthropic-version", "anthropic-beta"})
 _BEARER_SINCE = "2026-10-21"
 """The version of the API from which on Anthropic's own SDKs present a key as a bearer token."""
 _BEARER = Auth("authorization", "Bearer {key}")
 _TEXT_NAMES = frozenset({"text", "thinking", "partial_json"})
 
 
+class MessagesAddress(Plain):
+    """Anthropic's own: `?beta=true` where the client said so, and the key as the API's version wants it."""
+
+    __slots__ = ()
+
+    def __init__(self, path: str = "/messages") -> None:
+        super().__init__(path, forwarded=frozenset({"anthropic-version", "anthropic-beta"}))
+
+    def url(self, call: Call) -> str:
+        """As `Address` has it."""
+        return super().url(call) + ("?beta=true" if call.beta else "")
+
+    def auth(self, call: Call) -> Auth:
+        """As the vendor's SDK of the same version does; a compatible provider's row may state another way."""
+        stated, newer = call.provider.auth, self.headers(call).get("anthropic-version", "") >= _BEARER_SINCE
+        return _BEARER if newer and stated.header.lower() == "x-api-key" else stated
+
+
 class AnthropicMessages:
     """`messages` to the Anthropic family."""
 
-    path = "/messages"
+    def __init__(self, address: Address | None = None) -> None:
+        self._address = address or MessagesAddress()
 
     def encode_request(self, call: Call) -> Encoded:
         """The client's body, without what is the gateway's."""
         changes: dict[str, Any] = {name: REMOVED for name in GATEWAY_FIELDS if name in call.body.values}
-        url = f"{call.base_url}{self.path}" + ("?beta=true" if call.beta else "")
-        headers = request_headers(call, _FORWARDED_HEADERS)
-        return Encoded(url, headers, rewritten(call, changes), _auth(call.provider.auth, headers))
+        return passed_on(self._address, call, changes)
 
     def decode_whole(self, call: Call, body: bytes, annotate: Annotate) -> Whole:
         """A `message`."""
@@ -74,7 +91,8 @@ class AnthropicMessages:
 class AnthropicCountTokens(AnthropicMessages):
     """`count_tokens` to the Anthropic family: free, and never a stream."""
 
-    path = "/messages/count_tokens"
+    def __init__(self, address: Address | None = None) -> None:
+        super().__init__(address or MessagesAddress("/messages/count_tokens"))
 
     def decode_whole(self, call: Call, body: bytes, annotate: Annotate) -> Whole:
         """`{"input_tokens": …}`, which nobody used."""
@@ -165,12 +183,6 @@ def read_usage(usage: Mapping[str, Any]) -> Usage | None:
         output=output - thinking,
         web_searches=count(member(usage, "server_tool_use"), "web_search_requests"),
     )
-
-
-def _auth(stated: Auth, headers: Mapping[str, str]) -> Auth:
-    """As the vendor's SDK of the same version does; a compatible provider's row may state another way."""
-    newer = headers.get("anthropic-version", "") >= _BEARER_SINCE
-    return _BEARER if newer and stated.header.lower() == "x-api-key" else stated
 
 
 def _note_message(reading: Reading, message: Mapping[str, Any]) -> None:

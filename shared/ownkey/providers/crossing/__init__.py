@@ -16,6 +16,8 @@ client's bytes ◀ EventWriter.write ─────────── Event    
 `translator`   puts a client's dialect and a provider's API together to a `Translator`
 ============== ==========================================================================
 
+Where an API is found is `ownkey.providers.address`'s: shared with what passes through.
+
 A stream and its whole twin are the same `Answer`: a reader's events fold to what `read_answer` reads. Nothing here
 knows a dialect; nothing in a dialect knows another.
 """

@@ -5,6 +5,6 @@
 ======= ======================================================================
 """
 
-from ownkey.providers.openai.chat import OpenAiChat, read_usage
+from ownkey.providers.openai.chat import CHAT, OpenAiChat, read_usage
 
-__all__ = ["OpenAiChat", "read_usage"]
+__all__ = ["CHAT", "OpenAiChat", "read_usage"]

@@ -11,22 +11,27 @@ from typing import Any
 
 from ownkey.domain.errors import ProviderFailure, ProviderInvalidResponse
 from ownkey.domain.usage import Usage
+from ownkey.providers.address import Address, Plain, passed_on
 from ownkey.providers.counts import count, member, string, tells
 from ownkey.providers.document import REMOVED, Document
 from ownkey.providers.failures import decode_failure
-from ownkey.providers.passthrough import GATEWAY_FIELDS, Scanner, parsed_answer, request_headers, rewritten, texts_in
+from ownkey.providers.passthrough import GATEWAY_FIELDS, Scanner, parsed_answer, texts_in
 from ownkey.providers.sse import with_data
 from ownkey.providers.translator import Annotate, Call, Encoded, Reading, StreamDecoder, Whole
 
 DONE = b"data: [DONE]\n\n"
 _CITATION = b'"url_citation"'
 
-_FORWARDED_HEADERS = frozenset({"openai-beta"})
+CHAT = Plain("/chat/completions", forwarded=frozenset({"openai-beta"}))
+"""The address of most."""
 _TEXT_NAMES = frozenset({"content", "refusal", "reasoning", "reasoning_content", "arguments", "input", "transcript"})
 
 
 class OpenAiChat:
     """`chat` to the OpenAI family."""
+
+    def __init__(self, address: Address = CHAT) -> None:
+        self._address = address
 
     def encode_request(self, call: Call) -> Encoded:
         """The client's body, without what is the gateway's, and asking for usage in a stream."""
@@ -38,8 +43,7 @@ class OpenAiChat:
             options = call.body.values.get("stream_options") or {}
             if isinstance(options, dict):  # else the provider says what is wrong with it
                 changes["stream_options"] = {**options, "include_usage": True}
-        headers = request_headers(call, _FORWARDED_HEADERS)
-        return Encoded(f"{call.base_url}/chat/completions", headers, rewritten(call, changes), call.provider.auth)
+        return passed_on(self._address, call, changes)
 
     def decode_whole(self, call: Call, body: bytes, annotate: Annotate) -> Whole:
         """A `chat.completion`."""
