@@ -100,6 +100,8 @@ class AttemptStart:
     """What it has to do with the account's limits."""
     donation: Donation | None = None
     """Of the account whose shared credential serves. What the record says of the credential is then neutral."""
+    dropped: tuple[str, ...] = ()
+    """Members of the client's request, by its own names, that the provider's dialect could not express."""
 
     @property
     def attempt_id(self) -> str:

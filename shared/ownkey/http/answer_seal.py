@@ -87,7 +87,8 @@ class Head:
         """The inverse of `to_json`."""
         values: dict[str, Any] = json.loads(line)
         served = values["served"]
-        values["served"] = Served(**served | {"source": CredentialSource(served["source"])})
+        known = {"source": CredentialSource(served["source"]), "dropped": tuple(served.get("dropped", ()))}
+        values["served"] = Served(**served | known)
         return Head(**values)
 
 

@@ -23,6 +23,7 @@ def attempt_row(record: AttemptRecord) -> Json:
         "state": "ended" if end else "started",
         "surface": request.surface,
         "streamed": request.streamed,
+        "dropped": list(start.dropped),
         "requested_model": request.requested_model,
         "provider": start.provider_id,
         "model": start.model_id,

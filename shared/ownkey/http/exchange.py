@@ -132,6 +132,7 @@ def encoded_headers(
         "x-ownkey-model": header_text(served.model if served else model or NONE),
         "x-ownkey-credential": header_text(served.credential) if served else NONE,
         "x-ownkey-credential-source": served.source.value if served else NONE,
+        **({"x-ownkey-dropped": ", ".join(map(header_text, served.dropped))} if served and served.dropped else {}),
         "x-ownkey-attempts": str(attempts),
         "x-ownkey-fallback": str(attempts > 1).lower(),
         "cache-control": "private, no-store",

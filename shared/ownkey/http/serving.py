@@ -183,7 +183,7 @@ class Gateway:
             plan, beyond = replace(plan, candidates=tuple(await beyond(watch))), None
         if not plan.candidates:
             raise refusal_of(plan)
-        call.run = Run(self._job(exchange, surface, view, document), plan, deps.ports, deps.limits, watch, beyond)
+        call.run = Run(self._job(exchange, ask, view, document), plan, deps.ports, deps.limits, watch, beyond)
         attempt = await _answered(exchange, call.run)
         headers = _upstream_headers(attempt)
         if attempt.whole is None:
@@ -263,8 +263,8 @@ class Gateway:
         cause.set(Cause(exchange.request_id, view.account.id, exchange.address, {"gateway_key_id": view.key.id}))
         return view
 
-    def _job(self, exchange: Exchange, surface: Surface, view: RequestView, document: Document) -> Job:
-        body = document.values
+    def _job(self, exchange: Exchange, ask: Ask, view: RequestView, document: Document) -> Job:
+        body, surface = document.values, ask.surface
         app, app_title = app_of(exchange.headers)
         deadline_s, expires_at_s = exchange.deadline()
         facts = RequestFacts(
@@ -293,6 +293,7 @@ class Gateway:
             on_disconnect=view.account.on_disconnect,
             reward_basis_points=self._deps.sharing.reward_basis_points,
             beta=exchange.query == b"beta=true",
+            require_parameters=ask.preferences.require_parameters,
         )
 
 

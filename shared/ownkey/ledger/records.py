@@ -243,6 +243,7 @@ def started_item(start: AttemptStart) -> Item:
             "estimated_usage": start.estimated_usage.to_item(),
             "claims": [claim.to_item() for claim in start.claims] or None,
             "donation": asdict(start.donation) if start.donation else None,
+            "dropped": list(start.dropped) or None,
             "state": AttemptState.STARTED.value,
             "record_schema": RECORD_SCHEMA,
         }
@@ -285,6 +286,7 @@ def to_record(item: Mapping[str, Any]) -> AttemptRecord:
                 "margin_percent": Decimal(item["margin_percent"]) if "margin_percent" in item else None,
                 "claims": tuple(Claim.from_item(each) for each in item.get("claims", ())),
                 "donation": Donation.from_item(item["donation"]) if "donation" in item else None,
+                "dropped": tuple(item.get("dropped", ())),
             }
         )
         if item["state"] != AttemptState.ENDED.value:

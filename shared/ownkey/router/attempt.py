@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from ownkey.domain.accounts import OnDisconnect
@@ -26,9 +27,10 @@ from ownkey.domain.errors import (
     ProviderUnreachable,
     StoreUnavailable,
     UnsafeBaseUrl,
+    UnsupportedParameter,
 )
 from ownkey.domain.ledger import Hold
-from ownkey.providers import Call, StreamDecoder, Whole, upstream_request_id
+from ownkey.providers import Call, Encoded, StreamDecoder, Whole, upstream_request_id
 from ownkey.router.candidates import Candidate
 from ownkey.router.job import Job, Limits, Served
 from ownkey.router.limits import Allowance
@@ -80,6 +82,7 @@ class Attempt:
         self._clock = asyncio.get_running_loop().time
         self._began_s = self._clock()
         self._tariff = Tariff.of(candidate, job.margin_percent, datetime.now(UTC))
+        self._dropped: tuple[str, ...] = ()
         self._call = Call(
             body=job.body,
             client_headers=job.client_headers,
@@ -117,7 +120,7 @@ class Attempt:
         """For headers."""
         candidate = self.candidate
         alias, lent = candidate.credential.alias, candidate.lent
-        return Served(candidate.provider.id, candidate.model_id, alias, candidate.source, lent)
+        return Served(candidate.provider.id, candidate.model_id, alias, candidate.source, lent, self._dropped)
 
     @property
     def upstream_headers(self) -> Mapping[str, str]:
@@ -147,7 +150,7 @@ class Attempt:
             raise self._told(error) from None
 
     async def _begin(self) -> None:
-        encoded = self.candidate.translator.encode_request(self._call)
+        encoded = self._encoded()
         fields = await self._presenting.fields()
         await self._reserve()
         await self._place_hold()
@@ -221,6 +224,22 @@ class Attempt:
         await self._recorder.written()
 
     # ── Sending
+
+    def _encoded(self) -> Encoded:
+        """The provider's request; what of the client's it lacks goes into the record and the headers."""
+        encoded = self.candidate.translator.encode_request(self._call)
+        if encoded.dropped and self._job.require_parameters:
+            raise UnsupportedParameter(
+                f"{self.candidate.provider.display_name} cannot express all of the request, and "
+                "`provider.require_parameters` allows nothing to be left out.",
+                fix="Leave these out, allow it, or choose a model whose provider has them.",
+                param=encoded.dropped[0],
+                details={"unsupported": list(encoded.dropped)},
+            )
+        self._dropped = encoded.dropped
+        if encoded.dropped:
+            self._recorder.start = replace(self._recorder.start, dropped=encoded.dropped)
+        return encoded
 
     async def _reserve(self) -> None:
         start = self._recorder.start

@@ -58,6 +58,8 @@ class Job:
     """Of the cost, for an account whose shared credential serves."""
     beta: bool = False
     """Whether the client's URL said `?beta=true`."""
+    require_parameters: bool = False
+    """Whether only a provider may serve that can express all of the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +73,5 @@ class Served:
     source: CredentialSource
     lent: bool = False
     """Whether it is another account's: `credential` is then no alias of anybody's."""
+    dropped: tuple[str, ...] = ()
+    """What the provider's dialect could not express of the request, by the client's names."""

@@ -24,6 +24,8 @@ class Preferences:
     """Never these."""
     allow_fallbacks: bool = True
     """False: never the platform's credentials, and no provider beyond `order`, where that is given."""
+    require_parameters: bool = False
+    """True: only a provider that can express all of the request; nothing of it may be dropped."""
 
     @staticmethod
     def of(body: Mapping[str, Any]) -> Preferences:
@@ -37,18 +39,23 @@ class Preferences:
             return ANY_PROVIDER
         if not isinstance(given, Mapping):
             raise InvalidParameter("`provider` is not an object.", param="provider")
-        allow_fallbacks = given.get("allow_fallbacks")
-        if not isinstance(allow_fallbacks, bool | None):
-            raise InvalidParameter("`provider.allow_fallbacks` is not a boolean.", param="provider.allow_fallbacks")
         return Preferences(
             order=_names(given, "order") or (),
             only=_names(given, "only"),
             ignore=_names(given, "ignore") or (),
-            allow_fallbacks=allow_fallbacks is not False,
+            allow_fallbacks=_flag(given, "allow_fallbacks") is not False,
+            require_parameters=_flag(given, "require_parameters") is True,
         )
 
 
 ANY_PROVIDER = Preferences()
+
+
+def _flag(given: Mapping[str, Any], member: str) -> bool | None:
+    flag = given.get(member)
+    if not isinstance(flag, bool | None):
+        raise InvalidParameter(f"`provider.{member}` is not a boolean.", param=f"provider.{member}")
+    return flag
 
 
 def _names(given: Mapping[str, Any], member: str) -> tuple[str, ...] | None:

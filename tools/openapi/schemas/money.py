@@ -223,6 +223,7 @@ SCHEMAS: Mapping[str, Schema] = {
             "state": one_of(("started", "ended")),
             "surface": STRING,
             "streamed": BOOLEAN,
+            "dropped": several(STRING),
             "requested_model": STRING,
             "provider": STRING,
             "model": STRING,

@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ownkey.domain.errors import UnsupportedParameter
+from ownkey.providers.document import MAX_PARAM_CHARS
+
+_MAX_NAMES = 30
 
 
 class Drops:
@@ -29,8 +32,8 @@ class Drops:
 
     @property
     def dropped(self) -> tuple[str, ...]:
-        """The client's names of what was dropped, each once, in order."""
-        return tuple(self._dropped)
+        """The client's names of what was dropped, each once, in order; names come from outside, and are bounded."""
+        return tuple(dict.fromkeys(name[:MAX_PARAM_CHARS] for name in self._dropped))[:_MAX_NAMES]
 
     def drop(self, name: str) -> None:
         """Leaves something out that only tunes the answer.
