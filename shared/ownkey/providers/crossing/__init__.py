@@ -10,6 +10,7 @@ client's bytes ◀ EventWriter.write ─────────── Event    
 `conversation` a request: turns of parts, tools, wishes
 `answer`       an answer: whole, or as events; `folded` makes the one of the other
 `drops`        what a target cannot express: dropped and reported, or refused
+`strict`       how a client's JSON is read
 `sides`        the protocols of the two sides
 `effort`       how much is to be thought: in words, in tokens
 `signatures`   signatures of thinking within a dialect that is not their own
