@@ -32,6 +32,12 @@ NAMED_BY_OTHERS = (
 )  # fmt: skip
 """What other gateways let people bring keys of, by the names they give them."""
 
+PUBLIC_MODEL_LISTS = (
+    "openrouter", "nvidia", "sambanova", "inception", "llmgateway", "deepinfra", "ollama-cloud", "modelscope", "venice",
+    "vercel-ai-gateway", "friendli", "cortecs",
+)  # fmt: skip
+"""Where `GET /models` answers anybody, or is said to."""
+
 
 class TestProviderTable:
     def test_every_row_is_as_the_head_of_the_file_says(self):
@@ -58,13 +64,28 @@ class TestProviderTable:
         assert provider is not None
         assert provider.key_url
 
-    @pytest.mark.parametrize("provider_id", ["openrouter", "nvidia", "sambanova"])
-    def test_a_public_list_of_models_is_no_proof(self, provider_id):
-        validation = CATALOG.provider(provider_id).validation
-        assert not (validation.method == "GET" and validation.path.endswith("/models"))
-
     def test_every_provider_can_be_given_a_credential(self):
         assert all(provider.forms for provider in CATALOG.providers)
+
+    def test_there_are_a_hundred_of_them(self):
+        assert len(CATALOG.providers) >= 100
+
+    def test_an_answer_that_a_bad_key_may_have_too_proves_nothing(self):
+        for provider in CATALOG.providers:
+            for form in provider.forms:
+                if form.validation.body == "{}":
+                    assert 200 not in form.validation.accepted, provider.id
+
+    def test_a_row_says_where_a_key_is_had_and_where_its_facts_are_from(self):
+        for provider in CATALOG.providers:
+            assert provider.kind is Kind.CUSTOM or provider.key_url.startswith("https://"), provider.id
+            assert len(provider.source) > 10, provider.id
+            assert provider.checked <= CATALOG.as_of, provider.id
+
+    @pytest.mark.parametrize("provider_id", PUBLIC_MODEL_LISTS)
+    def test_a_public_list_of_models_is_no_proof(self, provider_id):
+        for form in CATALOG.provider(provider_id).forms:
+            assert not (form.validation.method == "GET" and form.validation.path.endswith("/models"))
 
     def test_what_is_not_served_yet_lists_no_models(self):
         assert not [p.id for p in CATALOG.providers if not p.surfaces and CATALOG.models(p.id)]

@@ -26,6 +26,10 @@ class TestProviders:
         with pytest.raises(KeyError):
             catalog.provider("acme")
 
+    def test_an_id_is_known_or_not(self, catalog):
+        assert catalog.knows_provider("groq")
+        assert not catalog.knows_provider("Groq")
+
     def test_a_key_is_presented_as_the_row_says(self, catalog):
         assert catalog.provider("openai").auth.headers("k") == {"Authorization": "Bearer k"}
         assert catalog.provider("anthropic").auth.headers("k") == {"x-api-key": "k"}
@@ -33,7 +37,7 @@ class TestProviders:
     def test_a_key_hint_is_silent_where_nothing_is_known(self, catalog):
         assert catalog.provider("groq").key_hint.fits("gsk_" + "a" * 52)
         assert not catalog.provider("groq").key_hint.fits("sk-nope")
-        assert catalog.provider("cerebras").key_hint.fits("csk-anything")
+        assert catalog.provider("nvidia").key_hint.fits("nvapi-anything")
         assert catalog.provider("mistral").key_hint.fits("anything at all")
 
     @pytest.mark.parametrize(

@@ -79,12 +79,36 @@ class Validation:
         return Verdict.REJECTED if status in self.rejected else Verdict.INCONCLUSIVE
 
 
+_EMPTY_REQUEST: Mapping[str, Any] = {
+    "method": "POST",
+    "body": "{}",
+    "accepted": (400, 422),
+    "limited": (402, 403),
+    "rejected": (401,),
+}
+"""Refused in any case: for its key, or for its emptiness where keys are looked at first. It costs nothing."""
+PROBES: Mapping[str, Mapping[str, Any]] = {
+    "models": {
+        "method": "GET",
+        "path": "/models",
+        "accepted": (200,),
+        "limited": (402, 403),
+        "rejected": (401,),
+    },
+    "chat": {**_EMPTY_REQUEST, "path": "/chat/completions"},
+    "embeddings": {**_EMPTY_REQUEST, "path": "/embeddings"},
+}
+"""The usual calls, by name: a row's `probe`."""
+
+
 def decode_validation(row: Mapping[str, Any]) -> Validation:
     """The validation of a row or form of providers.json.
 
     Raises:
-        TypeError, ValueError: it lacks a field or has one that is not known.
+        KeyError, TypeError, ValueError: it lacks a field or has one that is not known.
     """
+    if "probe" in row:
+        row = {**PROBES[row["probe"]], **{name: value for name, value in row.items() if name != "probe"}}
     verdicts = {name: frozenset(row.get(name, ())) for name in ("accepted", "limited", "rejected")}
     says = tuple(Wording(each["pattern"], Verdict(each["verdict"])) for each in row.get("says", ()))
     return Validation(**{"body": None, **row, **verdicts, "says": says, "status": ValidationStatus(row["status"])})

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ownkey.catalog.models import Model, decode_model
-from ownkey.catalog.providers import Provider, UpstreamOverride, decode_provider
+from ownkey.catalog.providers import Provider, UpstreamOverride
+from ownkey.catalog.table import ProviderTable
 
 MAX_AGE_DAYS = 60
 """Providers change prices and bring out models about monthly."""
@@ -33,16 +34,14 @@ class ModelRef:
 
 
 class Catalog:
-    """Providers and models. Immutable to its users; models are decoded when first asked for, and kept."""
+    """Providers and models. Immutable to its users; each is decoded when first asked for, and kept."""
 
-    def __init__(self, providers: tuple[Provider, ...], models: Mapping[str, Any]) -> None:
+    def __init__(self, providers: tuple[Provider, ...] | ProviderTable, models: Mapping[str, Any]) -> None:
         """`models` is the content of models.json."""
-        self.providers = providers
+        self._providers = ProviderTable.of(providers) if isinstance(providers, tuple) else providers
         self.version: str = models["version"]
         self.as_of = date.fromisoformat(models["as_of"])
         """The day the prices were taken from their source."""
-        self._by_id = {provider.id: provider for provider in providers}
-        self._by_name = {name.casefold(): provider for provider in providers for name in provider.names}
         self._rows: Mapping[str, Mapping[str, Any]] = models["models"]
         self._decoded: dict[tuple[str, str], Model] = {}
 
@@ -57,10 +56,14 @@ class Catalog:
         """
         moves = {provider_id: UpstreamOverride.of(value) for provider_id, value in (overrides or {}).items()}
         providers = _package_providers()
-        if unknown := moves.keys() - {provider.id for provider in providers}:
+        if unknown := moves.keys() - set(providers.ids):
             raise ValueError(f"no such provider in the catalog: {', '.join(sorted(unknown))}")
-        moved = tuple(p.at(moves[p.id]) if p.id in moves else p for p in providers)
-        return Catalog(moved, _read("models.json"))
+        return Catalog(providers.moved(moves), _read("models.json"))
+
+    @property
+    def providers(self) -> tuple[Provider, ...]:
+        """All of them, in order of preference. What needs but one asks for that one: this decodes every row."""
+        return tuple(map(self._providers.get, self._providers.ids))
 
     def is_stale(self, today: date) -> bool:
         """Whether the prices are older than `MAX_AGE_DAYS`: time to rebuild."""
@@ -72,11 +75,16 @@ class Catalog:
         Raises:
             KeyError: there is none.
         """
-        return self._by_id[provider_id]
+        return self._providers.get(provider_id)
+
+    def knows_provider(self, provider_id: str) -> bool:
+        """Whether there is a provider of this id."""
+        return provider_id in self._providers
 
     def find_provider(self, name: str) -> Provider | None:
         """The provider of this id, display name or alias, in any case, if there is one."""
-        return self._by_name.get(name.strip().casefold())
+        provider_id = self._providers.id_of(name)
+        return None if provider_id is None else self._providers.get(provider_id)
 
     def model(self, provider_id: str, model_id: str) -> Model | None:
         """What is known of a provider's model.
@@ -105,9 +113,9 @@ class Catalog:
         The order is that of providers.toml: makers of models, then hosts, then gateways. Providers that list the very
         id keep out those that only list what it was made from.
         """
-        listing = [(p, self._listed_as(p.id, model_id)) for p in self.providers]
-        exact = tuple(provider for provider, listed_as in listing if listed_as == model_id)
-        return exact or tuple(provider for provider, listed_as in listing if listed_as)
+        listing = {each: self._listed_as(each, model_id) for each in self._providers.ids}
+        exact = [each for each, listed_as in listing.items() if listed_as == model_id]
+        return tuple(map(self._providers.get, exact or [each for each, listed_as in listing.items() if listed_as]))
 
     def resolve(self, model: str) -> ModelRef:
         """Takes `vendor/model` apart where `vendor` is a provider's id or alias; else the whole is a bare id.
@@ -134,8 +142,8 @@ class Catalog:
 
 
 @cache
-def _package_providers() -> tuple[Provider, ...]:
-    return tuple(decode_provider(row) for row in _read("providers.json")["providers"])
+def _package_providers() -> ProviderTable:
+    return ProviderTable.of_rows(_read("providers.json")["providers"])
 
 
 @cache

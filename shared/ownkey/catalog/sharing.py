@@ -44,11 +44,14 @@ def sharing_terms(catalog: Catalog, providers: Iterable[str], reward_basis_point
         ValueError: one is no provider of the catalog with an address of its own: the list would not do what it says.
     """
     listed = frozenset(providers)
-    known = {each.id for each in catalog.providers if each.kind is not Kind.CUSTOM}
-    if unknown := listed - known:
-        raise ValueError(f"SharingProviders names what is no provider: {', '.join(sorted(unknown))}")
+    if unknown := [each for each in sorted(listed) if not _has_an_address(catalog, each)]:
+        raise ValueError(f"SharingProviders names what is no provider: {', '.join(unknown)}")
     text = consent_text()
     return SharingTerms(text.version, text.digest, listed, reward_basis_points)
+
+
+def _has_an_address(catalog: Catalog, provider_id: str) -> bool:
+    return catalog.knows_provider(provider_id) and catalog.provider(provider_id).kind is not Kind.CUSTOM
 
 
 @cache

@@ -37,7 +37,7 @@ class Priced:
 def priced_by(catalog: Catalog, record: AttemptRecord) -> Priced | None:
     """Cost and charge of an ended attempt by a catalog's published prices; None where they cannot be told."""
     start, end = record.start, record.end
-    model = catalog.model(start.provider_id, start.model_id) if _known(catalog, start.provider_id) else None
+    model = catalog.model(start.provider_id, start.model_id) if catalog.knows_provider(start.provider_id) else None
     if end is None or end.terms is None or model is None or model.prices is None:
         return None
     if end.usage == Usage():
@@ -91,10 +91,6 @@ def _wanted(catalog: Catalog, record: AttemptRecord) -> tuple[int | None, int | 
     if version != catalog.version or (priced := priced_by(catalog, record)) is None:
         return None, nothing_charged
     return None if own else priced.cost_nanousd, priced.charge_nanousd
-
-
-def _known(catalog: Catalog, provider_id: str) -> bool:
-    return any(each.id == provider_id for each in catalog.providers)
 
 
 @dataclass(frozen=True, slots=True, order=True)
