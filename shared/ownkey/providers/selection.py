@@ -103,6 +103,11 @@ def translator_of(surface: Surface, wire: str) -> Translator | None:
     return found or (_crossing(surface, wire) if surface in CONVERSATIONS else None)
 
 
+def wires() -> tuple[str, ...]:
+    """Every wire that a conversation can be had by."""
+    return tuple(_APIS)
+
+
 _HOT: Mapping[tuple[Surface, str], Translator] = {
     (Surface.CHAT, Dialect.OPENAI): OpenAiChat(),
     (Surface.MESSAGES, Dialect.ANTHROPIC): AnthropicMessages(),
