@@ -6,6 +6,7 @@
 `selection`     which translator serves a surface from a provider
 `openai`        OpenAI's dialects
 `anthropic`     Anthropic's
+`cohere`        Cohere's
 `crossing`      between dialects: what a client says, whatever it speaks, and what a provider answers
 `address`       where an API is found, and what follows from the place
 `failures`      error answers of any shape

@@ -28,7 +28,9 @@ _RESPONSES_WIRES: Mapping[str, str] = {Dialect.OPENAI: "openai_responses", Diale
 
 _CLIENTS: Mapping[Surface, str] = {}
 """Surface → its `crossing.ClientDialect`, as `module:name` below `ownkey.providers`."""
-_APIS: Mapping[str, str] = {}
+_APIS: Mapping[str, str] = {
+    Dialect.COHERE: "cohere.api:CohereApi",
+}
 """Wire → its `crossing.ProviderApi`."""
 _COUNTING_APIS: Mapping[str, str] = {}
 """Wire → its `crossing.CountingApi`; the client is `_CLIENTS[Surface.MESSAGES]`."""
