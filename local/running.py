@@ -11,13 +11,14 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from local.resources import SECRET_ACCESS_KEY, STACK_ACCESS_KEY
 from local.seed import Seed, SeedAccount, Seeder, SeedGatewayKey, SeedUser
 from local.simulator import Simulator, start_simulator
 from local.stack import Stack, StackOptions
 from local.users import Users
-from ownkey.catalog import Catalog, Kind
+from ownkey.catalog import Catalog, Kind, Provider
 from ownkey.domain.accounts import Role
 from ownkey.ledger.records import Records
 from ownkey.registry import Registry
@@ -36,6 +37,15 @@ OPERATOR = "operator@example.com"
 STATE_FILE = Path(".local") / "state.json"
 # Cognito's access tokens last an hour; the state file always holds ones that work.
 _SIGN_IN_AGAIN_S = 30 * 60
+
+
+def _simulated(simulator: Simulator, provider: Provider) -> str | dict[str, str]:
+    """Where the simulator stands for a provider. A validation call with an address of its own is found beside it."""
+    base_url, own = simulator.base_url(provider.id), urlsplit(provider.validation.path)
+    if not own.netloc or "{" in provider.validation.path:
+        return base_url
+    path = own._replace(scheme="", netloc="").geturl()
+    return {"base_url": base_url, "validation_url": f"{simulator.origin}/{provider.id}{path}"}
 
 
 def demo_seed() -> Seed:
@@ -118,7 +128,7 @@ async def running(options: RunOptions) -> AsyncIterator[Running]:
     async with await start_simulator() as simulator:
         catalog = Catalog.load()
         simulated = {
-            provider.id: simulator.base_url(provider.id)
+            provider.id: _simulated(simulator, provider)
             for provider in catalog.providers
             if provider.kind is not Kind.CUSTOM and provider.id not in options.real | options.upstreams.keys()
         }

@@ -85,8 +85,8 @@ class Simulator:
         return f"http://127.0.0.1:{self.port}"
 
     def base_url(self, provider: str) -> str:
-        """The base URL of a provider, with its `/v1`."""
-        return f"{self.origin}/{provider}/v1"
+        """The base URL of a provider, with its `/v1` or whatever its version is."""
+        return f"{self.origin}/{provider}/{profile_of(provider).version}"
 
     def reset(self) -> None:
         """As after the start: no scripts, no registered keys or models, nothing journalled or cached."""
@@ -112,7 +112,7 @@ class Simulator:
         app.add_routes(self.tokens.routes())
         app.add_routes(report_routes(self))
         app.add_routes(probe_routes(self))
-        app.router.add_route("*", "/{provider}/v1/{tail:.*}", self._serve)
+        app.router.add_route("*", "/{provider}/{version:v[12]}/{tail:.*}", self._serve)
         self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=SHUTDOWN_S)
         await self._runner.setup()
         await web.TCPSite(self._runner, host, port).start()
@@ -208,7 +208,7 @@ class Simulator:
         behaviour = _behaviour(call, entry.knobs)
         if behaviour.in_place_of_answer:
             return _instead(call, behaviour), behaviour
-        instant = dialect.at_once(endpoint, prompt, call.request_id)
+        instant = dialect.at_once(endpoint, call.body, prompt, call.request_id)
         if instant is not None:
             return instant, behaviour
         cache = dialect.cache_use(self._cache, f"{call.key} {model['id']}", prompt.segments)

@@ -1,4 +1,4 @@
-"""The two dialects behind one interface, and which provider speaks which."""
+"""The dialects behind one interface, and which provider speaks which."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from local.simulator import anthropic_answers, anthropic_requests, openai_answers, openai_requests
+from local.simulator import (
+    anthropic_answers,
+    anthropic_requests,
+    cohere_answers,
+    cohere_requests,
+    openai_answers,
+    openai_requests,
+)
 from local.simulator.brain import CacheUse, Prompt, Segment
 from local.simulator.cache import PromptCache
 from local.simulator.refusals import ANTHROPIC, OPENAI, Refusal, Refused, masked
@@ -17,6 +24,7 @@ from local.simulator.text import compact
 
 ANTHROPIC_VERSIONS = frozenset({"2023-01-01", "2023-06-01", "2026-10-21"})
 CHAT, COUNT, MODELS = "chat", "count", "models"
+EMBED, RERANK = "embed", "rerank"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +35,8 @@ class Profile:
     key_pattern: re.Pattern[str]
     vendor: str | None = None
     owner: str = "simulated"
+    version: str = "v1"
+    """Of the API, as its base URL ends."""
 
 
 class Dialect(Protocol):
@@ -65,7 +75,7 @@ class Dialect(Protocol):
     def model(self, row: dict[str, Any], profile: Profile, request_id: str) -> Whole:
         """One model."""
 
-    def at_once(self, endpoint: str, prompt: Prompt, request_id: str) -> Whole | None:
+    def at_once(self, endpoint: str, body: dict[str, Any], prompt: Prompt, request_id: str) -> Whole | None:
         """The answer where the model need not think, as to count a prompt's tokens; None where it must."""
 
     def error(self, refusal: Refusal, profile: Profile, request_id: str) -> Whole:
@@ -121,7 +131,7 @@ class OpenAIDialect:
     def model(self, row: dict[str, Any], profile: Profile, request_id: str) -> Whole:
         return self._whole(openai_answers.model(row, profile.owner), profile, request_id)
 
-    def at_once(self, endpoint: str, prompt: Prompt, request_id: str) -> Whole | None:
+    def at_once(self, endpoint: str, body: dict[str, Any], prompt: Prompt, request_id: str) -> Whole | None:
         return None
 
     def error(self, refusal: Refusal, profile: Profile, request_id: str) -> Whole:
@@ -190,7 +200,7 @@ class AnthropicDialect:
     def model(self, row: dict[str, Any], profile: Profile, request_id: str) -> Whole:
         return self._whole(anthropic_answers.model(row), request_id)
 
-    def at_once(self, endpoint: str, prompt: Prompt, request_id: str) -> Whole | None:
+    def at_once(self, endpoint: str, body: dict[str, Any], prompt: Prompt, request_id: str) -> Whole | None:
         if endpoint != COUNT:
             return None
         return self._whole({"input_tokens": prompt.tokens}, request_id)
@@ -211,10 +221,77 @@ class AnthropicDialect:
         return Whole(compact(value).encode(), anthropic_answers.headers(request_id))
 
 
+class CohereDialect:
+    """Cohere's API v2."""
+
+    refusals: Mapping[str, Refusal] = cohere_answers.REFUSALS
+    paths: Mapping[str, tuple[str, str]] = {
+        "chat": ("POST", CHAT),
+        "embed": ("POST", EMBED),
+        "rerank": ("POST", RERANK),
+        "models": ("GET", MODELS),
+    }
+
+    def credential(self, headers: Mapping[str, str]) -> tuple[str | None, str | None]:
+        key = bearer(headers)
+        return ("bearer", key) if key else (None, None)
+
+    def wrong_key(self, scheme: str | None, key: str) -> Refusal:
+        return self.refusals["invalid_key"]
+
+    def check_headers(self, headers: Mapping[str, str]) -> None:
+        return None
+
+    def check(self, endpoint: str, body: Any, headers: Mapping[str, str], profile: Profile) -> None:
+        known, check = {
+            CHAT: (cohere_requests.CHAT_FIELDS, cohere_requests.check_chat),
+            EMBED: (cohere_requests.EMBED_FIELDS, cohere_requests.check_embed),
+            RERANK: (cohere_requests.RERANK_FIELDS, cohere_requests.check_rerank),
+        }[endpoint]
+        cohere_requests.check(body, known)
+        check(body)
+
+    def check_for_model(self, body: dict[str, Any], model: dict[str, Any]) -> None:
+        return None
+
+    def read(self, body: dict[str, Any]) -> Prompt:
+        return cohere_requests.read(body) if "messages" in body else cohere_requests.read_texts(body)
+
+    def cache_use(self, cache: PromptCache, owner: str, segments: tuple[Segment, ...]) -> CacheUse:
+        return cache.implicit(owner, segments)
+
+    def answer(self, exchange: Exchange) -> Whole | Stream:
+        return cohere_answers.stream(exchange) if exchange.body.get("stream") else cohere_answers.whole(exchange)
+
+    def models(self, rows: list[dict[str, Any]], query: dict[str, str], profile: Profile, request_id: str) -> Whole:
+        return Whole(cohere_answers.model_list(rows), cohere_answers.headers(request_id))
+
+    def model(self, row: dict[str, Any], profile: Profile, request_id: str) -> Whole:
+        return Whole(cohere_answers.model(row), cohere_answers.headers(request_id))
+
+    def at_once(self, endpoint: str, body: dict[str, Any], prompt: Prompt, request_id: str) -> Whole | None:
+        if endpoint == EMBED:
+            return Whole(cohere_answers.embed(body, prompt), cohere_answers.headers(request_id))
+        return Whole(cohere_answers.rerank(body), cohere_answers.headers(request_id)) if endpoint == RERANK else None
+
+    def error(self, refusal: Refusal, profile: Profile, request_id: str) -> Whole:
+        headers = cohere_answers.headers(request_id)
+        if refusal.page:
+            return page(refusal.status, refusal.message, headers)
+        return Whole(cohere_answers.error_body(refusal, request_id), headers, refusal.status)
+
+    def error_event(self, refusal: Refusal, request_id: str) -> bytes:
+        return cohere_answers.error_event(refusal)
+
+    def request_id(self) -> str:
+        return secrets.token_hex(16)
+
+
 _OPENAI = OpenAIDialect()
 PROFILES: dict[str, Profile] = {
     "openai": Profile(_OPENAI, re.compile(r"sk-(proj-|svcacct-)?sim-[\w-]+"), "openai", "openai"),
     "anthropic": Profile(AnthropicDialect(), re.compile(r"sk-ant-(api03-)?sim-[\w-]+"), "anthropic", "anthropic"),
+    "cohere": Profile(CohereDialect(), re.compile(r"[\w-]*sim-[\w-]+"), version="v2"),
 }
 COMPATIBLE = Profile(_OPENAI, re.compile(r"[\w-]*sim-[\w-]+"))
 
