@@ -61,7 +61,9 @@ def test_a_wish_without_a_measure() -> None:
 
 
 @settings(max_examples=50)
-@given(st.text(max_size=40), FORMATS, FORMATS)
-def test_a_signature_comes_back_as_it_was(signature: str, of: Format, within: Format) -> None:
+@given(
+    st.text(max_size=40), FORMATS, FORMATS, st.none() | st.from_regex(r"[a-z]{2}_[A-Za-z0-9_-]{1,30}", fullmatch=True)
+)
+def test_a_signature_comes_back_as_it_was(signature: str, of: Format, within: Format, id: str | None) -> None:
     if not signature.startswith("ownkey:"):
-        assert unwrapped(wrapped(signature, of, within), within) == (signature, of)
+        assert unwrapped(wrapped(signature, of, within, id), within) == (signature, of, None if of == within else id)

@@ -26,9 +26,12 @@ _RESPONSES_ALONE = "responses"
 _RESPONSES_WIRES: Mapping[str, str] = {Dialect.OPENAI: "openai_responses", Dialect.AZURE: "azure_responses"}
 """Where a provider has both APIs: the wire of the second one, by that of the first."""
 
-_CLIENTS: Mapping[Surface, str] = {}
+_CLIENTS: Mapping[Surface, str] = {
+    Surface.MESSAGES: "anthropic.client:MessagesClient",
+}
 """Surface → its `crossing.ClientDialect`, as `module:name` below `ownkey.providers`."""
 _APIS: Mapping[str, str] = {
+    Dialect.ANTHROPIC: "anthropic.api:MessagesApi",
     Dialect.COHERE: "cohere.api:CohereApi",
 }
 """Wire → its `crossing.ProviderApi`."""

@@ -191,8 +191,12 @@ def _note_message(reading: Reading, message: Mapping[str, Any]) -> None:
     reading.finish_reason = string(message.get("stop_reason"))
 
 
-def _note_usage(reading: Reading, usage: Mapping[str, Any]) -> None:
-    reading.usage = read_usage(usage)
+def read_terms(usage: Mapping[str, Any]) -> Terms:
+    """What the usage says of the terms it was served under."""
     named = {"geo": string(usage.get("inference_geo")), "speed": string(usage.get("speed"))}
     uplifts = tuple(f"{name}:{value}" for name, value in named.items() if value)
-    reading.terms = Terms(string(usage.get("service_tier")), uplifts)
+    return Terms(string(usage.get("service_tier")), uplifts)
+
+
+def _note_usage(reading: Reading, usage: Mapping[str, Any]) -> None:
+    reading.usage, reading.terms = read_usage(usage), read_terms(usage)
