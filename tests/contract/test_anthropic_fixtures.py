@@ -28,7 +28,7 @@ every_twin = pytest.mark.parametrize(("whole", "stream"), TWINS, ids=[whole.stem
 
 
 def plain(answer: Answer) -> Answer:
-    """With a call's arguments as JSON has them, whatever the white space; without the terms, which are not said again."""
+    """With a call's arguments as JSON has them, whatever the white space; without terms, which are not said again."""
     parts = (
         replace(part, arguments=json.dumps(json.loads(part.arguments or "{}"))) if isinstance(part, ToolUse) else part
         for part in answer.parts
