@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint types layers pytest proof bench build deploy catalog lock clean
+.PHONY: help setup run test lint types layers pytest proof matrix clients bench build deploy catalog lock clean
 
 # The newest Python that works here: Lambda's own (3.13) before others. A shim that only says "not found" does not count.
 PYTHON ?= $(shell for p in python3.13 $$HOME/.pyenv/versions/3.13.*/bin/python3.13 python3.12 python3.11 python3; do \
@@ -26,6 +26,15 @@ setup: .venv/installed .venv-sam/installed .venv-sdk-previous/installed ## Set u
 	$(call install,.venv-sam,$<)
 .venv-sdk-previous/installed: requirements/sdk-previous.txt
 	$(call install,.venv-sdk-previous,$<)
+.venv-clients/installed: requirements/clients.txt
+	$(call install,.venv-clients,$<)
+.venv-clients-instructor/installed: requirements/clients-instructor.txt
+	$(call install,.venv-clients-instructor,$<)
+tests/clients/node/node_modules/installed: tests/clients/node/package-lock.json .venv-clients/installed
+	@echo "Installing $< (Node $$(.venv-clients/bin/node --version))"
+	@cd $(@D)/.. && PATH="$(CURDIR)/.venv-clients/bin:$$PATH" npm ci --silent --no-audit --no-fund
+	@touch $@
+CLIENTS := .venv-clients/installed .venv-clients-instructor/installed tests/clients/node/node_modules/installed
 
 define install
 	@test -n "$(PYTHON)" || { echo "Ownkey needs Python 3.11 or later on the PATH."; exit 1; }
@@ -53,7 +62,13 @@ layers: .venv/installed
 pytest: setup
 	$(BIN)/python -m pytest -m "not proof" -n auto --dist loadfile $(ARGS)
 
-proof: setup ## The long proofs; their report is kept in docs/proof.md
+matrix: setup ## Every surface x every provider's API; the table goes into docs/compatibility.md
+	$(BIN)/python -m pytest tests/e2e/test_e2e_matrix.py --write-matrix $(ARGS)
+
+clients: setup $(CLIENTS) ## Real clients and agents, unmodified, against the local stack; into docs/proof.md
+	$(BIN)/python -m pytest tests/e2e/test_e2e_real_clients.py -m proof --timeout 900 --proof-report docs/proof.md $(ARGS)
+
+proof: setup $(CLIENTS) ## The long proofs; their report is kept in docs/proof.md
 	$(BIN)/python -m pytest tests -m proof -n auto --dist loadfile --timeout 3600 --proof-report docs/proof.md $(ARGS)
 
 bench: .venv/installed ## Measure Ownkey beside a peer in one run; the report is kept in docs/bench.md
@@ -71,7 +86,8 @@ catalog: .venv/installed ## Rebuild the catalog of models and prices from its so
 
 lock: .venv/installed ## Resolve the requirements again (needs uv)
 	for f in layers/dependencies/requirements layers/payments/requirements \
-			requirements/dev requirements/sam requirements/sdk-previous requirements/bench-litellm; do \
+			requirements/dev requirements/sam requirements/sdk-previous requirements/bench-litellm \
+			requirements/clients requirements/clients-instructor; do \
 		case $$f in \
 			layers/payments/*) more="-c layers/dependencies/requirements.txt $(PAYMENTS_OMITS:%=--no-emit-package %)";; \
 			requirements/dev) more="-c layers/dependencies/requirements.txt -c layers/payments/requirements.txt";; \
@@ -81,4 +97,5 @@ lock: .venv/installed ## Resolve the requirements again (needs uv)
 			$$f.in $$more -o $$f.txt; done
 
 clean: ## Remove what was built or installed here
-	rm -rf .venv .venv-sam .venv-sdk-previous .venv-bench-litellm .aws-sam .local build
+	rm -rf .venv .venv-sam .venv-sdk-previous .venv-bench-litellm .venv-clients .venv-clients-instructor \
+		tests/clients/node/node_modules .aws-sam .local build

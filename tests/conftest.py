@@ -13,8 +13,9 @@ from tests.support.proof import Promises, ProofReport
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--proof-report FILE`: what `make proof` keeps."""
+    """`--proof-report FILE`: what `make proof` keeps. `--write-matrix`: what `make matrix` does."""
     parser.addoption("--proof-report", type=Path, default=None)
+    parser.addoption("--write-matrix", action="store_true")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,0 +1,43 @@
+"""The provider families of the matrix: a credential as people give it, and a model that the simulation has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.e2e.accounts import Account, new_provider_key
+from tests.e2e.world import World
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """A row of the matrix: one API of a provider's."""
+
+    name: str
+    """As the page calls it."""
+    provider: str
+    model: str
+    thinks: str | None = None
+    """A model that reasons, where it is another; empty: none does."""
+    credential: Callable[[World], dict[str, Any]] | None = None
+    """Makes the credential's body. None: a plain key."""
+    hides: tuple[str, ...] = ()
+    """Surfaces by which thoughts are counted, and not shown."""
+    lacks: Mapping[str, str] = field(default_factory=dict)
+    """Column → why it is refused."""
+
+    def join(self, account: Account, world: World) -> None:
+        """Saves the credential."""
+        made = self.credential(world) if self.credential else {"key": new_provider_key(self.provider)}
+        account.owner.ok("POST", "/api/byok", {"provider": self.provider, **made})
+
+    def model_for(self, *, thinking: bool) -> str:
+        """What to ask."""
+        return self.thinks if thinking and self.thinks else self.model
+
+
+FAMILIES = (
+    Family(name="OpenAI", provider="OpenAI", model="openai/gpt-4o-mini", thinks="openai/gpt-5", hides=("chat",)),
+    Family(name="Anthropic", provider="Anthropic", model="anthropic/claude-haiku-4-5"),
+)
