@@ -276,7 +276,7 @@ def _echoing(call: Call, refusal: Refusal, behaviour: Behaviour) -> Refusal:
 
 async def _call_of(request: web.Request) -> Call:
     provider = request.match_info["provider"]
-    profile = profile_of(provider)
+    profile = profile_of(provider).at(request.match_info["tail"])
     scheme, key = profile.dialect.credential(request.headers)
     raw = await request.read()
     return Call(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from local.simulator import (
@@ -15,6 +15,8 @@ from local.simulator import (
     cohere_requests,
     openai_answers,
     openai_requests,
+    responses_answers,
+    responses_requests,
 )
 from local.simulator.brain import CacheUse, Prompt, Segment
 from local.simulator.cache import PromptCache
@@ -37,6 +39,12 @@ class Profile:
     owner: str = "simulated"
     version: str = "v1"
     """Of the API, as its base URL ends."""
+    others: Mapping[str, Dialect] = field(default_factory=dict)
+    """What follows /v1/ → the dialect spoken there in place of `dialect`."""
+
+    def at(self, tail: str) -> Profile:
+        """The provider as it is behind a path."""
+        return replace(self, dialect=self.others[tail]) if tail in self.others else self
 
 
 class Dialect(Protocol):
@@ -148,6 +156,27 @@ class OpenAIDialect:
 
     def _whole(self, body: bytes, profile: Profile, request_id: str) -> Whole:
         return Whole(body, openai_answers.headers(request_id, first_party=profile.vendor is not None))
+
+
+class ResponsesDialect(OpenAIDialect):
+    """OpenAI's Responses."""
+
+    paths: Mapping[str, tuple[str, str]] = {"responses": ("POST", CHAT)}
+
+    def check(self, endpoint: str, body: Any, headers: Mapping[str, str], profile: Profile) -> None:
+        responses_requests.check(body)
+
+    def check_for_model(self, body: dict[str, Any], model: dict[str, Any]) -> None:
+        responses_requests.check_for_model(body, model)
+
+    def read(self, body: dict[str, Any]) -> Prompt:
+        return responses_requests.read(body)
+
+    def answer(self, exchange: Exchange) -> Whole | Stream:
+        return responses_answers.stream(exchange) if exchange.body.get("stream") else responses_answers.whole(exchange)
+
+    def error_event(self, refusal: Refusal, request_id: str) -> bytes:
+        return responses_answers.error_event(refusal)
 
 
 class AnthropicDialect:
@@ -289,7 +318,13 @@ class CohereDialect:
 
 _OPENAI = OpenAIDialect()
 PROFILES: dict[str, Profile] = {
-    "openai": Profile(_OPENAI, re.compile(r"sk-(proj-|svcacct-)?sim-[\w-]+"), "openai", "openai"),
+    "openai": Profile(
+        _OPENAI,
+        re.compile(r"sk-(proj-|svcacct-)?sim-[\w-]+"),
+        "openai",
+        "openai",
+        others={"responses": ResponsesDialect()},
+    ),
     "anthropic": Profile(AnthropicDialect(), re.compile(r"sk-ant-(api03-)?sim-[\w-]+"), "anthropic", "anthropic"),
     "cohere": Profile(CohereDialect(), re.compile(r"[\w-]*sim-[\w-]+"), version="v2"),
 }

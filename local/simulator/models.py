@@ -17,7 +17,8 @@ GENERIC = ("sim-large", "sim-small")
 def vendor_models(vendor: str) -> tuple[dict[str, Any], ...]:
     """The rows of models.json for one vendor.
 
-    OpenAI: id, created (s), reasoning, `serves`. Anthropic: id, created_at, line, display_name, max_tokens, `serves`.
+    OpenAI: id, created (s), reasoning, `serves`, `responses_only` (chat completions refuses it).
+    Anthropic: id, created_at, line, display_name, max_tokens, `serves`.
     `serves` is the dated model that an alias answers with.
     """
     rows: list[dict[str, Any]] = json.loads(Path(__file__).with_name("models.json").read_text())[vendor]

@@ -226,15 +226,22 @@ def _logprobs(exchange: Exchange, text: str | None) -> dict[str, Any] | None:
     if not exchange.body.get("logprobs") or text is None:
         return None
     top = exchange.body.get("top_logprobs") or 0
-    return {"content": [_token_logprob(token, top) for token in tokenize(text)], "refusal": None}
+    return {"content": token_logprobs(text, top), "refusal": None}
 
 
-def _token_logprob(token: str, top: int) -> dict[str, Any]:
-    def one(text: str, rank: int) -> dict[str, Any]:
-        return {"token": text, "logprob": -0.01 - rank, "bytes": list(text.encode())}
+def token_logprobs(text: str, top: int) -> list[dict[str, Any]]:
+    """The tokens of a text with their log probabilities, and `top` alternatives to each."""
 
-    alternatives = [one(token if rank == 0 else f"{token}~{rank}", rank) for rank in range(top)]
-    return {**one(token, 0), "top_logprobs": alternatives}
+    def one(token: str, rank: int) -> dict[str, Any]:
+        return {"token": token, "logprob": -0.01 - rank, "bytes": list(token.encode())}
+
+    return [
+        {
+            **one(token, 0),
+            "top_logprobs": [one(token if rank == 0 else f"{token}~{rank}", rank) for rank in range(top)],
+        }
+        for token in tokenize(text)
+    ]
 
 
 def _usage(usage: Usage) -> dict[str, Any]:

@@ -83,14 +83,17 @@ def check(body: Any, *, strict: bool) -> None:
     _check_messages(body)
     for name, (types, word) in SHAPES.items():
         if body.get(name) is not None and not isinstance(body[name], types):
-            raise _wrong_type(name, word, body[name])
+            raise wrong_type(name, word, body[name])
     for name, bounds in NUMBERS.items():
-        _check_number(name, body.get(name), bounds)
+        check_number(name, body.get(name), bounds)
     _check_combinations(body)
 
 
 def check_for_model(body: dict[str, Any], model: dict[str, Any]) -> None:
     """Raise Refused for what this model does not take."""
+    if model.get("responses_only"):
+        message = "This model is served by v1/responses alone, not by v1/chat/completions."
+        raise Refused(Refusal(404, "invalid_request_error", message, None, "model"))
     if model.get("reasoning") and body.get("max_tokens") is not None:
         message = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens'."
         raise refused(message, "max_tokens", "unsupported_parameter")
@@ -101,14 +104,14 @@ def _check_messages(body: dict[str, Any]) -> None:
     if messages is None:
         raise refused("Missing required parameter: 'messages'.", "messages", "missing_required_parameter")
     if not isinstance(messages, list):
-        raise _wrong_type("messages", "an array of objects", messages)
+        raise wrong_type("messages", "an array of objects", messages)
     if not messages:
         message = "Invalid 'messages': empty array. Expected an array with minimum length 1."
         raise refused(message, "messages", "empty_array")
     for index, each in enumerate(messages):
         where = f"messages[{index}]"
         if not isinstance(each, dict):
-            raise _wrong_type(where, "an object", each)
+            raise wrong_type(where, "an object", each)
         role = each.get("role")
         if role is None:
             raise refused(f"Missing required parameter: '{where}.role'.", f"{where}.role", "missing_required_parameter")
@@ -117,15 +120,16 @@ def _check_messages(body: dict[str, Any]) -> None:
             message = f"Invalid value: '{role}'. Supported values are: {allowed}."
             raise refused(message, f"{where}.role", "invalid_value")
         if not isinstance(each.get("content", ""), str | list | None):
-            raise _wrong_type(f"{where}.content", "a string or an array of objects", each["content"])
+            raise wrong_type(f"{where}.content", "a string or an array of objects", each["content"])
 
 
-def _check_number(name: str, value: Any, bounds: Bounds) -> None:
+def check_number(name: str, value: Any, bounds: Bounds) -> None:
+    """Raise Refused for a number that is none, or out of its bounds."""
     if value is None:
         return
     types = int if bounds.word == "integer" else (int, float)
     if isinstance(value, bool) or not isinstance(value, types):
-        raise _wrong_type(name, f"{'an' if bounds.word == 'integer' else 'a'} {bounds.word}", value)
+        raise wrong_type(name, f"{'an' if bounds.word == 'integer' else 'a'} {bounds.word}", value)
     for limit, beyond, sign, code in (
         (bounds.low, bounds.low is not None and value < bounds.low, ">=", "below_min"),
         (bounds.high, bounds.high is not None and value > bounds.high, "<=", "above_max"),
@@ -154,7 +158,8 @@ def _check_combinations(body: dict[str, Any]) -> None:
             raise refused(f"Missing required parameter: '{where}'.", where, "missing_required_parameter")
 
 
-def _wrong_type(name: str, expected: str, value: Any) -> Refused:
+def wrong_type(name: str, expected: str, value: Any) -> Refused:
+    """The refusal of a value that is not of its type."""
     got = _WORDS.get(type(value), "null")
     message = f"Invalid type for '{name}': expected {expected}, but got {got} instead."
     return refused(message, name, "invalid_type")

@@ -20,10 +20,13 @@ from tests.support.inference import ACCOUNT, CHAT, MESSAGES, World, credential
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 KEY = {"idempotency-key": "5f0c1a7e-try-again"}
+RESPONSES = {"model": "gpt-4o-mini", "input": "Hello there"}
 COUNT = {name: value for name, value in MESSAGES.items() if name != "max_tokens"}
 REQUESTS: dict[str, tuple[str, dict[str, Any]]] = {
     "chat": ("/v1/chat/completions", CHAT),
     "chat, streamed": ("/v1/chat/completions", CHAT | {"stream": True, "stream_options": {"include_usage": True}}),
+    "responses": ("/v1/responses", RESPONSES),
+    "responses, streamed": ("/v1/responses", RESPONSES | {"stream": True}),
     "messages": ("/v1/messages", MESSAGES),
     "messages, streamed": ("/v1/messages", MESSAGES | {"stream": True}),
     "count_tokens": ("/v1/messages/count_tokens", COUNT),

@@ -11,7 +11,7 @@ import pytest
 from ownkey.domain import errors
 from ownkey.domain.errors import OwnkeyError, ProviderOverloaded, ProviderRateLimited, ProviderRefused
 from ownkey.domain.gateway_keys import mint
-from ownkey.domain.surfaces import Dialect
+from ownkey.domain.surfaces import Dialect, Surface
 from ownkey.http.errors import body_of, event_of, headers_of, status_of
 from ownkey.http.presented import presented_key
 
@@ -60,10 +60,10 @@ def test_when_to_try_again() -> None:
 
 def test_an_error_in_a_stream_ends_it_in_its_dialect() -> None:
     error = errors.ProviderStreamBroken("Cut.")
-    chunk, done, _ = event_of(error, Dialect.OPENAI, "req_1").split(b"\n\n")
+    chunk, done, _ = event_of(error, Surface.CHAT, "req_1").split(b"\n\n")
     assert json.loads(chunk.removeprefix(b"data: "))["error"]["code"] == "provider_stream_broken"
     assert done == b"data: [DONE]"
-    event = event_of(error, Dialect.ANTHROPIC, "req_1")
+    event = event_of(error, Surface.MESSAGES, "req_1")
     assert event.startswith(b"event: error\ndata: {")
     assert event.endswith(b"\n\n")
 

@@ -15,7 +15,8 @@ from ownkey.http.exchange import MAX_BODY_BYTES
 from ownkey.http.inference import error_response
 from tests.support.inference import CHAT, MESSAGES, World, credential, world_with_simulator
 
-PATHS = ["/v1/chat/completions", "/v1/messages", "/v1/messages/count_tokens"]
+OF_MESSAGES = ["/v1/chat/completions", "/v1/messages", "/v1/messages/count_tokens"]
+PATHS = [*OF_MESSAGES, "/v1/responses"]
 
 
 @pytest.fixture
@@ -119,7 +120,7 @@ async def test_a_failure_that_nobody_foresaw_says_nothing_of_itself(
 # ── What is asked
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", OF_MESSAGES)
 @pytest.mark.parametrize(
     ("body", "code", "param"),
     [

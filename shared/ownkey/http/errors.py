@@ -1,20 +1,23 @@
 """An error of the tree as each dialect's clients read it: body, status, headers.
 
 The shapes are in docs/contracts/errors.md; the facts behind them in openai-python `types/shared/error_object.py` and
-`_base_client.py`, anthropic-sdk-python `types/shared/error_type.py`.
+`_base_client.py`, `_streaming.py`, `types/responses/response_error.py`, anthropic-sdk-python
+`types/shared/error_type.py`.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ownkey.domain.errors import OwnkeyError, ProviderOverloaded, Quota, RateLimited
 from ownkey.domain.scrub import scrub
-from ownkey.domain.surfaces import Dialect
+from ownkey.domain.surfaces import Dialect, Surface
 
 _OPENAI_TYPES: Mapping[int, str] = {
     401: "authentication_error",
@@ -35,6 +38,10 @@ _ANTHROPIC_TYPES: Mapping[int, str] = {
     529: "overloaded_error",
 }
 """By status; other 4xx are `invalid_request_error`, 5xx `api_error`."""
+
+_RESPONSE_CODES: Mapping[int, str] = {400: "invalid_prompt", 429: "rate_limit_exceeded"}
+"""By status, where the provider has no word of its own: what a failed response may say. Others are `server_error`."""
+_NUMBER = re.compile(rb'"sequence_number":\s?(\d{1,15})\b')
 
 _OVERLOADED_ANTHROPIC = 529
 _MINUTE_S = 60
@@ -100,15 +107,58 @@ def render(error: OwnkeyError, dialect: Dialect, request_id: str) -> Rendered:
     return Rendered(status_of(error, dialect), headers, _encoded(error, dialect, request_id))
 
 
-def event_of(error: OwnkeyError, dialect: Dialect, request_id: str) -> bytes:
-    """The error as the last event of a stream that had begun, and the dialect's end of a stream.
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What of a stream has gone out before it broke off."""
+
+    response_id: str | None = None
+    model: str | None = None
+    last: bytes = b""
+    """The last events."""
+
+
+def event_of(error: OwnkeyError, surface: Surface, request_id: str, begun: Begun = Begun()) -> bytes:
+    """The error as the last event of a stream that had begun, and the surface's end of a stream.
 
     OpenAI's clients raise on a chunk with `error` and stop at `[DONE]`; Anthropic's raise on an `error` event.
     """
-    data = _encoded(error, dialect, request_id)
-    if dialect is Dialect.ANTHROPIC:
+    if surface is Surface.RESPONSES:
+        return _end_of_response(error, request_id, begun)
+    data = _encoded(error, surface.dialect, request_id)
+    if surface.dialect is Dialect.ANTHROPIC:
         return b"event: error\ndata: " + data + b"\n\n"
     return b"data: " + data + b"\n\ndata: [DONE]\n\n"
+
+
+def _end_of_response(error: OwnkeyError, request_id: str, begun: Begun) -> bytes:
+    """`response.failed`, which agents read, then `error`, with its members and with an `error` object of them: on the
+    object OpenAI's SDK raises, without it would hand the event on as one of many.
+    """
+    number = max(map(int, _NUMBER.findall(begun.last)), default=-1) + 1
+    described = body_of(error, Dialect.OPENAI, request_id)["error"]
+    events: list[dict[str, Any]] = []
+    if begun.response_id is not None:  # a client refuses an event of another response than the one that began
+        code = str(error.details.get("provider_code") or _RESPONSE_CODES.get(error.status, "server_error"))
+        failed = {
+            "id": begun.response_id,
+            "object": "response",
+            "created_at": int(time.time()),
+            "status": "failed",
+            "error": {"code": code, "message": described["message"]},
+            "incomplete_details": None,
+            "model": begun.model or "",
+            "output": [],
+            "parallel_tool_calls": True,
+            "tool_choice": "auto",
+            "tools": [],
+            "usage": None,
+        }
+        events.append({"type": "response.failed", "sequence_number": number, "response": failed})
+    told = {name: described[name] for name in ("code", "message", "param")}
+    events.append({"type": "error", "sequence_number": number + len(events), **told, "error": described})
+    return "".join(
+        f"event: {event['type']}\ndata: {scrub(json.dumps(event, separators=(',', ':')))}\n\n" for event in events
+    ).encode()
 
 
 def _duration(seconds: float) -> str:

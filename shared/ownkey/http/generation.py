@@ -24,12 +24,14 @@ _FINISH_REASONS: Mapping[str, str] = {
     "end_turn": "stop",
     "stop_sequence": "stop",
     "pause_turn": "stop",
+    "completed": "stop",
+    "max_output_tokens": "length",
     "max_tokens": "length",
     "model_context_window_exceeded": "length",
     "tool_use": "tool_calls",
     "refusal": "content_filter",
 }
-"""What Anthropic's dialect calls them → OpenAI's name, which clients of this route know."""
+"""What Anthropic's dialect and OpenAI's Responses call them → OpenAI's name, which clients of this route know."""
 
 _UNKNOWN: Json = dict.fromkeys(
     (

@@ -44,6 +44,7 @@ Serve = Callable[[Gateway, Call], Awaitable[None]]
 
 _ROUTES: tuple[tuple[str, str, Surface | None, Serve], ...] = (
     ("POST", "/chat/completions", Surface.CHAT, Gateway.infer),
+    ("POST", "/responses", Surface.RESPONSES, Gateway.infer),
     ("POST", "/messages", Surface.MESSAGES, Gateway.infer),
     ("POST", "/messages/count_tokens", Surface.COUNT_TOKENS, Gateway.infer),
     ("GET", "/models", Surface.MODELS, Gateway.list_models),

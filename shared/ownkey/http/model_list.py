@@ -22,8 +22,8 @@ from ownkey.registry import RequestView
 
 Json = dict[str, Any]
 
-_SERVED_MODE = "chat"
-"""Of the catalog's modes the one that today's surfaces serve."""
+_SERVED_MODES = frozenset({"chat", "responses"})
+"""Of the catalog's modes those that today's surfaces serve."""
 
 _PRICES = {
     "prompt": "input",
@@ -159,7 +159,7 @@ def _in_scope(key: GatewayKey, provider: Provider, model_id: str) -> bool:
 def _offered(model: Model | None, source: CredentialSource, today: date) -> bool:
     if model is None:
         return source is CredentialSource.BYOK
-    if model.mode != _SERVED_MODE or model.retired(today):
+    if model.mode not in _SERVED_MODES or model.retired(today):
         return False
     priced = model.prices is not None and None not in (model.prices.base.input, model.prices.base.output)
     return priced or source is CredentialSource.BYOK

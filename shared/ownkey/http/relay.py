@@ -7,7 +7,8 @@ import time
 from collections.abc import AsyncIterator, Mapping
 
 from ownkey.domain.errors import ProviderFailure
-from ownkey.http.errors import event_of
+from ownkey.domain.surfaces import Surface
+from ownkey.http.errors import Begun, event_of
 from ownkey.http.exchange import Exchange
 from ownkey.http.repeats import Keeping
 from ownkey.router import Attempt
@@ -18,13 +19,14 @@ KEEP_ALIVE = b": keep-alive\n\n"
 
 async def relay(
     exchange: Exchange,
+    surface: Surface,
     attempt: Attempt,
     attempts: int,
     headers: Mapping[str, str],
     keep_alive_s: float,
     keeping: Keeping | None = None,
 ) -> None:
-    """Passes the attempt's stream on to its end. One that breaks off ends with an error in the client's dialect.
+    """Passes the attempt's stream on to its end. One that breaks off ends with an error as the surface has it.
 
     Args:
         keeping: Takes a copy of a whole one.
@@ -40,10 +42,12 @@ async def relay(
     try:
         # The first goes out in one packet with the head. The others have a task to themselves: one that is resumed for
         # each piece should not have the whole application's frames to go through.
-        await line.write(await anext(pieces))
+        line.latest = await anext(pieces)
+        await line.write(line.latest)
         await asyncio.ensure_future(line.pump(pieces))
     except ProviderFailure as error:
-        last = event_of(error, exchange.dialect, exchange.request_id)
+        begun = Begun(attempt.reading.response_id, attempt.reading.model, line.latest)
+        last = event_of(error, surface, exchange.request_id, begun)
     finally:
         line.close()
     if keeping is not None and attempt.complete:
@@ -55,6 +59,8 @@ class _Line:
     """The way to the client. Once nobody is at its other end it swallows what it is given, and the attempt is told."""
 
     def __init__(self, exchange: Exchange, attempt: Attempt, keep_alive_s: float) -> None:
+        self.latest = b""
+        """The piece of the answer that came last."""
         self._exchange = exchange
         self._attempt = attempt
         self._keep_alive_s = keep_alive_s
@@ -69,6 +75,7 @@ class _Line:
         """Sends the pieces that are neither the first nor the last."""
         put, attempt = self._exchange.put, self._attempt
         async for piece in pieces:
+            self.latest = piece
             if put is None or attempt.client_gone:
                 await self.write(piece)
                 continue

@@ -153,7 +153,7 @@ class Gateway:
         self._lending = Lending(self._planner, deps.registry, deps.sharing, deps.now_ms)
 
     async def infer(self, call: Call) -> None:
-        """Chat completions, messages, counting tokens."""
+        """Everything that a model answers."""
         deps, exchange, surface = self._deps, call.exchange, call.surface
         assert surface is not None
         view = await self._admitted(call)
@@ -187,7 +187,7 @@ class Gateway:
         attempt = await _answered(exchange, call.run)
         headers = _upstream_headers(attempt)
         if attempt.whole is None:
-            await relay(exchange, attempt, len(call.attempts), headers, deps.keep_alive_s, once)
+            await relay(exchange, surface, attempt, len(call.attempts), headers, deps.keep_alive_s, once)
             return
         if once is not None:
             once.begin(_JSON | headers, attempt.served, len(call.attempts))

@@ -7,6 +7,7 @@
 `openai`        OpenAI's dialects
 `anthropic`     Anthropic's
 `cohere`        Cohere's
+`responses`     OpenAI's Responses
 `crossing`      between dialects: what a client says, whatever it speaks, and what a provider answers
 `address`       where an API is found, and what follows from the place
 `failures`      error answers of any shape

@@ -66,6 +66,28 @@ _STATUSES: Mapping[str, int] = {
     "timeout_error": 504,
     "invalid_request_error": 400,
     "content_filter": 400,
+    **dict.fromkeys(
+        (
+            "invalid_prompt",
+            "bio_policy",
+            "misalignment_policy_violation",
+            "invalid_image",
+            "invalid_image_format",
+            "invalid_base64_image",
+            "invalid_image_url",
+            "image_too_large",
+            "image_too_small",
+            "image_parse_error",
+            "image_content_policy_violation",
+            "invalid_image_mode",
+            "image_file_too_large",
+            "unsupported_image_media_type",
+            "empty_image_file",
+            "failed_to_download_image",
+            "image_file_not_found",
+        ),
+        400,
+    ),
 }
 """The status an error inside a stream would have had, by its code or type."""
 

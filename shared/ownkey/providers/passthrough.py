@@ -72,7 +72,11 @@ class Events(Protocol):
         """Whether any of the events says something of the answer as a whole, or is not as events should be."""
 
     def read(self, event: bytes, document: Document) -> bytes | None:
-        """One event as it goes to the client (None: not at all); notes what it says in `reading`."""
+        """One event as it goes to the client (None: not at all); notes what it says in `reading`.
+
+        Raises:
+            ProviderFailure: by this event the provider breaks off, in other words than an `error`.
+        """
 
     def starts(self, values: Mapping[str, Any], /) -> bool:
         """Whether this event is of the answer, so that with it the answer has begun."""
@@ -182,7 +186,11 @@ class Scanner:
             return None
         self.started = self.started or self._dialect.starts(document.values)
         self.finished = self._dialect.ends(document.values)
-        return self._dialect.read(event, document)
+        try:
+            return self._dialect.read(event, document)
+        except ProviderFailure as e:
+            self.failure = e
+            return None
 
     def _last(self) -> bytes:
         rest = self._splitter.rest()

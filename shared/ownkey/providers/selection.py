@@ -37,7 +37,9 @@ _APIS: Mapping[str, str] = {
 """Wire → its `crossing.ProviderApi`."""
 _COUNTING_APIS: Mapping[str, str] = {}
 """Wire → its `crossing.CountingApi`; the client is `_CLIENTS[Surface.MESSAGES]`."""
-_LATE: Mapping[tuple[Surface, str], str] = {}
+_LATE: Mapping[tuple[Surface, str], str] = {
+    (Surface.RESPONSES, Dialect.OPENAI): "responses.passthrough:OpenAiResponses",
+}
 """(surface, wire) → a whole `Translator` that is loaded when first used."""
 
 
@@ -94,7 +96,8 @@ def translator_for(surface: Surface, provider: Provider, model_id: str, model: M
     if surface in CONVERSATIONS and served & CONVERSATIONS:
         # Where a provider has both APIs, its thoughts are to be had, and given back, by Responses alone.
         prefers = responses is not None and (_by_responses_alone(model) or _reasons(model))
-        return _crossing(surface, responses if prefers and responses else wire)
+        by_responses = _crossing(surface, responses) if prefers and responses else None
+        return by_responses or _crossing(surface, wire)
     if surface is Surface.COUNT_TOKENS and surface in served:
         return _counting(wire)
     return None

@@ -25,9 +25,22 @@ _pieces = re.compile(
     re.DOTALL,
 ).findall
 
-_MEDIA_KEYS = frozenset({"data", "file_data", "image_url", "url", "file_id"})
-_NOT_TEXT_KEYS = frozenset({"type", "role", "id", "tool_call_id", "tool_use_id", "media_type", "format", "signature"})
-_PROMPT_FIELDS = ("messages", "system", "tools", "functions", "response_format", "output_config", "prediction")
+_MEDIA_KEYS = frozenset({"data", "file_data", "file_url", "image_url", "url", "file_id"})
+_NOT_TEXT_KEYS = frozenset(
+    {"type", "role", "id", "tool_call_id", "tool_use_id", "call_id", "media_type", "format", "signature"}
+)
+_PROMPT_FIELDS = (
+    "messages",
+    "system",
+    "input",
+    "instructions",
+    "tools",
+    "functions",
+    "response_format",
+    "text",
+    "output_config",
+    "prediction",
+)
 
 
 def tokens_of(text: str) -> int:
@@ -40,10 +53,10 @@ def tokens_of(text: str) -> int:
 
 
 def tokens_of_prompt(body: Mapping[str, Any]) -> int:
-    """Estimated tokens of a request in either dialect: messages, system prompt, tools, schemas."""
+    """Estimated tokens of a request in any dialect: messages or input, system prompt, tools, schemas."""
     texts: list[str] = []
     media = sum(_gather(body[name], texts, 0) for name in _PROMPT_FIELDS if body.get(name))
-    messages = body.get("messages")
+    messages = body.get("messages") or body.get("input")
     turns = len(messages) if isinstance(messages, list) else 1
     return tokens_of("".join(texts)) + media * MEDIA_TOKENS + turns * _MESSAGE_TOKENS
 
@@ -63,8 +76,6 @@ def _gather(value: Any, texts: list[str], depth: int) -> int:
 
 
 def _gather_member(name: str, value: Any, texts: list[str], depth: int) -> int:
-    if name in _NOT_TEXT_KEYS:
-        return 0
-    if isinstance(value, str) and name in _MEDIA_KEYS:
-        return 1
+    if isinstance(value, str) and (name in _NOT_TEXT_KEYS or name in _MEDIA_KEYS):
+        return int(name in _MEDIA_KEYS)
     return _gather(value, texts, depth + 1)

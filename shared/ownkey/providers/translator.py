@@ -37,6 +37,8 @@ class Call:
     """The credential's public fields: deployment, API version, region, project, …"""
     form: str = ""
     """The id of the form that the credential was given by."""
+    own: bool = True
+    """Whether the credential is the account's: what is stored under another's is not for the client to name."""
     asked_at_s: int = 0
     """When, in epoch seconds: what dialects call `created`."""
     kept: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)

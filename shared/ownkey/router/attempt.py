@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 
 from ownkey.domain.accounts import OnDisconnect
 from ownkey.domain.attempts import Outcome
+from ownkey.domain.credentials import CredentialSource
 from ownkey.domain.errors import (
     CredentialsExhausted,
     OwnkeyError,
@@ -30,7 +31,7 @@ from ownkey.domain.errors import (
     UnsupportedParameter,
 )
 from ownkey.domain.ledger import Hold
-from ownkey.providers import Call, Encoded, StreamDecoder, Whole, upstream_request_id
+from ownkey.providers import Call, Encoded, Reading, StreamDecoder, Whole, upstream_request_id
 from ownkey.router.candidates import Candidate
 from ownkey.router.job import Job, Limits, Served
 from ownkey.router.limits import Allowance
@@ -94,6 +95,7 @@ class Attempt:
             model=candidate.model,
             fields=candidate.credential.fields,
             form=candidate.credential.form,
+            own=candidate.source is CredentialSource.BYOK,
             asked_at_s=int(self._tariff.at.timestamp()),
         )
         self._presenting = Presenting(candidate, ports)
@@ -126,6 +128,12 @@ class Attempt:
     def upstream_headers(self) -> Mapping[str, str]:
         """The provider's response headers; none before it answered."""
         return self._response.headers if self._response else {}
+
+    @property
+    def reading(self) -> Reading:
+        """What a streamed answer has said of itself by now."""
+        assert self._decoder is not None
+        return self._decoder.reading
 
     @property
     def complete(self) -> bool:

@@ -22,6 +22,7 @@ from ownkey.router.unwell import refusal
 
 ENDPOINTS: Mapping[Surface, str] = {
     Surface.CHAT: "POST /v1/chat/completions",
+    Surface.RESPONSES: "POST /v1/responses",
     Surface.MESSAGES: "POST /v1/messages",
     Surface.COUNT_TOKENS: "POST /v1/messages/count_tokens",
 }

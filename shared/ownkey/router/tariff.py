@@ -12,6 +12,7 @@ from ownkey.domain.credentials import CredentialSource
 from ownkey.domain.limits import Worst
 from ownkey.domain.money import usd_number, with_margin
 from ownkey.domain.savings import NO_SAVINGS, Savings
+from ownkey.domain.surfaces import Surface
 from ownkey.domain.usage import STANDARD_TERMS, Terms, Usage
 from ownkey.ledger.pricing import Cost, cost_of
 from ownkey.providers import Document
@@ -111,23 +112,27 @@ class Tariff:
             routing=0 if asked is None else with_margin(asked, self.margin_percent) - bought,
         )
 
-    def hold(self, request: Document, model: Model | None, input_tokens: int) -> int:
+    def hold(self, request: Document, model: Model | None, input_tokens: int, surface: Surface = Surface.CHAT) -> int:
         """The worst case of a platform attempt in nano-dollars, margin included; 0 on BYOK."""
         if self.source is CredentialSource.BYOK:
             return 0
-        return self.worst(request, model, input_tokens).charge_nanousd
+        return self.worst(request, model, input_tokens, surface).charge_nanousd
 
-    def worst(self, request: Document, model: Model | None, input_tokens: int) -> Worst:
+    def worst(
+        self, request: Document, model: Model | None, input_tokens: int, surface: Surface = Surface.CHAT
+    ) -> Worst:
         """The most that an attempt may use, cost and be charged; nothing where nothing is generated."""
         if not input_tokens:
             return Worst(0, 0, 0)
         byok = self.source is CredentialSource.BYOK
         prices = self.prices if byok else self.listed or self.prices
         if prices is None:
-            return Worst(worst_case(request, model, input_tokens).total_tokens, 0, 0)
+            return Worst(worst_case(request, model, input_tokens, surface=surface).total_tokens, 0, 0)
         terms = worst_terms(request, prices)
         rates = prices.rates(input_tokens=held_input(input_tokens), service_tier=terms.service_tier)
-        usage = worst_case(request, model, input_tokens, rates=rates, always_searches=self.always_searches)
+        usage = worst_case(
+            request, model, input_tokens, surface=surface, rates=rates, always_searches=self.always_searches
+        )
         # Not at this hour's rates: the hour may be over when the provider is asked.
         cost = self._cost(prices, usage, terms, at=None) or 0
         return Worst(usage.total_tokens, cost, 0 if byok else with_margin(cost, self.margin_percent))

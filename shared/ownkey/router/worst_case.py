@@ -8,6 +8,7 @@ from math import ceil
 from typing import Any, TypeGuard
 
 from ownkey.catalog import Model, PriceList, Rates
+from ownkey.domain.surfaces import Surface
 from ownkey.domain.usage import Terms, Usage
 from ownkey.providers import Document
 
@@ -18,7 +19,8 @@ UNSTATED_OUTPUT_TOKENS = 16_384
 UNSTATED_SEARCHES = 10
 """The web searches held where a request allows them and names no limit."""
 
-_LIMITS = ("max_completion_tokens", "max_tokens")
+_LIMITS: Mapping[Surface, tuple[str, ...]] = {Surface.RESPONSES: ("max_output_tokens",)}
+_USUAL_LIMITS = ("max_completion_tokens", "max_tokens")
 _MAX_CHOICES = 128
 _MAX_SEARCHES = 100
 _SEARCH_FEE = "web_search_"
@@ -42,6 +44,7 @@ def worst_case(
     model: Model | None,
     input_tokens: int,
     *,
+    surface: Surface = Surface.CHAT,
     rates: Rates = _NO_RATES,
     always_searches: bool = False,
 ) -> Usage:
@@ -49,7 +52,7 @@ def worst_case(
     of the buckets that they may come to stand in.
     """
     values = request.values
-    limits = [values[name] for name in _LIMITS if _is_count(values.get(name))]
+    limits = [values[name] for name in _LIMITS.get(surface, _USUAL_LIMITS) if _is_count(values.get(name))]
     ceiling = model.max_output if model else None
     output = max(limits) if limits else UNSTATED_OUTPUT_TOKENS
     choices = min(values["n"], _MAX_CHOICES) if _is_count(values.get("n")) else 1
