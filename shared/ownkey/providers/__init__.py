@@ -7,6 +7,8 @@
 `openai`        OpenAI's dialects
 `anthropic`     Anthropic's
 `cohere`        Cohere's
+`gemini`        Google's
+`vertex`        Google's, Anthropic's and OpenAI's at Vertex AI's addresses
 `responses`     OpenAI's Responses
 `crossing`      between dialects: what a client says, whatever it speaks, and what a provider answers
 `address`       where an API is found, and what follows from the place

@@ -32,12 +32,21 @@ _CLIENTS: Mapping[Surface, str] = {
 """Surface → its `crossing.ClientDialect`, as `module:name` below `ownkey.providers`."""
 _APIS: Mapping[str, str] = {
     Dialect.ANTHROPIC: "anthropic.api:MessagesApi",
+    "anthropic_vertex": "vertex.apis:messages",
     Dialect.COHERE: "cohere.api:CohereApi",
+    Dialect.GEMINI: "gemini.api:GeminiApi",
+    "gemini_vertex": "vertex.apis:gemini",
 }
 """Wire → its `crossing.ProviderApi`."""
-_COUNTING_APIS: Mapping[str, str] = {}
+_COUNTING_APIS: Mapping[str, str] = {
+    Dialect.GEMINI: "gemini.api:GeminiApi",
+    "gemini_vertex": "vertex.apis:gemini",
+}
 """Wire → its `crossing.CountingApi`; the client is `_CLIENTS[Surface.MESSAGES]`."""
 _LATE: Mapping[tuple[Surface, str], str] = {
+    (Surface.CHAT, "openai_vertex"): "vertex.apis:passed_chat",
+    (Surface.COUNT_TOKENS, "anthropic_vertex"): "vertex.apis:passed_count",
+    (Surface.MESSAGES, "anthropic_vertex"): "vertex.apis:passed_messages",
     (Surface.RESPONSES, Dialect.OPENAI): "responses.passthrough:OpenAiResponses",
 }
 """(surface, wire) → a whole `Translator` that is loaded when first used."""

@@ -1,0 +1,324 @@
+"""What a conversation is as Google's request: what crosses, what is dropped, what is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from ownkey.domain.errors import InvalidParameter, ProviderInvalidResponse, UnsupportedParameter
+from ownkey.providers.crossing import (
+    CacheMark,
+    Conversation,
+    Document,
+    FileId,
+    Format,
+    HostedTool,
+    Image,
+    Inline,
+    Link,
+    OutputFormat,
+    Reasoning,
+    RedactedThinking,
+    Refusal,
+    Role,
+    Text,
+    Thinking,
+    Tool,
+    ToolChoice,
+    ToolResult,
+    ToolUse,
+    Turn,
+)
+from ownkey.providers.gemini.api import GeminiApi
+from ownkey.providers.gemini.contents import UNSIGNED
+from ownkey.providers.translator import Encoded
+from tests.support.providers import call
+
+API = GeminiApi()
+FLASH, OLDER = "gemini-3.8-flash", "gemini-2.5-flash"
+HELLO = Turn(Role.USER, (Text("Hello"),))
+PNG = Inline("image/png", "iVBORw0KGgo=")
+TOOLS = (Tool("look"),)
+
+
+def written(model: str = FLASH, *, stream: bool = False, **conversation: Any) -> Encoded:
+    asked = Conversation(**{"turns": (HELLO,), **conversation})
+    return API.write_request(call({"model": model, "stream": stream}, provider="gemini"), asked)
+
+
+def sent(model: str = FLASH, **conversation: Any) -> dict[str, Any]:
+    return json.loads(written(model, **conversation).body)
+
+
+def contents(*turns: Turn, model: str = FLASH, **conversation: Any) -> list[dict[str, Any]]:
+    return sent(model, turns=turns, **conversation)["contents"]
+
+
+def config(model: str = FLASH, **conversation: Any) -> dict[str, Any]:
+    return sent(model, **conversation).get("generationConfig", {})
+
+
+def thinking(model: str, **reasoning: Any) -> Any:
+    return config(model, reasoning=Reasoning(**reasoning), max_output_tokens=10_000).get("thinkingConfig")
+
+
+def calling(*ids: str) -> Turn:
+    return Turn(Role.ASSISTANT, tuple(ToolUse(each, "look", "{}") for each in ids))
+
+
+def resulting(*ids: str) -> Turn:
+    return Turn(Role.USER, tuple(ToolResult(each, "look", (Text("seen"),)) for each in ids))
+
+
+def signatures(content: dict[str, Any]) -> list[str | None]:
+    return [part.get("thoughtSignature") for part in content["parts"]]
+
+
+class TestAddresses:
+    def test_a_stream_is_asked_for_in_the_url_and_the_model_stands_nowhere_else(self):
+        request = written(stream=True)
+        assert request.url == (
+            "https://generativelanguage.googleapis.com/v1beta/models/gemini-3.8-flash:streamGenerateContent?alt=sse"
+        )
+        assert json.loads(request.body) == {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}
+        assert (request.auth.header, request.headers["accept"]) == ("x-goog-api-key", "text/event-stream")
+
+    def test_a_models_resource_name_is_its_name(self):
+        assert written("models/gemini-3.8-flash").url == written().url
+
+    @pytest.mark.parametrize("model", ["../x", "a/b", "a?b", "a#b", "a:b", "", "a b", "a%2fb", "@", "a@b@c", "ä"])
+    def test_a_name_that_would_leave_its_place_in_the_path_is_refused(self, model):
+        with pytest.raises(UnsupportedParameter) as refused:
+            written(model)
+        assert refused.value.param == "model"
+
+
+class TestTurns:
+    def test_neighbours_of_one_role_are_joined(self):
+        more = Turn(Role.USER, (Text("again"), Text("")))
+        assert contents(HELLO, more, Turn(Role.SYSTEM, (Text("Be kind."),))) == [
+            {"role": "user", "parts": [{"text": "Hello"}, {"text": "again"}, {"text": "Be kind."}]}
+        ]
+
+    def test_the_systems_words_alone_are_a_question(self):
+        assert sent(system=(Text("Be brief."),), turns=()) == {
+            "contents": [{"role": "user", "parts": [{"text": "Be brief."}]}]
+        }
+
+    def test_media_by_link_have_the_type_that_their_ending_says(self):
+        linked = [Image(Link("https://x.example/a.JPG?s=1")), Image(Link("https://x.example/a", "image/webp"))]
+        assert contents(Turn(Role.USER, (*linked, Document(Link("https://x.example/a"))))) == [
+            {
+                "role": "user",
+                "parts": [
+                    {"fileData": {"fileUri": "https://x.example/a.JPG?s=1", "mimeType": "image/jpeg"}},
+                    {"fileData": {"fileUri": "https://x.example/a", "mimeType": "image/webp"}},
+                    {"fileData": {"fileUri": "https://x.example/a"}},
+                ],
+            }
+        ]
+
+    @pytest.mark.parametrize("source", [Inline("image/gif", "R0lGOD"), FileId("file-1")])
+    def test_what_it_cannot_read_is_refused(self, source):
+        with pytest.raises(UnsupportedParameter):
+            written(turns=(Turn(Role.USER, (Image(source),)),))
+
+    def test_a_pictures_place_in_a_result_is_beside_it_before_the_third_generation(self):
+        turns = (HELLO, calling("a"), Turn(Role.USER, (ToolResult("a", "look", (Text("4"), Image(PNG))), Text("?"))))
+        result, *rest = contents(*turns, model=OLDER)[2]["parts"]
+        assert result["functionResponse"] == {"id": "a", "name": "look", "response": {"output": "4"}}
+        assert rest == [{"text": "?"}, {"inlineData": {"mimeType": "image/png", "data": PNG.data}}]
+
+    def test_a_result_without_its_call_is_told(self):
+        with pytest.raises(InvalidParameter):
+            written(turns=(Turn(Role.USER, (ToolResult("a", None, ()),)),))
+
+    @pytest.mark.parametrize("arguments", ["[1]", "{", "NaN", '{"a":NaN}', "[" * 5_000])
+    def test_arguments_that_are_no_object_are_told(self, arguments):
+        with pytest.raises(InvalidParameter):
+            written(turns=(HELLO, Turn(Role.ASSISTANT, (ToolUse("a", "look", arguments),))))
+
+    def test_free_text_for_a_tool_crosses_as_its_input(self):
+        request = sent(
+            turns=(HELLO, Turn(Role.ASSISTANT, (ToolUse("a", "run", "ls"),))),
+            tools=(Tool("run", free_form=True, grammar={"type": "regex"}),),
+        )
+        assert request["contents"][1]["parts"][0]["functionCall"]["args"] == {"input": "ls"}
+        (tool,) = request["tools"][0]["functionDeclarations"]
+        assert tool["parametersJsonSchema"]["required"] == ["input"]
+
+    def test_a_refusal_is_text(self):
+        assert contents(HELLO, Turn(Role.ASSISTANT, (Refusal("No."),)))[1]["parts"] == [{"text": "No."}]
+
+
+class TestSignatures:
+    def test_anothers_thoughts_and_those_that_nobody_signed_stay_here(self):
+        parts = (
+            Thinking("mine", "sig", Format.ANTHROPIC),
+            RedactedThinking("enc", Format.OPENAI),
+            Thinking("unsigned"),
+            Text("Hi"),
+        )
+        assert contents(HELLO, Turn(Role.ASSISTANT, parts), HELLO)[1]["parts"] == [{"text": "Hi"}]
+
+    def test_a_signature_before_its_text_finds_it_where_thoughts_stand_apart(self):
+        signed = (RedactedThinking("t", Format.GEMINI), RedactedThinking("c", Format.GEMINI, tool_use_id="a"))
+        parts = contents(HELLO, Turn(Role.ASSISTANT, (*signed, Text("Hi"), ToolUse("a", "look"))))[1]["parts"]
+        assert [part["thoughtSignature"] for part in parts] == ["t", "c"]
+
+    def test_a_signature_of_nothing_that_is_left_stands_by_itself(self):
+        parts = contents(HELLO, Turn(Role.ASSISTANT, (RedactedThinking("t", Format.GEMINI),)))[1]["parts"]
+        assert parts == [{"text": "", "thoughtSignature": "t"}]
+
+    def test_calls_since_the_user_last_spoke_get_a_stand_in_where_they_have_none(self):
+        turns = (HELLO, calling("a", "b"), resulting("a", "b"), HELLO, calling("c", "d"), resulting("c", "d"))
+        old, _, new, _ = contents(*turns)[1:]
+        assert signatures(old) == [None, None]
+        assert signatures(new) == [UNSIGNED, None]
+
+    def test_none_is_made_up_where_one_is_there_or_where_none_is_asked_for(self):
+        signed = Turn(Role.ASSISTANT, (RedactedThinking("s", Format.GEMINI, tool_use_id="a"), *calling("a", "b").parts))
+        assert signatures(contents(HELLO, signed, resulting("a", "b"))[1]) == ["s", None]
+        assert signatures(contents(HELLO, calling("a"), resulting("a"), model=OLDER)[1]) == [None]
+
+
+class TestThinking:
+    @pytest.mark.parametrize(
+        ("model", "reasoning", "expected"),
+        [
+            (FLASH, {"effort": "high"}, {"thinkingLevel": "HIGH"}),
+            (FLASH, {"effort": "max", "visible": True}, {"thinkingLevel": "HIGH", "includeThoughts": True}),
+            (FLASH, {"effort": "none"}, {"thinkingLevel": "MINIMAL"}),
+            (FLASH, {"budget_tokens": 2_000}, {"thinkingLevel": "LOW"}),
+            (FLASH, {"adaptive": True}, None),
+            ("gemini-3-pro-preview", {"effort": "medium"}, {"thinkingLevel": "LOW"}),
+            ("gemini-3.1-pro-preview", {"effort": "minimal"}, {"thinkingLevel": "LOW"}),
+            ("gemini-3.7-flash", {"effort": "minimal"}, {"thinkingLevel": "LOW"}),
+            ("gemini-4-argon", {"effort": "none"}, {"thinkingLevel": "LOW"}),
+            ("gemini-flash-latest", {"effort": "medium"}, {"thinkingLevel": "MEDIUM"}),
+            ("gemma-4-31b-it", {"effort": "low"}, {"thinkingLevel": "MINIMAL"}),
+            (OLDER, {"effort": "low"}, {"thinkingBudget": 2_000}),
+            (OLDER, {"effort": "none", "visible": False}, {"thinkingBudget": 0, "includeThoughts": False}),
+            (OLDER, {"budget_tokens": 90_000}, {"thinkingBudget": 24_576}),
+            (OLDER, {"adaptive": True}, {"thinkingBudget": -1}),
+            (OLDER, {"visible": True}, {"includeThoughts": True}),
+            ("gemini-2.5-flash-lite", {"budget_tokens": 100}, {"thinkingBudget": 512}),
+            ("gemini-2.5-pro", {"effort": "none"}, {"thinkingBudget": 128}),
+            ("gemini-2.5-pro", {"budget_tokens": 90_000}, {"thinkingBudget": 32_768}),
+        ],
+    )
+    def test_each_line_of_models_is_told_in_its_own_way(self, model, reasoning, expected):
+        assert thinking(model, **reasoning) == expected
+
+    @pytest.mark.parametrize(
+        "model", ["gemini-2.0-flash", "gemini-1.5-pro", "gemini-2.5-flash-image", "gemma-3-27b-it"]
+    )
+    def test_a_model_that_does_not_think_is_not_asked_to(self, model):
+        assert thinking(model, effort="low") is None
+        asked = {"reasoning": Reasoning(effort="low"), "names": {"reasoning": "reasoning_effort"}}
+        assert written(model, **asked).dropped == ("reasoning_effort",)
+        assert written(model, reasoning=Reasoning(effort="none")).dropped == ()
+
+
+class TestWishes:
+    def test_numbers_out_of_range_are_taken_to_its_end(self):
+        asked = {"temperature": 3, "top_p": 1.5, "presence_penalty": 2.0, "frequency_penalty": -3, "seed": -1}
+        assert config(**asked, top_k=0) == {
+            "temperature": 2,
+            "topP": 1,
+            "presencePenalty": 1.99,
+            "frequencyPenalty": -2,
+            "seed": 2**31 - 1,
+        }
+
+    def test_what_only_tunes_is_dropped_under_the_clients_name(self):
+        request = written(
+            turns=(Turn(Role.USER, (Text("Hi", CacheMark()), Image(PNG, detail="low")), name="Ann"),),
+            tools=(Tool("run", free_form=True, grammar={"type": "regex"}),),
+            parallel_tool_calls=False,
+            logit_bias={"1": 2},
+            verbosity="low",
+            service_tier="flex",
+            user="u",
+            metadata={"a": "b"},
+            cache_key="k",
+            others={"store": True},
+            names={"cache_key": "prompt_cache_key"},
+        )
+        assert sorted(request.dropped) == sorted(
+            [
+                *("cache_control", "detail", "messages.name", "tools.custom.format", "parallel_tool_calls"),
+                *("logit_bias", "verbosity", "service_tier", "user", "metadata", "prompt_cache_key", "store"),
+            ]
+        )
+
+    def test_what_means_nothing_special_is_not_reported(self):
+        asked = {"service_tier": "auto", "parallel_tool_calls": True, "tools": TOOLS, "choices": 1}
+        assert written(**asked).dropped == ()
+
+    @pytest.mark.parametrize(
+        ("model", "asked", "param"),
+        [
+            (FLASH, {"choices": 2, "names": {"choices": "n"}}, "n"),
+            (FLASH, {"stop": tuple("abcdef")}, "stop"),
+            (FLASH, {"tools": (HostedTool("code_execution", {}),)}, "tools"),
+            (FLASH, {"tools": (*TOOLS, HostedTool("web_search", {}))}, "tools"),
+            (FLASH, {"tools": (HostedTool("web_search", {"allowed_domains": ["a.example"]}),)}, "tools"),
+            (FLASH, {"tools": (HostedTool("web_search", {}),), "tool_choice": ToolChoice("required")}, "tool_choice"),
+            (OLDER, {"tools": TOOLS, "output": OutputFormat()}, "output"),
+        ],
+    )
+    def test_what_changes_the_answer_is_refused(self, model, asked, param):
+        with pytest.raises(UnsupportedParameter) as refused:
+            written(model, **asked)
+        assert refused.value.param == param
+
+    @pytest.mark.parametrize(
+        ("choice", "tools", "expected"),
+        [
+            (None, TOOLS, None),
+            (ToolChoice("auto"), TOOLS, None),
+            (ToolChoice("auto"), (Tool("look", strict=True),), {"mode": "VALIDATED"}),
+            (ToolChoice("auto", ("look",)), TOOLS, {"mode": "VALIDATED", "allowedFunctionNames": ["look"]}),
+            (ToolChoice("none"), TOOLS, {"mode": "NONE"}),
+            (ToolChoice("required"), TOOLS, {"mode": "ANY"}),
+            (ToolChoice("named", ("look",)), TOOLS, {"mode": "ANY", "allowedFunctionNames": ["look"]}),
+            (ToolChoice("none"), (), None),
+        ],
+    )
+    def test_each_choice_of_tools_has_its_mode(self, choice, tools, expected):
+        found = sent(tools=tools, tool_choice=choice).get("toolConfig")
+        assert found == (expected and {"functionCallingConfig": expected})
+
+    def test_json_beside_tools_is_had_from_the_third_generation_on(self):
+        assert config(tools=TOOLS, output=OutputFormat()) == {"responseMimeType": "application/json"}
+        assert config(OLDER, tools=TOOLS, tool_choice=ToolChoice("none"), output=OutputFormat())
+
+    def test_a_search_drops_what_tunes_it(self):
+        request = written(tools=(HostedTool("web_search", {"type": "web_search", "max_uses": 3}),))
+        assert json.loads(request.body)["tools"] == [{"googleSearch": {}}]
+        assert request.dropped == ("tools.max_uses",)
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[]", b"no", b'{"candidates":[]}', b'{"usageMetadata":{}}'])
+def test_what_is_no_answer_is_refused(body: bytes) -> None:
+    with pytest.raises(ProviderInvalidResponse):
+        API.read_answer(call({"model": FLASH}, provider="gemini"), body)
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[]", b"no", b'{"totalTokens":"many"}', b'{"totalTokens":-1}'])
+def test_what_is_no_count_is_refused(body: bytes) -> None:
+    with pytest.raises(ProviderInvalidResponse):
+        API.read_count(body)
+
+
+@pytest.mark.parametrize(
+    "call_part", [{"args": {}}, {"name": "look", "args": {"a": 1e999}}, {"name": 7}], ids=["name", "infinite", "number"]
+)
+def test_a_call_that_cannot_be_read_is_a_failure(call_part: Any) -> None:
+    body = {"candidates": [{"content": {"parts": [{"functionCall": call_part}]}}]}
+    text = json.dumps(body).replace("Infinity", "1e999")
+    with pytest.raises(ProviderInvalidResponse):
+        API.read_answer(call({"model": FLASH}, provider="gemini"), text.encode())
