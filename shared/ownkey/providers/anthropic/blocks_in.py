@@ -10,6 +10,7 @@ import binascii
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import zip_longest
 from typing import Literal
 
 from ownkey.providers.anthropic.words import read_citation
@@ -199,7 +200,7 @@ def _redacted(block: Fields) -> RedactedThinking:
 
 def _with_calls_named(parts: list[Part]) -> Iterator[Part]:
     """Gemini signs a call by what stands right before it: the call's id is not in what a client gives back."""
-    for part, after in zip(parts, [*parts[1:], None], strict=True):
+    for part, after in zip_longest(parts, parts[1:]):
         signs = isinstance(part, RedactedThinking) and part.format == Format.GEMINI and isinstance(after, ToolUse)
         if signs and isinstance(part, RedactedThinking) and isinstance(after, ToolUse):
             part = replace(part, tool_use_id=after.id)
