@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from local.simulator.anthropic_requests import shows_thinking
+from local.simulator import anthropic_models
+from local.simulator.anthropic_blocks import signature_of
+from local.simulator.anthropic_requests import cited_documents, shows_thinking
 from local.simulator.brain import Completion, Usage
 from local.simulator.refusals import Refusal
 from local.simulator.replies import Exchange, Frame, Stream, Whole
@@ -28,6 +28,7 @@ STOP_REASON = {
     "refusal": "refusal",
 }
 SHOULD_RETRY = frozenset({408, 409, 429})
+CITED_CHARS = 24
 MAX_PAGE = 1_000
 DEFAULT_PAGE = 20
 _SUPPORTED = {"supported": True}
@@ -124,8 +125,8 @@ def model_list(rows: list[dict[str, Any]], query: dict[str, str]) -> dict[str, A
 
 def model(row: dict[str, Any]) -> dict[str, Any]:
     """`GET /models/{id}`."""
-    efforts = dict.fromkeys(("low", "medium", "high", "xhigh", "max"), _SUPPORTED)
-    thinking = dict.fromkeys(("enabled", "adaptive", "disabled", "between_tools"), _SUPPORTED)
+    efforts = {name: {"supported": known} for name, known in anthropic_models.efforts(row["id"]).items()}
+    thinking = {name: {"supported": known} for name, known in anthropic_models.thinking_types(row["id"]).items()}
     plain = ("batch", "citations", "code_execution", "image_input", "pdf_input", "structured_outputs")
     strategies = ("clear_thinking_20251015", "clear_tool_uses_20250919", "compact_20260112")
     return {
@@ -142,7 +143,7 @@ def model(row: dict[str, Any]) -> dict[str, Any]:
         "capabilities": {
             **dict.fromkeys(plain, _SUPPORTED),
             "context_management": {**_SUPPORTED, **dict.fromkeys(strategies, _SUPPORTED)},
-            "effort": {**_SUPPORTED, **efforts},
+            "effort": {"supported": any(each["supported"] for each in efforts.values()), **efforts},
             "server_tools": {**_SUPPORTED, "web_search": _SUPPORTED, "code_execution": _SUPPORTED},
             "thinking": {**_SUPPORTED, "types": thinking},
         },
@@ -162,10 +163,15 @@ def _stop(exchange: Exchange, completion: Completion) -> dict[str, Any]:
 def _blocks(exchange: Exchange, completion: Completion) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
     """The content blocks as a stream opens them, each with its deltas."""
     if shows_thinking(exchange.body):
-        yield {"type": "thinking", "thinking": "", "signature": ""}, _thinking_deltas(exchange)
+        if exchange.behaviour.redacted:
+            yield {"type": "redacted_thinking", "data": signature_of(exchange.prompt.text)}, []
+        else:
+            yield {"type": "thinking", "thinking": "", "signature": ""}, _thinking_deltas(exchange)
     if completion.pieces:
+        citations = [_citation(at, document) for at, document in cited_documents(exchange.body)]
+        cited = [{"type": "citations_delta", "citation": each} for each in citations]
         deltas = [{"type": "text_delta", "text": piece} for piece in completion.pieces]
-        yield {"type": "text", "text": ""}, deltas
+        yield {"type": "text", "text": "", **({"citations": []} if cited else {})}, [*cited, *deltas]
     for call in completion.calls:
         block = {"type": "tool_use", "id": f"toolu_01{_base58(22)}", "name": call.name, "input": {}}
         pieces = ("", *call.argument_pieces)
@@ -177,8 +183,18 @@ def _thinking_deltas(exchange: Exchange) -> list[dict[str, Any]]:
     thought = f"The user says: {exchange.prompt.text}"
     shown = (exchange.body.get("thinking") or {}).get("display") != "omitted"
     deltas = [{"type": "thinking_delta", "thinking": piece} for piece in (tokenize(thought) if shown else ())]
-    signature = base64.b64encode(hashlib.sha512(thought.encode()).digest() * 3).decode()
-    return [*deltas, {"type": "signature_delta", "signature": signature}]
+    return [*deltas, {"type": "signature_delta", "signature": signature_of(thought)}]
+
+
+def _citation(at: int, document: dict[str, Any]) -> dict[str, Any]:
+    """The beginning of a text, or the first page of anything else."""
+    about = {"document_index": at, "document_title": document.get("title"), "file_id": None}
+    if document["source"]["type"] == "text":
+        quote = document["source"]["data"][:CITED_CHARS]
+        place = {"type": "char_location", "cited_text": quote, "start_char_index": 0, "end_char_index": len(quote)}
+    else:
+        place = {"type": "page_location", "cited_text": "Page 1", "start_page_number": 1, "end_page_number": 2}
+    return {**place, **about}
 
 
 def _filled(block: dict[str, Any], deltas: list[dict[str, Any]]) -> dict[str, Any]:
@@ -188,6 +204,8 @@ def _filled(block: dict[str, Any], deltas: list[dict[str, Any]]) -> dict[str, An
         for name in ("text", "thinking", "signature"):
             if name in delta:
                 filled[name] += delta[name]
+        if "citation" in delta:
+            filled["citations"] = [*filled["citations"], delta["citation"]]
     arguments = "".join(delta.get("partial_json", "") for delta in deltas)
     if arguments:
         filled["input"] = json.loads(arguments)

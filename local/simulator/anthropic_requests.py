@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
+from local.simulator import anthropic_models
+from local.simulator.anthropic_blocks import check_content, check_marks, check_order, refused
 from local.simulator.behaviour import split_directives
 from local.simulator.brain import MESSAGE_TOKENS, Prompt, Segment, Tool, content_tokens
-from local.simulator.refusals import Refusal, Refused
 from local.simulator.text import compact, count_tokens
 
 # fmt: off
@@ -18,6 +20,23 @@ PARAMETERS = frozenset({
 })
 # fmt: on
 ROLES = ("user", "assistant", "system")
+TOOL_FIELDS = frozenset(
+    {
+        "type",
+        "name",
+        "description",
+        "input_schema",
+        "strict",
+        "cache_control",
+        "allowed_callers",
+        "defer_loading",
+        "eager_input_streaming",
+        "input_examples",
+    }
+)
+UNKNOWN_TO_SCHEMAS = frozenset(
+    {"minimum", "maximum", "multipleOf", "minLength", "maxLength", "maxItems", "pattern", "oneOf", "not"}
+)
 MIN_THINKING_BUDGET = 1_024
 EFFORT_TOKENS = {"low": 16, "medium": 32, "high": 64, "xhigh": 128, "max": 256}
 THINKING_TOKENS = 32
@@ -35,11 +54,6 @@ SHAPES: dict[str, tuple[type | tuple[type, ...], str]] = {
     "tool_choice": (dict, "dictionary"),
     "metadata": (dict, "dictionary"),
 }
-
-
-def refused(message: str) -> Refused:
-    """A 400 in the dialect's form."""
-    return Refused(Refusal(400, "invalid_request_error", message))
 
 
 def check(body: Any, *, beta: bool, counting: bool = False) -> None:
@@ -60,6 +74,11 @@ def check(body: Any, *, beta: bool, counting: bool = False) -> None:
     _check_numbers(body)
     _check_messages(body["messages"])
     _check_tools(body)
+    _check_format(body)
+    check_marks(body)
+    for stop in body.get("stop_sequences") or ():
+        if not isinstance(stop, str) or not stop.strip():
+            raise refused("stop_sequences: each stop sequence must contain non-whitespace")
 
 
 def check_for_model(body: dict[str, Any], model: dict[str, Any]) -> None:
@@ -68,6 +87,7 @@ def check_for_model(body: dict[str, Any], model: dict[str, Any]) -> None:
     if body.get("max_tokens", 0) > limit:
         message = f"max_tokens: {body['max_tokens']} > {limit}, the maximum of output tokens for {model['id']}"
         raise refused(message)
+    anthropic_models.check(body, model["id"])
 
 
 def _check_numbers(body: dict[str, Any]) -> None:
@@ -98,19 +118,8 @@ def _check_messages(messages: list[Any]) -> None:
                 raise refused(f"{where}.{name}: Extra inputs are not permitted")
         if message.get("role") not in ROLES:
             raise refused(f"{where}.role: Input should be {', '.join(repr(role) for role in ROLES)}")
-        _check_content(f"{where}.content", message.get("content"))
-
-
-def _check_content(where: str, content: Any) -> None:
-    if content is None:
-        raise refused(f"{where}: Field required")
-    if not isinstance(content, str | list):
-        raise refused(f"{where}: Input should be a valid list")
-    for index, block in enumerate(content if isinstance(content, list) else ()):
-        if not isinstance(block, dict) or not isinstance(block.get("type"), str):
-            raise refused(f"{where}.{index}: Unable to extract tag using discriminator 'type'")
-        if block["type"] == "text" and not block.get("text"):
-            raise refused("messages: text content blocks must be non-empty")
+        check_content(f"{where}.content", message["role"], message.get("content"))
+    check_order(messages)
 
 
 def _check_tools(body: dict[str, Any]) -> None:
@@ -118,13 +127,56 @@ def _check_tools(body: dict[str, Any]) -> None:
     for index, tool in enumerate(tools):
         if not isinstance(tool, dict) or not isinstance(tool.get("name"), str):
             raise refused(f"tools.{index}.name: Field required")
-        if tool.get("type", "custom") == "custom" and "input_schema" not in tool:
-            raise refused(f"tools.{index}.input_schema: Field required")
+        if tool.get("type", "custom") == "custom":
+            _check_tool(f"tools.{index}", tool)
+    names = [tool["name"] for tool in tools]
+    if len(names) != len(set(names)):
+        raise refused("tools: Tool names must be unique.")
     choice = body.get("tool_choice") or {}
     if choice.get("type") in ("any", "tool") and not tools:
         raise refused("tool_choice: needs tools to choose from")
     if choice.get("type") == "tool" and choice.get("name") not in [tool["name"] for tool in tools]:
         raise refused(f"Tool '{choice.get('name')}' not found in provided tools")
+
+
+def _check_tool(where: str, tool: dict[str, Any]) -> None:
+    for name in tool:
+        if name not in TOOL_FIELDS:
+            raise refused(f"{where}.custom.{name}: Extra inputs are not permitted")
+    if "input_schema" not in tool:
+        raise refused(f"{where}.input_schema: Field required")
+    if not re.fullmatch(r"[a-zA-Z0-9_-]{1,128}", tool["name"]):
+        raise refused(f"{where}.custom.name: String should match pattern '^[a-zA-Z0-9_-]{{1,128}}$'")
+    schema = tool["input_schema"]
+    if not isinstance(schema, dict) or schema.get("type") != "object":
+        raise refused(f"{where}.custom.input_schema.type: Field required")
+    if tool.get("strict"):
+        _check_closed(f"{where}.custom.input_schema", schema)
+
+
+def _check_format(body: dict[str, Any]) -> None:
+    wanted = (body.get("output_config") or {}).get("format")
+    if wanted is None:
+        return
+    if wanted.get("type") != "json_schema" or not isinstance(wanted.get("schema"), dict):
+        raise refused("output_config.format.schema: Field required")
+    _check_closed("output_config.format.schema", wanted["schema"])
+
+
+def _check_closed(where: str, schema: Any) -> None:
+    """Every object of a schema that the model is held to says that it has no further members."""
+    if not isinstance(schema, dict):
+        return
+    for name in schema:
+        if name in UNKNOWN_TO_SCHEMAS:
+            raise refused(f"{where}: For {schema.get('type')!r} type, property {name!r} is not supported")
+    if schema.get("type") == "object" and schema.get("additionalProperties") is not False:
+        raise refused(f"{where}: For 'object' type, 'additionalProperties' must be explicitly set to false")
+    for name in ("properties", "$defs", "definitions"):
+        for each in (schema.get(name) or {}).values():
+            _check_closed(where, each)
+    for each in (schema.get("items"), *schema.get("anyOf", ()), *schema.get("allOf", ())):
+        _check_closed(where, each)
 
 
 def read(body: dict[str, Any]) -> Prompt:
@@ -154,6 +206,15 @@ def read(body: dict[str, Any]) -> Prompt:
 def shows_thinking(body: dict[str, Any]) -> bool:
     """Whether the answer begins with a thinking block."""
     return (body.get("thinking") or {}).get("type") in ("enabled", "adaptive")
+
+
+def cited_documents(body: dict[str, Any]) -> list[tuple[int, dict[str, Any]]]:
+    """The documents that the answer is to cite, by their place among all."""
+    blocks = [
+        block for message in body["messages"] if isinstance(message["content"], list) for block in message["content"]
+    ]
+    documents = [block for block in blocks if block.get("type") == "document"]
+    return [(at, each) for at, each in enumerate(documents) if (each.get("citations") or {}).get("enabled")]
 
 
 def _thinking_tokens(body: dict[str, Any]) -> int:

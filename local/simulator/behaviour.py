@@ -57,6 +57,7 @@ class Behaviour:
     tools: int | None = None  # that many tool calls, whatever `tool_choice` says (0: none)
     finish: str | None = None  # this finish or stop reason, as the dialect spells it
     refusal: bool = False  # the model declines
+    redacted: bool = False  # thoughts come encrypted
     gzip: bool = False  # a whole answer is compressed
     no_usage: bool = False  # leave usage out
 

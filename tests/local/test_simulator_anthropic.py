@@ -17,6 +17,7 @@ from local.simulator.anthropic_requests import PARAMETERS
 
 KEY = "sk-ant-sim-0123456789abcdef"
 MODEL = "claude-haiku-4-5"
+ADAPTIVE = "claude-opus-4-8"
 EVENT = TypeAdapter(RawMessageStreamEvent)
 SENT_AS_HEADERS = {"user_profile_id", "workspace_id"}
 NOT_NAMED_BY_THE_SDK = {"temperature", "top_k", "top_p"}  # sent through extra_body by today's SDK
@@ -149,22 +150,23 @@ async def test_a_stream_adds_up_to_its_whole_twin(client):
 
 
 @pytest.mark.parametrize(
-    ("thinking", "shown"),
+    ("model", "thinking", "shown"),
     [
-        ({"type": "enabled", "budget_tokens": 1024}, "The user says: hello"),
-        ({"type": "adaptive"}, "The user says: hello"),
-        ({"type": "adaptive", "display": "omitted"}, ""),
+        (MODEL, {"type": "enabled", "budget_tokens": 1024}, "The user says: hello"),
+        (ADAPTIVE, {"type": "adaptive"}, "The user says: hello"),
+        (ADAPTIVE, {"type": "adaptive", "display": "omitted"}, ""),
     ],
 )
-async def test_thinking_comes_first_and_is_signed(client, http, thinking, shown):
-    message = await client.messages.create(**ask("hello", thinking=thinking))
+async def test_thinking_comes_first_and_is_signed(client, http, model, thinking, shown):
+    asked = ask("hello", thinking=thinking) | {"model": model}
+    message = await client.messages.create(**asked)
     thought, said = message.content
     assert (thought.type, thought.thinking) == ("thinking", shown)
     assert len(thought.signature) > 100
     assert said.text == "You said: hello"
     assert message.usage.output_tokens_details.thinking_tokens == 32
     assert message.usage.output_tokens == 32 + 4
-    sent = await events(http, ask("hello", thinking=thinking))
+    sent = await events(http, asked)
     deltas = [each["delta"] for each in sent if each["type"] == "content_block_delta" and each["index"] == 0]
     assert deltas[-1] == {"type": "signature_delta", "signature": thought.signature}
 
@@ -355,6 +357,113 @@ async def test_a_request_the_vendor_would_refuse_is_refused(http, change, status
     assert body.error.message.startswith(message)
     assert body.request_id == response.headers["request-id"]
     assert response.headers["x-should-retry"] == "false"
+
+
+def result(id: str, **more) -> dict:
+    return {"type": "tool_result", "tool_use_id": id, "content": "noon", **more}
+
+
+def use(id: str) -> dict:
+    return {"type": "tool_use", "id": id, "name": "get_time", "input": {}}
+
+
+def turns(*contents: object) -> list[dict]:
+    """A user's turn, an assistant's, and so on."""
+    return [{"role": ("user", "assistant")[at % 2], "content": content} for at, content in enumerate(contents)]
+
+
+MARK = {"cache_control": {"type": "ephemeral"}}
+OPEN = {"type": "object", "properties": {"city": {"type": "string"}}}
+BUDGET = {"type": "enabled", "budget_tokens": 1024}
+NEWEST = "claude-opus-5-5"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"messages": turns("a", [use("one")], "b")}, "messages.1: `tool_use` ids were found without"),
+        ({"messages": turns("a", [use("one"), use("two")], [result("one")])}, "messages.1: `tool_use` ids were found"),
+        ({"messages": turns([result("one")])}, "messages.0.content.0: unexpected `tool_use_id`"),
+        (
+            {"messages": turns("a", [use("one")], [{"type": "text", "text": "so"}, result("one")])},
+            "messages.2.content.1: `tool_result` blocks must come first",
+        ),
+        ({"messages": turns("a", [use("call.1")], [result("call.1")])}, "messages.1.content.0.tool_use.id: "),
+        (
+            {"messages": turns("a", [use("one")], [result("one", status="x")])},
+            "messages.2.content.0.tool_result.status",
+        ),
+        (
+            {"messages": turns("a", [{"type": "thinking", "thinking": "mine", "signature": "c2ln"}], "b")},
+            "messages.1.content.0: Invalid `signature` in `thinking` block",
+        ),
+        ({"messages": turns("a", [{"type": "redacted_thinking", "data": "c2ln"}], "b")}, "messages.1.content.0: Inv"),
+        (
+            {"messages": turns([{"type": "image", "source": {"type": "elsewhere"}}])},
+            "messages.0.content.0.image.source",
+        ),
+        ({"messages": turns([{"type": "input_text", "text": ""}, {"type": "text", "text": " "}])}, "messages: text"),
+        ({"messages": turns("a", "b ")}, "messages: final assistant content cannot end with trailing whitespace"),
+        ({"messages": [*turns("a"), {"role": "system", "content": "b"}]}, "messages: role 'system' is not supported"),
+        ({"messages": turns([{"type": "text", "text": "a", **MARK}] * 5)}, "A maximum of 4 blocks with cache_control"),
+        ({"stop_sequences": ["\n"]}, "stop_sequences: each stop sequence must contain non-whitespace"),
+        ({"temperature": 0.5, "top_p": 0.5}, "`temperature` and `top_p` cannot both be specified"),
+        ({"temperature": 0.5, "thinking": BUDGET}, "`temperature` may only be set"),
+        ({"tools": [TIME], "tool_choice": {"type": "any"}, "thinking": BUDGET}, "Thinking may not be enabled"),
+        (
+            {"messages": turns("a", [use("one")], [result("one")]), "thinking": BUDGET},
+            "messages: Expected `thinking` or `redacted_thinking`, but found `tool_use`.",
+        ),
+        ({"tools": [TIME, TIME]}, "tools: Tool names must be unique."),
+        ({"tools": [TIME | {"name": "get.time"}]}, "tools.0.custom.name: String should match pattern"),
+        ({"tools": [TIME | {"input_schema": {}}]}, "tools.0.custom.input_schema.type: Field required"),
+        ({"tools": [TIME | {"strict": True, "input_schema": OPEN}]}, "tools.0.custom.input_schema: For 'object' type"),
+        ({"output_config": {"format": {"type": "json_schema", "schema": OPEN}}}, "output_config.format.schema: For "),
+        ({"output_config": {"effort": "low"}}, "output_config.effort: 'low' is not supported by this model"),
+        ({"thinking": {"type": "adaptive"}}, "adaptive thinking is not supported on this model"),
+        ({"model": ADAPTIVE, "thinking": BUDGET}, '"thinking.type.enabled" is not supported for this model.'),
+        ({"model": ADAPTIVE, "temperature": 0.5}, "`temperature` is deprecated for this model."),
+        ({"model": ADAPTIVE, "messages": turns("a", "b")}, "This model does not support assistant message prefill."),
+        (
+            {"model": ADAPTIVE, "messages": [{"role": "system", "content": "b"}, *turns("a")]},
+            "messages.0: a system message must follow a user's",
+        ),
+        ({"model": NEWEST, "thinking": {"type": "disabled"}}, '"thinking.type.disabled" is not supported'),
+        ({"model": NEWEST, "tools": [TIME], "tool_choice": {"type": "any"}}, "tool_choice forces tool use is not comp"),
+    ],
+)
+async def test_what_a_translation_can_get_wrong_is_refused(http, change, message):
+    response = await http.post("/messages", json=ask("hi") | change)
+    body = ErrorResponse.model_validate_json(response.text, strict=True)
+    assert (response.status_code, body.error.type) == (400, "invalid_request_error")
+    assert body.error.message.startswith(message)
+
+
+@pytest.mark.parametrize("knobs", ["", "[[sim: redacted]]"], ids=["shown", "redacted"])
+async def test_thoughts_come_back_as_they_were_given(client, knobs):
+    asked = ask(f"Use get_time {knobs}", tools=[TIME], thinking=BUDGET)
+    first = await client.messages.create(**asked)
+    assert first.content[0].type == ("redacted_thinking" if knobs else "thinking")
+    messages = [*asked["messages"], first.to_param(), {"role": "user", "content": [result(first.content[-1].id)]}]
+    second = await client.messages.create(**asked | {"messages": messages})
+    assert second.stop_reason == "end_turn"
+
+
+@pytest.mark.parametrize(
+    ("source", "place"),
+    [
+        ({"type": "text", "media_type": "text/plain", "data": "It rains."}, "char_location"),
+        ({"type": "url", "url": "https://example.com/a.pdf"}, "page_location"),
+    ],
+)
+async def test_documents_are_cited_where_that_is_asked_for(client, http, source, place):
+    documents = [{"type": "document", "source": source}, {"type": "document", "source": source, "title": "Report"}]
+    documents[1]["citations"] = {"enabled": True}
+    asked = ask("") | {"messages": turns([*documents, {"type": "text", "text": "hi"}])}
+    (cited,) = (await client.messages.create(**asked)).content[0].citations
+    assert (cited.type, cited.document_index, cited.document_title) == (place, 1, "Report")
+    sent = [each.get("delta", {}).get("citation") for each in await events(http, asked)]
+    assert [each["type"] for each in sent if each] == [place]
 
 
 async def test_a_beta_may_bring_fields_of_its_own(http):
