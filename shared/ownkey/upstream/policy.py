@@ -18,6 +18,8 @@ from ownkey.upstream.addresses import is_public
 # A last label that begins with a letter: `2130706433` and `0x7f.1` are addresses to the resolver.
 _HOST = re.compile(r"(?=.{1,253}$)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])")
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:-]+)*")
+_ESCAPE = re.compile(r"%(2F|3A)")
+_ESCAPED = {"2F": "/", "3A": ":"}
 _QUERY = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*")
 # Names that public DNS does not have: whoever answers them is on the inside. RFC 6761 and 6762, IANA's special-use
 # names, ICANN's .internal, and what private networks are called by habit.
@@ -38,13 +40,21 @@ class UrlPolicy:
     def request_url(self, url: str) -> str:
         """The URL of a request, put together anew from what was checked: the transport reads exactly this.
 
+        Unlike a base URL's, its path may have `/` and `:` escaped within a segment, as `%2F` and `%3A`: names of models
+        have them. Read plainly it must be admitted all the same, since servers differ in when they unescape.
+
         Raises:
             UnsafeBaseUrl: as `check`; or the query has characters that none needs.
         """
         base, mark, query = url.partition("?")
         if not _QUERY.fullmatch(query):
             raise UnsafeBaseUrl("The URL's query has characters that are not allowed in one.")
-        return self.check(base) + ("/" if base.endswith("/") else "") + mark + query
+        end = "/" if base.endswith("/") else ""
+        if "%" not in base:
+            return self.check(base) + end + mark + query
+        origin, path = _at_path(base)
+        self.check(origin + _ESCAPE.sub(lambda escape: _ESCAPED[escape[1]], path))
+        return self.check(origin) + path.removesuffix("/") + end + mark + query
 
     def _check(self, url: str) -> str:
         """The canonical base URL: lower-case host, no default port, no trailing slash.
@@ -62,6 +72,13 @@ class UrlPolicy:
         if parts.scheme != "https":
             raise UnsafeBaseUrl("The base URL is not https.")
         return f"https://{_public_host(parts)}{path}"
+
+
+def _at_path(url: str) -> tuple[str, str]:
+    """Scheme and authority, and what follows them."""
+    scheme, mark, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    return f"{scheme}{mark}{authority}", slash + path
 
 
 def _split(url: str) -> SplitResult:
