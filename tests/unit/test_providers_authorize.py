@@ -113,7 +113,7 @@ class TestSignatures:
         assert signed.keys() == {"authorization", "x-amz-date"}
 
     @given(
-        model=st.from_regex(r"[a-z][a-z0-9.-]{1,20}(:[0-9]{1,2})?", fullmatch=True),
+        model=st.from_regex(r"[a-z][a-z0-9.-]{1,20}((:|%3A)[0-9]{1,2})?(%2F[a-z.]{1,9})?", fullmatch=True),
         body=st.binary(max_size=200),
         region=st.sampled_from(form("bedrock", "access_key").fields[2].choices),
         secret=st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=16, max_size=64),

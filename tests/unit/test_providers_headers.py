@@ -40,6 +40,7 @@ def test_the_owner_of_a_key_sees_whose_it_is() -> None:
         ({"x-request-id": "req_1"}, "req_1"),
         ({"request-id": "req_2"}, "req_2"),
         ({"x-request-id": "req_1", "request-id": "req_2"}, "req_1"),
+        ({"x-amzn-requestid": "req_3"}, "req_3"),
         ({}, None),
     ],
 )

@@ -6,6 +6,7 @@
 `selection`     which translator serves a surface from a provider
 `openai`        OpenAI's dialects
 `anthropic`     Anthropic's
+`bedrock`       Amazon Bedrock's, and Anthropic's there
 `cohere`        Cohere's
 `gemini`        Google's
 `vertex`        Google's, Anthropic's and OpenAI's at Vertex AI's addresses

@@ -10,7 +10,7 @@ _PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-")
 _NAMES = frozenset({"openai-processing-ms", "openai-version"})
 _OWNER_NAMES = frozenset({"openai-organization", "openai-project", "anthropic-organization-id"})
 """Who owns the key: told to its owner, not to those whom the operator's key serves."""
-_REQUEST_IDS = ("x-request-id", "request-id", "x-generation-id")
+_REQUEST_IDS = ("x-request-id", "request-id", "x-generation-id", "x-amzn-requestid")
 _MAX_CHARS = 200
 
 

@@ -33,6 +33,8 @@ _CLIENTS: Mapping[Surface, str] = {
 _APIS: Mapping[str, str] = {
     Dialect.ANTHROPIC: "anthropic.api:MessagesApi",
     "anthropic_vertex": "vertex.apis:messages",
+    "anthropic_bedrock": "bedrock.crossed:BedrockMessagesApi",
+    Dialect.BEDROCK: "bedrock.api:ConverseApi",
     Dialect.COHERE: "cohere.api:CohereApi",
     Dialect.GEMINI: "gemini.api:GeminiApi",
     "gemini_vertex": "vertex.apis:gemini",
@@ -47,6 +49,12 @@ _LATE: Mapping[tuple[Surface, str], str] = {
     (Surface.CHAT, "openai_vertex"): "vertex.apis:passed_chat",
     (Surface.COUNT_TOKENS, "anthropic_vertex"): "vertex.apis:passed_count",
     (Surface.MESSAGES, "anthropic_vertex"): "vertex.apis:passed_messages",
+    Dialect.BEDROCK: "bedrock.api:ConverseCount",
+}
+"""Wire → its `crossing.CountingApi`; the client is `_CLIENTS[Surface.MESSAGES]`."""
+_LATE: Mapping[tuple[Surface, str], str] = {
+    (Surface.COUNT_TOKENS, "anthropic_bedrock"): "bedrock.invoke:BedrockCountTokens",
+    (Surface.MESSAGES, "anthropic_bedrock"): "bedrock.invoke:BedrockMessages",
     (Surface.RESPONSES, Dialect.OPENAI): "responses.passthrough:OpenAiResponses",
 }
 """(surface, wire) → a whole `Translator` that is loaded when first used."""

@@ -155,11 +155,14 @@ class RedactedThinking:
 
 
 class Format(StrEnum):
-    """Whose thinking it is: only an API of the same one takes it back. The values are OpenRouter's."""
+    """Whose thinking it is: only an API of the same one takes it back. The values are OpenRouter's, but for Bedrock's:
+    Converse does not say whose model signed.
+    """
 
     ANTHROPIC = "anthropic-claude-v1"
     OPENAI = "openai-responses-v1"
     GEMINI = "google-gemini-v1"
+    BEDROCK = "amazon-bedrock-v1"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,82 @@
+"""Anthropic's dialect at Bedrock for clients that speak another: Anthropic's own API at another place, in frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from ownkey.domain.errors import ProviderFailure
+from ownkey.providers.anthropic.api import MessagesApi
+from ownkey.providers.bedrock.address import InvokeAddress
+from ownkey.providers.bedrock.eventstream import FrameSplitter
+from ownkey.providers.bedrock.failures import decode_failure
+from ownkey.providers.bedrock.invoke import unframed
+from ownkey.providers.crossing import (
+    CacheMark,
+    Conversation,
+    Document,
+    Event,
+    EventReader,
+    Image,
+    Role,
+    Text,
+    ToolResult,
+    Turn,
+)
+from ownkey.providers.translator import Call, Encoded
+
+
+class BedrockMessagesApi(MessagesApi):
+    """A `ProviderApi`: InvokeModel of Anthropic's models."""
+
+    def __init__(self) -> None:
+        super().__init__(InvokeAddress())
+
+    def write_request(self, call: Call, conversation: Conversation) -> Encoded:
+        """As `ProviderApi` has it, without what Bedrock refuses: its tiers are other ones, and it takes marks of a
+        cache on single parts alone.
+        """
+        names = conversation.names
+        given = {"service_tier": conversation.service_tier not in (None, "auto"), "user": conversation.user is not None}
+        dropped = tuple(names.get(name, name) for name, was_given in given.items() if was_given)
+        turns = conversation.turns if conversation.cache is None else _marked(conversation.turns, conversation.cache)
+        sent = super().write_request(call, replace(conversation, service_tier=None, user=None, turns=turns, cache=None))
+        return replace(sent, dropped=sent.dropped + dropped)
+
+    def reader(self, call: Call) -> EventReader:  # type: ignore[override]
+        """The events in their frames."""
+        return UnframedReader(super().reader(call))
+
+    def decode_failure(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderFailure:
+        """As Bedrock tells it."""
+        return decode_failure(status, headers, body)
+
+
+class UnframedReader:
+    """An `EventReader` over one of server-sent events: takes them out of their frames."""
+
+    def __init__(self, events: EventReader) -> None:
+        self._events = events
+        self._frames = FrameSplitter()
+
+    def feed(self, data: bytes) -> Iterable[Event]:
+        """As `EventReader` has it."""
+        for event in unframed(self._frames, data):
+            yield from self._events.feed(event)
+
+    def close(self, *, orderly: bool) -> Iterable[Event]:
+        """As `EventReader` has it; within a frame nothing ends orderly."""
+        return self._events.close(orderly=orderly and self._frames.whole)
+
+
+def _marked(turns: tuple[Turn, ...], mark: CacheMark) -> tuple[Turn, ...]:
+    """The mark on the last part that the user gave, where it has none and can have one."""
+    for at in reversed(range(len(turns))):
+        parts = turns[at].parts
+        if turns[at].role is Role.USER and parts:
+            last = parts[-1]
+            if isinstance(last, Text | Image | Document | ToolResult) and last.cache is None:
+                turn = replace(turns[at], parts=(*parts[:-1], replace(last, cache=mark)))
+                return (*turns[:at], turn, *turns[at + 1 :])
+            break
+    return turns

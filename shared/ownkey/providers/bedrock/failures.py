@@ -1,0 +1,65 @@
+"""What Bedrock says instead of an answer: by the name of its exception, in a header, in a body or inside a stream.
+
+Names and statuses from the service model's errors, and AWS's common ones; those that the status already tells are left
+to `providers.failures`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ownkey.domain.errors import ProviderFailure
+from ownkey.providers.bedrock.eventstream import Frame
+from ownkey.providers.failures import decode_failure as decode
+from ownkey.providers.failures import failure_in_answer
+
+_STATUSES: Mapping[str, int] = {
+    "accessdeniedexception": 403,
+    "internalserverexception": 500,
+    "modelerrorexception": 502,
+    "modelnotreadyexception": 503,
+    "modelstreamerrorexception": 502,
+    "modeltimeoutexception": 408,
+    "resourcenotfoundexception": 404,
+    "servicequotaexceededexception": 429,
+    "serviceunavailableexception": 503,
+    "throttlingexception": 429,
+    "validationexception": 400,
+}
+"""Exception → the status it means here. A model that failed (424) or is still being loaded (429) is the provider's
+side; a used-up quota (400) is a limit, not a mistake in the request."""
+
+
+def decode_failure(status: int, headers: Mapping[str, str], body: bytes) -> ProviderFailure:
+    """`{"message": …}` with the exception's name in `x-amzn-errortype`, or as `__type` in the body."""
+    name = headers.get("x-amzn-errortype", "").partition(":")[0]
+    return decode(_STATUSES.get(name.lower(), status) if status >= 400 else status, headers, body)
+
+
+def failure_in_frame(frame: Frame) -> ProviderFailure | None:
+    """The failure that a frame of a stream is; None: it is an event."""
+    error = error_of(frame)
+    return failure_in_answer({"error": error}) if error else None
+
+
+def error_of(frame: Frame) -> dict[str, Any] | None:
+    """The error that a frame tells: an exception of the service's, or an error of the framing's."""
+    kind = frame.headers.get(":message-type")
+    if kind == "error":
+        return {"type": frame.headers.get(":error-code"), "message": frame.headers.get(":error-message"), "status": 500}
+    if kind != "exception":
+        return None
+    name = frame.headers.get(":exception-type", "")
+    try:
+        values = json.loads(frame.payload)
+    except (ValueError, RecursionError):
+        values = {}
+    told = values if isinstance(values, dict) else {}
+    message = told.get("message") or told.get("Message") or told.get("originalMessage")
+    return {
+        "type": name,
+        "message": message or f"The stream ended with {name}.",
+        "status": _STATUSES.get(name.lower(), 500),
+    }

@@ -1,0 +1,271 @@
+"""A conversation as Converse has it.
+
+Shapes from botocore 1.44, `bedrock-runtime`: ConverseRequest, ConverseStreamRequest, ConverseTokensRequest.
+
+A system message between turns is said by the user, and marked: few models take the role `system` there. A request
+without tools whose turns have calls of some names these anew: Converse refuses calls without them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ownkey.providers.bedrock.families import Family, family_of, placed
+from ownkey.providers.bedrock.parts import Block, PartWriter
+from ownkey.providers.crossing import (
+    FREE_FORM_SCHEMA,
+    Conversation,
+    Drops,
+    OutputFormat,
+    Role,
+    Tool,
+    ToolChoice,
+    ToolUse,
+)
+from ownkey.providers.crossing.effort import effort_of, room_of
+from ownkey.providers.translator import Call
+
+_ANSWER_TOOL = "bedrock_answer_tool"
+"""In `Call.kept`: the name of the tool that stands for the answer."""
+_TIERS: Mapping[str, str | None] = {
+    "auto": None,
+    "standard": "default",
+    "standard_only": "default",
+    "default": "default",
+    "flex": "flex",
+    "priority": "priority",
+}
+"""A client's word for the tier → Bedrock's; None: as it does by itself."""
+_TUNES = (
+    *("seed", "presence_penalty", "frequency_penalty", "logit_bias", "top_logprobs", "verbosity"),
+    *("user", "metadata", "cache_key"),
+)
+"""Fields of a conversation that only tune it, and that Converse has no place for."""
+_NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}}
+
+
+def answer_tool(call: Call) -> str | None:
+    """The tool whose arguments are the answer, where the model cannot be held to a schema otherwise."""
+    name = call.kept.get(_ANSWER_TOOL)
+    return name if isinstance(name, str) else None
+
+
+def write(call: Call, conversation: Conversation, drops: Drops) -> dict[str, Any]:
+    """The members of the request's body.
+
+    Raises:
+        InvalidParameter: what the client sent cannot be read as what it should be.
+        UnsupportedParameter: something cannot be said, and may not be left out.
+    """
+    family = family_of(call.model_id)
+    body = write_prompt(call, conversation, family, drops)
+    fields: dict[str, Any] = {}
+    bare = _reasoning(call, conversation, family, fields, drops)
+    inference = _inference(conversation, drops, bare=bare)
+    _top_k(conversation, family, fields, drops)
+    if conversation.output is not None and answer_tool(call) is None:
+        body["outputConfig"] = {"textFormat": _text_format(conversation.output)}
+    if inference:
+        body["inferenceConfig"] = inference
+    if fields:
+        body["additionalModelRequestFields"] = fields
+    if tier := _tier(call, conversation, drops):
+        body["serviceTier"] = {"type": tier}
+    _leave_out(conversation, drops)
+    return body
+
+
+def write_prompt(call: Call, conversation: Conversation, family: Family, drops: Drops) -> dict[str, Any]:
+    """What is read by the model: all that is counted."""
+    parts = PartWriter(conversation, family, drops)
+    system: list[Block] = [block for text in conversation.system for block in parts.blocks((text,))]
+    messages: list[dict[str, Any]] = []
+    for turn in conversation.turns:
+        if turn.name is not None:
+            drops.drop("messages.name")
+        role, blocks = turn.role, parts.blocks(turn.parts)
+        if role is Role.SYSTEM:
+            role, blocks = Role.USER, [_as_user(block) for block in blocks]
+        if messages and messages[-1]["role"] == role.value:
+            messages[-1]["content"] += blocks
+        elif blocks:
+            messages.append({"role": role.value, "content": blocks})
+    for message in messages:  # neighbours were joined: the results of tools come first
+        message["content"].sort(key=lambda block: "toolResult" not in block)
+    if not messages and system:
+        messages, system = [{"role": "user", "content": system}], []
+    if messages and "cachePoint" not in messages[-1]["content"][-1]:
+        messages[-1]["content"] += parts.cache_point(conversation.cache)
+    tools = _tools(call, conversation, family, parts, drops)
+    return {
+        "messages": messages,
+        **({"system": system} if system else {}),
+        **({"toolConfig": tools} if tools else {}),
+    }
+
+
+def _as_user(block: Block) -> Block:
+    return {"text": f"<system>\n{block['text']}\n</system>"} if "text" in block else block
+
+
+# ── Tools
+
+
+def _tools(
+    call: Call, conversation: Conversation, family: Family, parts: PartWriter, drops: Drops
+) -> dict[str, Any] | None:
+    called = {part.name for turn in conversation.turns for part in turn.parts if isinstance(part, ToolUse)}
+    choice = conversation.tool_choice or ToolChoice("auto")
+    if choice.mode == "none":
+        if called and conversation.tools:
+            raise drops.refusal("tool_choice", "it cannot forbid tools that were called before")
+        wanted: list[Tool] = []
+    else:
+        wanted = _wanted(conversation, choice, drops)
+    if conversation.output is not None and not family.schema:
+        return _answering(call, conversation.output, family, called or wanted, drops)
+    if not wanted:
+        return {"tools": [_spec(Tool(name), family, drops) for name in sorted(called)]} if called else None
+    if conversation.parallel_tool_calls is not None:
+        drops.drop("parallel_tool_calls")
+    specs = []
+    for tool in wanted:
+        specs.append(_spec(tool, family, drops))
+        if tool.cache is not None and not family.caches_tools:
+            drops.drop("cache")
+        else:
+            specs += parts.cache_point(tool.cache)
+    return {"tools": specs, **_choice(choice, family, drops)}
+
+
+def _wanted(conversation: Conversation, choice: ToolChoice, drops: Drops) -> list[Tool]:
+    """The client's tools that may be called."""
+    wanted = []
+    for tool in conversation.tools:
+        if not isinstance(tool, Tool):
+            raise drops.refusal("tools", "it runs no tools of its own")
+        if choice.mode == "named" or not choice.names or tool.name in choice.names:
+            wanted.append(tool)
+    return wanted
+
+
+def _spec(tool: Tool, family: Family, drops: Drops) -> Block:
+    if tool.grammar is not None:
+        drops.drop("tools.format")
+    if tool.strict and not family.schema:
+        drops.drop("tools.strict")
+    schema = FREE_FORM_SCHEMA if tool.free_form else tool.schema or _NO_ARGUMENTS
+    return {
+        "toolSpec": {
+            "name": tool.name,
+            **({"description": tool.description} if tool.description else {}),
+            "inputSchema": {"json": schema},
+            **({"strict": True} if tool.strict and family.schema else {}),
+        }
+    }
+
+
+def _choice(choice: ToolChoice, family: Family, drops: Drops) -> dict[str, Any]:
+    if choice.mode in ("auto", "none"):
+        return {}
+    kind = "tool" if choice.mode == "named" else "any"
+    if kind not in family.forced:
+        raise drops.refusal("tool_choice", "this model cannot be made to call a tool")
+    return {"toolChoice": {"tool": {"name": choice.names[0]}} if kind == "tool" else {"any": {}}}
+
+
+def _answering(call: Call, wanted: OutputFormat, family: Family, tools: object, drops: Drops) -> dict[str, Any]:
+    """The one tool whose arguments are the answer."""
+    if tools or "tool" not in family.forced:
+        raise drops.refusal("output", "this model cannot be held to a schema")
+    call.kept[_ANSWER_TOOL] = wanted.name
+    schema = wanted.schema or {"type": "object"}
+    tool = Tool(wanted.name, wanted.description or "Gives the answer.", schema)
+    return {"tools": [_spec(tool, family, drops)], "toolChoice": {"tool": {"name": wanted.name}}}
+
+
+def _text_format(wanted: OutputFormat) -> dict[str, Any]:
+    definition = {
+        "schema": json.dumps(wanted.schema or {"type": "object"}, separators=(",", ":")),
+        "name": wanted.name,
+        **({"description": wanted.description} if wanted.description else {}),
+    }
+    return {"type": "json_schema", "structure": {"jsonSchema": definition}}
+
+
+# ── Wishes
+
+
+def _inference(conversation: Conversation, drops: Drops, *, bare: bool) -> dict[str, Any]:
+    """`inferenceConfig`; sampling within Converse's 0 … 1.
+
+    Args:
+        bare: Nothing of it can be said beside the reasoning that is asked for.
+    """
+    if bare:
+        drops.drop_given({"temperature": conversation.temperature, "top_p": conversation.top_p})
+    sampling = {"temperature": conversation.temperature, "topP": conversation.top_p} if not bare else {}
+    stated = {
+        "maxTokens": conversation.max_output_tokens,
+        **{name: None if value is None else min(max(value, 0), 1) for name, value in sampling.items()},
+        "stopSequences": list(filter(None, conversation.stop)) or None,
+    }
+    return {name: value for name, value in stated.items() if value is not None}
+
+
+def _reasoning(call: Call, conversation: Conversation, family: Family, fields: dict[str, Any], drops: Drops) -> bool:
+    """Asks for reasoning as the family has it; whether sampling cannot be said beside it."""
+    wish = conversation.reasoning
+    if wish is None:
+        return False
+    if not family.efforts:
+        if not wish.off:
+            drops.drop("reasoning")
+        return False
+    if wish.off:
+        if not family.beside_effort:
+            drops.drop("reasoning")
+        return False
+    efforts = family.efforts
+    if conversation.max_output_tokens is not None:
+        efforts = tuple(effort for effort in efforts if effort != family.bare_effort)
+    effort = effort_of(wish, room_of(conversation, call.model), efforts) or "medium"
+    placed(fields, family.effort_in, effort).update(family.beside_effort)
+    return effort == family.bare_effort
+
+
+def _top_k(conversation: Conversation, family: Family, fields: dict[str, Any], drops: Drops) -> None:
+    if conversation.top_k is None:
+        return
+    if family.top_k_in:
+        placed(fields, family.top_k_in, conversation.top_k)
+    else:
+        drops.drop("top_k")
+
+
+def _tier(call: Call, conversation: Conversation, drops: Drops) -> str | None:
+    """Bedrock's name of the tier. One that the model's known prices do not have is not asked for: its cost would be
+    told, and charged, wrongly."""
+    stated = conversation.service_tier
+    if stated is None:
+        return None
+    tier = _TIERS.get(stated)
+    prices = call.model.prices if call.model else None
+    unpriced = tier not in (None, "default") and prices is not None and tier not in prices.service_tiers
+    if stated not in _TIERS or unpriced:
+        drops.drop("service_tier")
+        return None
+    return tier
+
+
+def _leave_out(conversation: Conversation, drops: Drops) -> None:
+    """What Converse has no place for."""
+    if conversation.choices not in (None, 1):
+        raise drops.refusal("choices", "it gives one answer")
+    if conversation.logprobs:
+        raise drops.refusal("logprobs", "it tells no log probabilities")
+    drops.drop_given({name: getattr(conversation, name) for name in _TUNES})
+    for name in conversation.others:
+        drops.drop(name)

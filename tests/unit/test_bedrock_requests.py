@@ -1,0 +1,445 @@
+"""What a conversation is on Converse: each request here is also one that botocore would send."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from ownkey.domain.errors import InvalidParameter, UnsupportedParameter
+from ownkey.providers import Encoded
+from ownkey.providers.bedrock.answers import read
+from ownkey.providers.bedrock.api import ConverseApi, ConverseCount
+from ownkey.providers.crossing import (
+    FREE_FORM_SCHEMA,
+    Audio,
+    CacheMark,
+    Conversation,
+    Document,
+    FileId,
+    Finish,
+    Format,
+    HostedTool,
+    Image,
+    Inline,
+    Link,
+    OutputFormat,
+    Part,
+    Reasoning,
+    RedactedThinking,
+    Role,
+    Text,
+    Thinking,
+    Tool,
+    ToolChoice,
+    ToolResult,
+    ToolUse,
+    Turn,
+    folded,
+)
+from tests.support.bedrock import converse_stream, problems
+from tests.support.providers import call
+
+NOVA, LLAMA, OPEN = "us.amazon.nova-pro-v1:0", "meta.llama3-1-70b-instruct-v1:0", "openai.gpt-oss-120b-1:0"
+NOVA_2, MISTRAL = "global.amazon.nova-2-lite-v1:0", "mistral.mistral-large-2402-v1:0"
+OWN = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3"
+DATA = base64.b64encode(b"data").decode()
+PNG = Inline("image/png", DATA)
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
+WEATHER = Tool("get_weather", "The weather.", SCHEMA)
+API = ConverseApi()
+
+
+def said(*parts: Part, role: Role = Role.USER) -> Turn:
+    return Turn(role, parts)
+
+
+def asked(*turns: Turn, model: str = NOVA, **wishes: Any) -> tuple[dict[str, Any], Encoded]:
+    """The body, and all of the request."""
+    conversation = Conversation(turns=turns or (said(Text("Hello")),), **wishes)
+    request = call({"model": model, "stream": wishes.get("stream", False)}, provider="bedrock")
+    sent = API.write_request(request, conversation)
+    body = json.loads(sent.body)
+    assert problems("ConverseStream" if conversation.stream else "Converse", body) == ""
+    return body, sent
+
+
+def refusal(*turns: Turn, **wishes: Any) -> str:
+    with pytest.raises(UnsupportedParameter) as refused:
+        asked(*turns, **wishes)
+    return str(refused.value.param)
+
+
+def nova_thinks(effort: str) -> dict[str, Any]:
+    return {"reasoningConfig": {"type": "enabled", "maxReasoningEffort": effort}}
+
+
+class TestTheAddress:
+    def test_model_and_stream_are_in_the_url(self) -> None:
+        assert asked()[1].url.endswith("/model/us.amazon.nova-pro-v1%3A0/converse")
+        assert asked(stream=True)[1].url.endswith("/model/us.amazon.nova-pro-v1%3A0/converse-stream")
+
+    def test_an_arn_is_one_segment(self) -> None:
+        url = asked(model=OWN)[1].url
+        escaped = "arn%3Aaws%3Abedrock%3Aus-east-1%3A123456789012%3Aapplication-inference-profile%2Fa1b2c3"
+        assert url.endswith(f"/model/{escaped}/converse")
+
+    @pytest.mark.parametrize("model", ["a b", "a%2Fb", "a?b", "a#b", "..", "a/../b", "/a", "a//b", "ä", "a\\b", "a;b"])
+    def test_a_name_that_is_none_goes_nowhere(self, model: str) -> None:
+        with pytest.raises(InvalidParameter) as refused:
+            asked(model=model)
+        assert refused.value.param == "model"
+
+    def test_nothing_of_the_clients_headers_goes_on(self) -> None:
+        request = call({"model": NOVA}, provider="bedrock", client_headers={"anthropic-beta": "x", "x-api-key": "k"})
+        sent = API.write_request(request, Conversation(turns=(said(Text("Hello")),)))
+        assert sent.headers == {"content-type": "application/json", "accept": "application/json"}
+
+
+class TestTurns:
+    def test_system_texts_stand_apart_and_later_ones_in_their_place(self) -> None:
+        kind = said(Text("Be kind."), role=Role.SYSTEM)
+        body, _ = asked(said(Text("Hello")), kind, said(Text("You?")), system=(Text("Be brief."),))
+        assert body["system"] == [{"text": "Be brief."}]
+        content = [{"text": "Hello"}, {"text": "<system>\nBe kind.\n</system>"}, {"text": "You?"}]
+        assert body["messages"] == [{"role": "user", "content": content}]
+
+    def test_without_any_turn_the_system_texts_are_the_users(self) -> None:
+        request = call({"model": NOVA}, provider="bedrock")
+        sent = json.loads(API.write_request(request, Conversation(system=(Text("Go."),))).body)
+        assert sent == {"messages": [{"role": "user", "content": [{"text": "Go."}]}]}
+
+    def test_texts_of_nothing_are_left_out_and_so_are_turns_of_nothing(self) -> None:
+        body, _ = asked(said(Text("Hello"), Text(" \n")), said(Text(""), role=Role.ASSISTANT), said(Text("More")))
+        assert body["messages"] == [{"role": "user", "content": [{"text": "Hello"}, {"text": "More"}]}]
+
+    def test_names_of_speakers_are_dropped(self) -> None:
+        assert asked(Turn(Role.USER, (Text("Hello"),), name="Ann"))[1].dropped == ("messages.name",)
+
+
+class TestMedia:
+    def test_an_image_is_sent_as_data(self) -> None:
+        body, sent = asked(said(Image(PNG, detail="low"), Text("What is it?")))
+        assert body["messages"][0]["content"][0] == {"image": {"format": "png", "source": {"bytes": DATA}}}
+        assert sent.dropped == ("messages.detail",)
+
+    @pytest.mark.parametrize(
+        "part",
+        [
+            Image(Link("https://example.com/a.png")),
+            Image(Link("s3://a-bucket-of-someone/a.png", "image/png")),
+            Image(FileId("file-1")),
+            Image(Inline("image/tiff", DATA)),
+            Document(Link("https://example.com/a.pdf")),
+            Document(Inline("application/zip", DATA)),
+            Audio(Inline("audio/wav", DATA)),
+        ],
+        ids=lambda part: f"{type(part).__name__} {type(part.source).__name__}",
+    )
+    def test_what_would_have_to_be_fetched_or_cannot_be_read_is_refused(self, part: Part) -> None:
+        assert refusal(said(part)) == "messages"
+
+    def test_data_that_is_none_is_the_clients_mistake(self) -> None:
+        with pytest.raises(InvalidParameter):
+            asked(said(Image(Inline("image/png", "not base64!"))))
+
+    @pytest.mark.parametrize(
+        ("stated", "name"),
+        [
+            (None, "document"),
+            ("Q3 report.pdf", "Q3 report pdf"),
+            ("a/b\\c:d", "a b c d"),
+            ("  two\t\nspaces  ", "two spaces"),
+            ("[draft] (final)-2", "[draft] (final)-2"),
+            ("übersicht_2026", "bersicht 2026"),
+            ("…", "document"),
+            ("x" * 300, "x" * 200),
+        ],
+    )
+    def test_a_documents_name_is_made_to_fit_bedrocks_rule(self, stated: str | None, name: str) -> None:
+        body, _ = asked(said(Document(Inline("application/pdf", DATA), stated), Text("Sum it up.")))
+        document = body["messages"][0]["content"][0]["document"]
+        assert document == {"format": "pdf", "name": name, "source": {"bytes": DATA}}
+
+    def test_no_two_documents_have_one_name(self) -> None:
+        one = Document(Inline("text/plain", DATA), "notes", context="old ones", citations=True)
+        body, _ = asked(said(one, one, Text("Compare.")), said(one))
+        documents = [block["document"] for block in body["messages"][0]["content"] if "document" in block]
+        assert [each["name"] for each in documents] == ["notes", "notes (2)", "notes (3)"]
+        assert documents[0]["format"] == "txt"
+        assert documents[0]["citations"] == {"enabled": True}
+        assert documents[0]["context"] == "old ones"
+
+
+class TestThinking:
+    def test_only_what_converse_itself_signed_goes_back(self) -> None:
+        body, sent = asked(
+            said(Text("Hello")),
+            said(
+                Thinking("mine", "c2ln", Format.BEDROCK),
+                Thinking("another's", "c2ln", Format.ANTHROPIC),
+                Thinking("nobody's"),
+                RedactedThinking(DATA, Format.BEDROCK),
+                RedactedThinking(DATA, Format.GEMINI),
+                Text("Hi"),
+                role=Role.ASSISTANT,
+            ),
+        )
+        assert body["messages"][1]["content"] == [
+            {"reasoningContent": {"reasoningText": {"text": "mine", "signature": "c2ln"}}},
+            {"reasoningContent": {"redactedContent": DATA}},
+            {"text": "Hi"},
+        ]
+        assert sent.dropped == ()
+
+    @pytest.mark.parametrize(
+        ("model", "reasoning", "wishes", "fields"),
+        [
+            (OPEN, Reasoning(effort="high"), {}, {"reasoning_effort": "high"}),
+            (OPEN, Reasoning(effort="minimal"), {}, {"reasoning_effort": "low"}),
+            (OPEN, Reasoning(budget_tokens=500), {"max_output_tokens": 1000}, {"reasoning_effort": "medium"}),
+            (OPEN, Reasoning(adaptive=True), {}, {"reasoning_effort": "medium"}),
+            (
+                NOVA_2,
+                Reasoning(effort="low"),
+                {},
+                {"reasoningConfig": {"type": "enabled", "maxReasoningEffort": "low"}},
+            ),
+            (
+                NOVA_2,
+                Reasoning(effort="max"),
+                {"max_output_tokens": 9},
+                {"reasoningConfig": {"type": "enabled", "maxReasoningEffort": "medium"}},
+            ),
+            (NOVA_2, Reasoning(effort="none"), {}, None),
+        ],
+    )
+    def test_effort_is_said_as_the_family_has_it(
+        self, model: str, reasoning: Reasoning, wishes: dict[str, Any], fields: dict[str, Any] | None
+    ) -> None:
+        body, sent = asked(model=model, reasoning=reasoning, **wishes)
+        assert body.get("additionalModelRequestFields") == fields
+        assert sent.dropped == ()
+
+    def test_the_highest_effort_leaves_no_room_for_sampling(self) -> None:
+        body, sent = asked(model=NOVA_2, reasoning=Reasoning(effort="high"), temperature=0.3, stop=("END",))
+        assert body["inferenceConfig"] == {"stopSequences": ["END"]}
+        assert sent.dropped == ("temperature",)
+
+    @pytest.mark.parametrize("model", [LLAMA, NOVA, OWN])
+    def test_a_model_that_cannot_be_asked_to_is_not(self, model: str) -> None:
+        body, sent = asked(model=model, reasoning=Reasoning(effort="high"))
+        assert "additionalModelRequestFields" not in body
+        assert sent.dropped == ("reasoning",)
+
+
+class TestTools:
+    def test_a_tool_and_each_way_to_choose(self) -> None:
+        body, _ = asked(tools=(WEATHER, Tool("now")))
+        assert body["toolConfig"]["tools"] == [
+            {"toolSpec": {"name": "get_weather", "description": "The weather.", "inputSchema": {"json": SCHEMA}}},
+            {"toolSpec": {"name": "now", "inputSchema": {"json": {"type": "object", "properties": {}}}}},
+        ]
+        assert "toolChoice" not in body["toolConfig"]
+        chosen = [
+            asked(tools=(WEATHER,), tool_choice=choice)[0]["toolConfig"].get("toolChoice")
+            for choice in (ToolChoice("auto"), ToolChoice("required"), ToolChoice("named", ("get_weather",)))
+        ]
+        assert chosen == [None, {"any": {}}, {"tool": {"name": "get_weather"}}]
+        assert "toolConfig" not in asked(tools=(WEATHER,), tool_choice=ToolChoice("none"))[0]
+
+    def test_of_tools_to_choose_from_the_others_are_left_out(self) -> None:
+        body, _ = asked(tools=(WEATHER, Tool("now")), tool_choice=ToolChoice("required", ("now",)))
+        assert [each["toolSpec"]["name"] for each in body["toolConfig"]["tools"]] == ["now"]
+
+    @pytest.mark.parametrize(("model", "mode"), [(LLAMA, "required"), (LLAMA, "named"), (MISTRAL, "named")])
+    def test_a_call_that_cannot_be_demanded_is_refused(self, model: str, mode: Any) -> None:
+        names = ("get_weather",) if mode == "named" else ()
+        assert refusal(model=model, tools=(WEATHER,), tool_choice=ToolChoice(mode, names)) == "tool_choice"
+
+    def test_what_is_strict_only_where_schemas_hold(self) -> None:
+        strict = Tool("a", schema=SCHEMA, strict=True)
+        assert asked(model=OPEN, tools=(strict,))[0]["toolConfig"]["tools"][0]["toolSpec"]["strict"] is True
+        body, sent = asked(model=NOVA, tools=(strict,), parallel_tool_calls=False)
+        assert "strict" not in body["toolConfig"]["tools"][0]["toolSpec"]
+        assert sent.dropped == ("parallel_tool_calls", "tools.strict")
+
+    def test_hosted_tools_are_refused(self) -> None:
+        assert refusal(tools=(HostedTool("web_search", {"type": "web_search"}),)) == "tools"
+
+    def test_a_free_form_tool_takes_one_text(self) -> None:
+        shell = Tool("shell", free_form=True, grammar={"type": "grammar"})
+        body, sent = asked(
+            said(Text("List.")),
+            said(ToolUse("t1", "shell", "ls -l"), role=Role.ASSISTANT),
+            said(ToolResult("t1", "shell", (Text("a b"),))),
+            tools=(shell,),
+        )
+        assert body["toolConfig"]["tools"][0]["toolSpec"]["inputSchema"] == {"json": FREE_FORM_SCHEMA}
+        assert body["messages"][1]["content"][0]["toolUse"]["input"] == {"input": "ls -l"}
+        assert sent.dropped == ("tools.format",)
+
+    def test_calls_and_results_keep_together_under_ids_that_bedrock_takes(self) -> None:
+        long = "call|" + "x" * 100
+        body, _ = asked(
+            said(Text("Weather?")),
+            said(ToolUse("t-1", "get_weather", '{"city":"Bern"}'), ToolUse(long, "get_weather"), role=Role.ASSISTANT),
+            said(
+                ToolResult("t-1", "get_weather", (Text("sunny"), Text(""), Image(PNG))),
+                ToolResult(long, "get_weather", (Text("no such city", CacheMark()),), failed=True),
+            ),
+            tools=(WEATHER,),
+        )
+        first, second = (block["toolUse"] for block in body["messages"][1]["content"])
+        assert first == {"toolUseId": "t-1", "name": "get_weather", "input": {"city": "Bern"}}
+        assert second["input"] == {}
+        results = [block["toolResult"] for block in body["messages"][2]["content"]]
+        assert results == [
+            {
+                "toolUseId": "t-1",
+                "content": [{"text": "sunny"}, {"image": {"format": "png", "source": {"bytes": DATA}}}],
+            },
+            {"toolUseId": second["toolUseId"], "content": [{"text": "no such city"}], "status": "error"},
+        ]
+
+    def test_tools_that_were_called_are_named_where_none_are_offered_any_more(self) -> None:
+        turns = (
+            said(Text("Weather?")),
+            said(ToolUse("t1", "get_weather", "{}"), role=Role.ASSISTANT),
+            said(ToolResult("t1", "get_weather", (Text("sunny"),))),
+        )
+        body, _ = asked(*turns)
+        assert [each["toolSpec"]["name"] for each in body["toolConfig"]["tools"]] == ["get_weather"]
+        assert refusal(*turns, tools=(WEATHER,), tool_choice=ToolChoice("none")) == "tool_choice"
+
+    @pytest.mark.parametrize("arguments", ["[1]", "{", '"x"', '{"a":1e999}', '{"a":NaN}', "null"])
+    def test_arguments_that_are_no_object_are_the_clients_mistake(self, arguments: str) -> None:
+        with pytest.raises(InvalidParameter):
+            asked(said(Text("x")), said(ToolUse("t1", "a", arguments), role=Role.ASSISTANT))
+
+
+class TestCaching:
+    def test_marks_become_cache_points(self) -> None:
+        body, _ = asked(
+            said(Text("Long", CacheMark("1h")), Text("Hello")),
+            model=OWN,
+            system=(Text("Longer", CacheMark()),),
+            tools=(Tool("a", cache=CacheMark()),),
+            cache=CacheMark(),
+        )
+        point = {"cachePoint": {"type": "default"}}
+        assert body["system"] == [{"text": "Longer"}, point]
+        assert body["messages"][0]["content"] == [
+            {"text": "Long"},
+            {"cachePoint": {"type": "default", "ttl": "1h"}},
+            {"text": "Hello"},
+            point,
+        ]
+        assert body["toolConfig"]["tools"][1] == point
+
+    def test_a_model_without_a_cache_gets_none(self) -> None:
+        body, sent = asked(said(Text("Long", CacheMark())), model=LLAMA, cache=CacheMark())
+        assert body["messages"][0]["content"] == [{"text": "Long"}]
+        assert sent.dropped == ("cache",)
+
+    def test_nova_caches_no_tools(self) -> None:
+        body, sent = asked(tools=(Tool("a", cache=CacheMark()),))
+        assert len(body["toolConfig"]["tools"]) == 1
+        assert sent.dropped == ("cache",)
+
+
+class TestWishes:
+    def test_inference_is_clamped_to_what_there_is(self) -> None:
+        body, sent = asked(max_output_tokens=7, temperature=1.8, top_p=-0.1, stop=("END", ""))
+        assert body["inferenceConfig"] == {"maxTokens": 7, "temperature": 1, "topP": 0, "stopSequences": ["END"]}
+        assert sent.dropped == ()
+
+    @pytest.mark.parametrize(
+        ("model", "fields"), [(NOVA, {"inferenceConfig": {"topK": 5}}), (MISTRAL, {"top_k": 5}), (LLAMA, None)]
+    )
+    def test_top_k_stands_where_the_family_has_it(self, model: str, fields: dict[str, Any] | None) -> None:
+        body, sent = asked(model=model, top_k=5)
+        assert body.get("additionalModelRequestFields") == fields
+        assert sent.dropped == (() if fields else ("top_k",))
+
+    def test_what_only_tunes_is_dropped_and_told_in_the_clients_words(self) -> None:
+        _, sent = asked(
+            seed=1,
+            presence_penalty=0.1,
+            logit_bias={"1": 2},
+            user="u",
+            metadata={"a": "b"},
+            others={"a_field_of_tomorrow": 1},
+            names={"user": "safety_identifier"},
+            choices=1,
+        )
+        dropped = ("seed", "presence_penalty", "logit_bias", "safety_identifier", "metadata", "a_field_of_tomorrow")
+        assert sent.dropped == dropped
+
+    def test_what_changes_the_answer_is_refused(self) -> None:
+        assert refusal(choices=2, names={"choices": "n"}) == "n"
+        assert refusal(logprobs=True) == "logprobs"
+
+    @pytest.mark.parametrize(
+        ("stated", "tier", "dropped"),
+        [
+            ("flex", {"type": "flex"}, ()),
+            ("standard_only", {"type": "default"}, ()),
+            ("auto", None, ()),
+            ("scale", None, ("service_tier",)),
+        ],
+    )
+    def test_tiers_have_bedrocks_names(self, stated: str, tier: Any, dropped: tuple[str, ...]) -> None:
+        body, sent = asked(model=OWN, service_tier=stated)
+        assert (body.get("serviceTier"), sent.dropped) == (tier, dropped)
+
+
+class TestSchemas:
+    WANTED = OutputFormat(SCHEMA, "place", "A place.", strict=True)
+
+    def test_a_model_is_held_to_a_schema(self) -> None:
+        body, _ = asked(model=OPEN, output=self.WANTED)
+        text_format = body["outputConfig"]["textFormat"]
+        definition = text_format["structure"]["jsonSchema"]
+        assert json.loads(definition.pop("schema")) == SCHEMA
+        assert (text_format["type"], definition) == ("json_schema", {"name": "place", "description": "A place."})
+
+    def test_one_that_cannot_be_gives_the_arguments_of_a_tool(self) -> None:
+        request = call({"model": NOVA}, provider="bedrock")
+        sent = json.loads(API.write_request(request, Conversation(turns=(said(Text("?")),), output=self.WANTED)).body)
+        assert problems("Converse", sent) == ""
+        assert sent["toolConfig"]["toolChoice"] == {"tool": {"name": "place"}}
+        assert "outputConfig" not in sent
+        called = {"toolUse": {"toolUseId": "t1", "name": "place", "input": {"city": "Bern"}}}
+        answer = {"output": {"message": {"role": "assistant", "content": [called]}}, "stopReason": "tool_use"}
+        whole = read(request, json.dumps(answer).encode())
+        assert (whole.parts, whole.finish) == ((Text('{"city":"Bern"}'),), Finish.END)
+        events = [
+            ("messageStart", {"role": "assistant"}),
+            ("contentBlockStart", {"contentBlockIndex": 0, "start": {"toolUse": {"toolUseId": "t1", "name": "place"}}}),
+            *(
+                ("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"toolUse": {"input": piece}}})
+                for piece in ('{"city"', ':"Bern"}')
+            ),
+            ("contentBlockStop", {"contentBlockIndex": 0}),
+            ("messageStop", {"stopReason": "tool_use"}),
+        ]
+        reader = API.reader(request)
+        assert folded([*reader.feed(converse_stream(events)), *reader.close(orderly=True)]) == whole
+
+    def test_nor_can_one_that_has_other_tools_or_cannot_be_made_to_call_one(self) -> None:
+        assert refusal(output=self.WANTED, tools=(WEATHER,), names={"output": "response_format"}) == "response_format"
+        assert refusal(model=LLAMA, output=self.WANTED) == "output"
+
+
+def test_a_count_is_asked_of_all_that_is_read() -> None:
+    request = call({"model": NOVA}, provider="bedrock")
+    conversation = Conversation(turns=(said(Text("Hello")),), system=(Text("Be brief."),), tools=(WEATHER,))
+    sent = ConverseCount().write_count(request, conversation)
+    assert sent.url.endswith("/model/us.amazon.nova-pro-v1%3A0/count-tokens")
+    body = json.loads(sent.body)
+    assert problems("CountTokens", body) == ""
+    assert body["input"]["converse"].keys() == {"messages", "system", "toolConfig"}
+    assert ConverseCount().read_count(b'{"inputTokens":14}') == 14
