@@ -32,29 +32,26 @@ _CLIENTS: Mapping[Surface, str] = {
 """Surface → its `crossing.ClientDialect`, as `module:name` below `ownkey.providers`."""
 _APIS: Mapping[str, str] = {
     Dialect.ANTHROPIC: "anthropic.api:MessagesApi",
-    "anthropic_vertex": "vertex.apis:messages",
-    "anthropic_bedrock": "bedrock.crossed:BedrockMessagesApi",
     Dialect.BEDROCK: "bedrock.api:ConverseApi",
     Dialect.COHERE: "cohere.api:CohereApi",
     Dialect.GEMINI: "gemini.api:GeminiApi",
+    "anthropic_bedrock": "bedrock.crossed:BedrockMessagesApi",
+    "anthropic_vertex": "vertex.apis:messages",
     "gemini_vertex": "vertex.apis:gemini",
 }
 """Wire → its `crossing.ProviderApi`."""
 _COUNTING_APIS: Mapping[str, str] = {
+    Dialect.BEDROCK: "bedrock.api:ConverseCount",
     Dialect.GEMINI: "gemini.api:GeminiApi",
     "gemini_vertex": "vertex.apis:gemini",
 }
 """Wire → its `crossing.CountingApi`; the client is `_CLIENTS[Surface.MESSAGES]`."""
 _LATE: Mapping[tuple[Surface, str], str] = {
     (Surface.CHAT, "openai_vertex"): "vertex.apis:passed_chat",
-    (Surface.COUNT_TOKENS, "anthropic_vertex"): "vertex.apis:passed_count",
-    (Surface.MESSAGES, "anthropic_vertex"): "vertex.apis:passed_messages",
-    Dialect.BEDROCK: "bedrock.api:ConverseCount",
-}
-"""Wire → its `crossing.CountingApi`; the client is `_CLIENTS[Surface.MESSAGES]`."""
-_LATE: Mapping[tuple[Surface, str], str] = {
     (Surface.COUNT_TOKENS, "anthropic_bedrock"): "bedrock.invoke:BedrockCountTokens",
+    (Surface.COUNT_TOKENS, "anthropic_vertex"): "vertex.apis:passed_count",
     (Surface.MESSAGES, "anthropic_bedrock"): "bedrock.invoke:BedrockMessages",
+    (Surface.MESSAGES, "anthropic_vertex"): "vertex.apis:passed_messages",
     (Surface.RESPONSES, Dialect.OPENAI): "responses.passthrough:OpenAiResponses",
 }
 """(surface, wire) → a whole `Translator` that is loaded when first used."""
