@@ -87,8 +87,10 @@ class TestProviderTable:
         for form in CATALOG.provider(provider_id).forms:
             assert not (form.validation.method == "GET" and form.validation.path.endswith("/models"))
 
-    def test_what_is_not_served_yet_lists_no_models(self):
-        assert not [p.id for p in CATALOG.providers if not p.surfaces and CATALOG.models(p.id)]
+    def test_what_is_not_served_yet_is_not_offered_for_its_models(self):
+        for provider in CATALOG.providers:
+            for model in CATALOG.models(provider.id) if not provider.surfaces else ():
+                assert provider not in CATALOG.providers_of(model.id)
 
     def test_no_two_providers_share_a_name(self):
         names = [name for p in CATALOG.providers for name in {name.casefold() for name in p.names}]
@@ -118,7 +120,7 @@ class TestModels:
             assert model.mode in MODES, model
             assert model.capabilities <= {*CAPABILITIES.values(), "streaming"}, model
             assert set(model.input_modalities) <= {"text", "image", "audio", "video", "file"}, model
-            assert set(model.output_modalities) <= {"text", "image", "audio", "embedding"}, model
+            assert set(model.output_modalities) <= {"text", "image", "audio", "video", "embedding"}, model
             assert all(count is None or count >= 0 for count in (model.context_length, model.max_output)), model
 
     def test_price_lists_are_whole(self):
@@ -132,7 +134,7 @@ class TestModels:
 
 
 def check_price_list(prices: PriceList) -> None:
-    assert set(prices.fees) <= {*FEES.values(), *WEB_SEARCH_FEES.values()}
+    assert set(prices.fees) <= {*FEES.values(), *WEB_SEARCH_FEES.values(), "search_unit"}
     assert set(prices.service_tiers) <= {"batch", "flex", "priority", "ultrafast"}
     stated = {bucket for bucket in RATE_BUCKETS if getattr(prices.base, bucket) is not None}
     for ladder in (prices.steps, *prices.service_tiers.values()):

@@ -116,6 +116,38 @@ class TestPrices:
             "rates": {"input": "0.5"},
         }
 
+    def test_weekdays_may_be_those_of_another_place(self):
+        block = {
+            "weekday_timezone": "Asia/Shanghai",
+            "windows": [{"weekdays": [1, 5], "hours_utc": ["10:00-00:00", "00:00-01:00"]}],
+            "input_cost_per_token": Decimal("0.0000005"),
+        }
+        # Monday and Friday end at 16:00 UTC there; what follows is of the Sunday and the Thursday before.
+        assert row(entry(off_peak_pricing=block))["off_peak"]["windows"] == [
+            ["15", "10:00", "16:00"],
+            ["47", "16:00", "24:00"],
+            ["15", "00:00", "01:00"],
+        ]
+
+    def test_ranges_of_the_prompts_length_are_context_tiers(self):
+        plain = {"input_cost_per_token": Decimal("0.000001"), "output_cost_per_token": Decimal("0.000002")}
+        tiers = [{"range": [0, 1000], **plain}, {"range": [1000, 9000], "input_cost_per_token": Decimal("0.000003")}]
+        assert row(entry(tiered_pricing=tiers))["prices"] == {
+            "": {"input": "1", "output": "2"},
+            ">1000": {"input": "3", "output": "2"},
+        }
+
+    def test_what_binary_arithmetic_left_behind_a_price_is_no_part_of_it(self):
+        assert row(entry(input_cost_per_token=Decimal("0.0000016000000000000001")))["prices"][""]["input"] == "1.6"
+
+    def test_a_rerankers_query_is_a_unit_of_search(self):
+        assert row(entry(mode="rerank", input_cost_per_query=Decimal("0.002")))["fees"] == {"search_unit": "0.002"}
+        assert row(entry(input_cost_per_query=Decimal("0.002")))["fees"] == {"request": "0.002"}
+
+    def test_every_host_but_the_global_one_may_have_a_factor(self):
+        factor = {"regional_endpoint_uplift_multiplier": Decimal("1.1")}
+        assert row(entry(**factor))["uplifts"] == {"region:regional": "1.1"}
+
     @pytest.mark.parametrize(
         "fields",
         [
@@ -123,7 +155,8 @@ class TestPrices:
             {"pricing_of_the_future": {}},
             {"output_cost_per_token_overnight": 1},
             {"provider_specific_entry": {"moon": 2}},
-            {"off_peak_pricing": {"windows": [], "weekday_timezone": "Asia/Shanghai"}},
+            {"off_peak_pricing": {"windows": [], "weekday_timezone": "Mars/Olympus"}},
+            {"tiered_pricing": [{"range": [0, 10], "input_cost_per_smell": 1}]},
             {"off_peak_pricing": {"windows": []}, "input_cost_per_token_above_200k_tokens": 1},
         ],
     )
@@ -167,6 +200,18 @@ class TestModels:
 
     def test_prefixed_ids_lose_only_the_providers_name(self):
         assert list(provider_rows(ENTRIES, "groq")) == ["openai/gpt-oss-120b"]
+
+    def test_a_provider_may_have_several_names_and_keys_of_both_kinds(self):
+        entries = {
+            "acme/a": {"litellm_provider": "acme", "mode": "chat"},
+            "a": {"litellm_provider": "acme_chat", "mode": "chat", "max_output_tokens": 7},
+            "b": {"litellm_provider": "acme_chat", "mode": "chat"},
+            "acme/eu/c": {"litellm_provider": "acme", "mode": "chat"},
+        }
+        rows = provider_rows(entries, ["acme", "acme_chat"], both_ids=True, ids="[^/]+")
+        assert list(rows) == ["a", "b"]
+        assert "max_output" not in rows["a"]
+        assert list(provider_rows(entries, "acme", prefix="acme/eu")) == ["c"]
 
     def test_factors_that_the_file_lacks_are_added_where_there_are_rates(self):
         rows = provider_rows(ENTRIES, "groq", uplifts={"region:us": "1.1"})

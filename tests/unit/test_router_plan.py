@@ -375,10 +375,10 @@ def test_an_unpriced_model_is_not_the_platforms_to_sell() -> None:
 @pytest.mark.parametrize(
     ("surface", "model", "own", "endpoint"),
     [
-        (Surface.CHAT, "claude-sonnet-4-5", ["anthropic"], "/v1/messages"),
-        (Surface.CHAT, "claude-sonnet-4-5", [], "/v1/messages"),
+        (Surface.CHAT, "claude-opus-4-5", ["anthropic"], "/v1/messages"),
+        (Surface.CHAT, "claude-opus-4-5", [], "/v1/messages"),
         # A gateway that lists the whole name would serve it, but the key that is there goes elsewhere.
-        (Surface.CHAT, "anthropic/claude-sonnet-4-5", ["anthropic"], "/v1/messages"),
+        (Surface.CHAT, "anthropic/claude-opus-4-5", ["anthropic"], "/v1/messages"),
         (Surface.MESSAGES, "gpt-4o", ["openai"], "/v1/chat/completions"),
         (Surface.MESSAGES, "gpt-4o", [], "/v1/chat/completions"),
         (Surface.COUNT_TOKENS, "gpt-4o", ["openai"], "/v1/chat/completions"),

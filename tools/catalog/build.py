@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from ownkey.catalog.catalog import Catalog
+from ownkey.catalog.listing import Listing, encoded
 from ownkey.catalog.providers import decode_provider
 from tools.catalog import oracle, providers
 from tools.catalog.source import Pins, parse
-from tools.catalog.transform import Row, provider_rows, share
+from tools.catalog.transform import provider_rows, share
 
 TOOLS = Path(__file__).parent
 PACKAGE = TOOLS.parents[1] / "shared" / "ownkey" / "catalog"
@@ -52,7 +53,7 @@ def model_file(
     for row in table:
         if where := dict(row.get("price_source", {})):
             where.pop("genai_prices", None)
-            rows = provider_rows(entries, where.pop("litellm"), **where)
+            rows = provider_rows(entries, **where)
             unfit += oracle.correct(row["id"], rows, sign_offs)
             models[row["id"]] = share(rows)
     if unfit:
@@ -73,24 +74,9 @@ def model_file(
     }
 
 
-def encoded(content: Mapping[str, Any]) -> str:
-    """The text of models.json: a line for each model, so that a change of price is a change of one line."""
-    head = {name: value for name, value in content.items() if name != "models"}
-    blocks = [f"{json.dumps(provider_id)}:{{\n{_lines(rows)}\n}}" for provider_id, rows in content["models"].items()]
-    return f'{_compact(head)[:-1]},"models":{{\n' + ",\n".join(blocks) + "\n}}\n"
-
-
-def _lines(rows: Mapping[str, Row | str]) -> str:
-    return ",\n".join(f"{json.dumps(model_id)}:{_compact(row)}" for model_id, row in rows.items())
-
-
-def _compact(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
 def catalog_of(content: Mapping[str, Any], table: Sequence[Mapping[str, Any]]) -> Catalog:
     """The catalog that the files would make, as the functions would read it."""
-    return Catalog(tuple(decode_provider(row) for row in table), json.loads(encoded(content)))
+    return Catalog(tuple(decode_provider(row) for row in table), Listing(encoded(content).encode()))
 
 
 def check_prices(catalog: Catalog, table: Sequence[Mapping[str, Any]], sign_offs: Sequence[oracle.SignOff]) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ownkey.catalog.parameters import Parameters
 from ownkey.catalog.providers import QUIRKS, Kind, Provider, ReportSource, decode_provider
+from ownkey.catalog.table import encoded_table
 from ownkey.providers.reports import REPORTS
 from tools.catalog.forms import form_problems, is_https, pattern_problems
 
@@ -16,7 +16,9 @@ Row = Mapping[str, Any]
 
 _ID = re.compile(r"^[a-z0-9]+(?:-[a-z0-9]+)*$")
 _HEADER = re.compile(r"^[A-Za-z0-9-]+$")
-_PRICE_SOURCE_FIELDS = {"litellm", "bare_ids", "genai_prices", "inclusive_thresholds", "uplifts"}
+_PRICE_SOURCE_FIELDS = {
+    "litellm", "prefix", "bare_ids", "both_ids", "ids", "genai_prices", "inclusive_thresholds", "uplifts",
+}  # fmt: skip
 _KINDS = list(Kind)
 _PROTOCOL = re.compile(r"^[a-z]+(?:_[a-z]+)*$")
 _UNSUPPORTED = re.compile(r"^(?:(?:messages|tools)\.)?[a-z_]+(?:=[a-z_]+)?$")
@@ -58,7 +60,7 @@ def _problems_of(provider: Provider, row: Row) -> Iterable[str]:
         if not _HEADER.match(header):
             yield f"{header!r} is no name of a header"
     for host, uplift in provider.regions.items():
-        if not re.fullmatch(r"[a-z0-9.-]+", host) or not uplift.startswith("region:"):
+        if not re.fullmatch(r"\*?[a-z0-9.-]+", host) or not uplift.startswith("region:"):
             yield f"{host!r} = {uplift!r} is no host with the uplift of a region"
     if strange := provider.quirks - QUIRKS.keys():
         yield f"unknown quirks: {', '.join(sorted(strange))}"
@@ -94,7 +96,5 @@ def _report_problems(provider: Provider, report: ReportSource, row: Row) -> Iter
 
 
 def compiled(rows: Iterable[Row]) -> str:
-    """The text of providers.json: the rows without what only the build reads, a line each."""
-    kept = ({name: value for name, value in row.items() if name != "price_source"} for row in rows)
-    lines = ",\n".join(json.dumps(row, default=str, ensure_ascii=False, separators=(",", ":")) for row in kept)
-    return f'{{"providers":[\n{lines}\n]}}\n'
+    """The text of providers.json: the rows without what only the build reads."""
+    return encoded_table({name: value for name, value in row.items() if name != "price_source"} for row in rows)

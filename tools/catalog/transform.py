@@ -15,8 +15,8 @@ Prices are USD per million tokens, fees USD a unit. A row may also be a string: 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from decimal import Decimal, localcontext
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Context, Decimal, localcontext
 from typing import Any
 
 from tools.catalog.vocabulary import (
@@ -24,6 +24,7 @@ from tools.catalog.vocabulary import (
     ENTRY_FIELD,
     ENTRY_UPLIFTS,
     FEES,
+    FEES_OF_MODES,
     INPUT_BUCKETS,
     MODES,
     OFF_PEAK_FIELD,
@@ -31,10 +32,14 @@ from tools.catalog.vocabulary import (
     RATE_FIELD,
     RATES,
     REGION_FIELD,
+    REGIONAL_FIELD,
+    REGIONAL_UPLIFT,
     SERVICE_TIERS,
     STREAMING_MODES,
+    TIERS_FIELD,
     WEB_SEARCH_FEES,
     WEB_SEARCH_FIELD,
+    ZONES,
     left_out,
     speaks_of_money,
 )
@@ -47,6 +52,8 @@ Sheets = dict[tuple[str, int], dict[str, Decimal]]
 _NONE: Mapping[str, str] = {}
 _MTOK = 1_000_000
 _FINEST = Decimal("1e-9")
+_MEANT = Context(prec=12)
+"""Digits of a price that somebody meant: what stands behind them was left by somebody else's binary arithmetic."""
 _SIZED = re.compile(r"^(?:\w+/)?(?:low|medium|high|standard|hd|\d+-x-\d+)/")
 
 
@@ -56,9 +63,12 @@ class UnknownPriceFieldError(Exception):
 
 def provider_rows(
     entries: Mapping[str, Entry],
-    litellm_name: str,
+    litellm: str | Sequence[str],
     *,
+    prefix: str | None = None,
     bare_ids: bool = False,
+    both_ids: bool = False,
+    ids: str = ".*",
     inclusive_thresholds: bool = False,
     uplifts: Mapping[str, str] = _NONE,
 ) -> dict[str, Row]:
@@ -66,25 +76,29 @@ def provider_rows(
 
     Args:
         entries: The price file.
-        litellm_name: `litellm_provider` of the entries wanted.
-        bare_ids: Its models' keys are their ids; else they are `<litellm_name>/<id>`. The file's keys of the other kind
+        litellm: `litellm_provider` of the entries wanted; several names where the file divides a provider's models.
+        prefix: What stands before a model's id in a key, without its slash. None: the (first) name.
+        bare_ids: Its models' keys are their ids; else they are `<prefix>/<id>`. The file's keys of the other kind
             name classes of models and repeat others, and are no models.
+        both_ids: Keys of either kind are its models; one that is there twice is as its longer key says.
+        ids: What the ids wanted match as a whole.
         inclusive_thresholds: A context tier begins at its threshold, not above it.
         uplifts: Factors on all its models' rates that the file does not have.
     """
-    prefix = f"{litellm_name}/"
-    rows = {
-        key.removeprefix(prefix): row(entry, inclusive_thresholds=inclusive_thresholds)
-        for key, entry in sorted(entries.items())
-        if entry.get("litellm_provider") == litellm_name
-        and entry.get("mode") in MODES
-        and key.startswith(prefix) != bare_ids
-        and not _SIZED.match(key)
-    }
+    names = (litellm,) if isinstance(litellm, str) else tuple(litellm)
+    before = f"{prefix or names[0]}/"
+    wanted = re.compile(ids)
+    rows: dict[str, Row] = {}
+    keys = sorted(key for key, entry in entries.items() if entry.get("litellm_provider") in names)
+    for key in sorted(keys, key=lambda key: key.startswith(before)):
+        entry, model_id = entries[key], key.removeprefix(before)
+        is_model = both_ids or key.startswith(before) != bare_ids
+        if is_model and entry.get("mode") in MODES and not _SIZED.match(key) and wanted.fullmatch(model_id):
+            rows[model_id] = row(entry, inclusive_thresholds=inclusive_thresholds)
     for facts in rows.values() if uplifts else ():
         if "prices" in facts:
             facts["uplifts"] = {**uplifts, **facts.get("uplifts", {})}
-    return rows
+    return dict(sorted(rows.items()))
 
 
 def row(entry: Entry, *, inclusive_thresholds: bool = False) -> Row:
@@ -112,7 +126,7 @@ def row(entry: Entry, *, inclusive_thresholds: bool = False) -> Row:
 
 
 def _check_fields(entry: Entry) -> None:
-    known = {*FEES, WEB_SEARCH_FIELD, OFF_PEAK_FIELD, ENTRY_FIELD}
+    known = {*FEES, WEB_SEARCH_FIELD, OFF_PEAK_FIELD, ENTRY_FIELD, REGIONAL_FIELD, TIERS_FIELD}
     for name in entry:
         if speaks_of_money(name) and not (
             name in known or RATE_FIELD.match(name) or REGION_FIELD.match(name) or left_out(name)
@@ -130,10 +144,22 @@ def _sheets(entry: Entry, *, inclusive_thresholds: bool) -> Sheets:
             above = int(match["above_k"] or 0) * 1000
             above -= 1 if above and inclusive_thresholds else 0
             sheet = sheets.setdefault((SERVICE_TIERS.get(match["tier"] or "", ""), above), {})
-            sheet[RATES[match["rate"]]] = Decimal(per_token) * _MTOK
+            sheet[RATES[match["rate"]]] = _per_mtok(per_token)
+    for tier in entry.get(TIERS_FIELD) or ():
+        sheets["", int(tier["range"][0])] = _tier_rates(tier)
     for sheet in sheets.values():
         _drop_free_writes(sheet)
     return sheets
+
+
+def _tier_rates(tier: Entry) -> dict[str, Decimal]:
+    if unknown := tier.keys() - RATES.keys() - {"range"}:
+        raise UnknownPriceFieldError(f"{TIERS_FIELD}: {', '.join(sorted(unknown))}")
+    return {RATES[name]: _per_mtok(per_token) for name, per_token in tier.items() if name in RATES}
+
+
+def _per_mtok(per_token: Any) -> Decimal:
+    return _MEANT.plus(Decimal(per_token)) * _MTOK
 
 
 def _drop_free_writes(sheet: dict[str, Decimal]) -> None:
@@ -197,13 +223,15 @@ def encode_sheets(sheets: Sheets) -> dict[str, dict[str, str]]:
 
 
 def _fees(entry: Entry) -> dict[str, Decimal]:
-    fees = {fee: Decimal(entry[name]) for name, fee in FEES.items() if entry.get(name)}
+    names = {**FEES, **FEES_OF_MODES.get(entry["mode"], {})}
+    fees = {fee: Decimal(entry[name]) for name, fee in names.items() if entry.get(name)}
     searches = entry.get(WEB_SEARCH_FIELD) or {}
     return fees | {fee: Decimal(searches[name]) for name, fee in WEB_SEARCH_FEES.items() if searches.get(name)}
 
 
 def _uplifts(entry: Entry) -> dict[str, Decimal]:
-    factors = entry.get(ENTRY_FIELD) or {}
+    numbers = (entry.get(ENTRY_FIELD) or {}).items()
+    factors = {name: factor for name, factor in numbers if isinstance(factor, int | Decimal)}
     if unknown := factors.keys() - ENTRY_UPLIFTS.keys():
         raise UnknownPriceFieldError(f"{ENTRY_FIELD}: {', '.join(sorted(unknown))}")
     regions = {
@@ -211,6 +239,8 @@ def _uplifts(entry: Entry) -> dict[str, Decimal]:
         for name, factor in entry.items()
         if (match := REGION_FIELD.match(name))
     }
+    if entry.get(REGIONAL_FIELD):
+        regions[REGIONAL_UPLIFT] = Decimal(entry[REGIONAL_FIELD])
     return {ENTRY_UPLIFTS[name]: Decimal(factor) for name, factor in factors.items()} | regions
 
 
@@ -218,21 +248,32 @@ def _off_peak(entry: Entry) -> Row | None:
     block = entry.get(OFF_PEAK_FIELD)
     if block is None:
         return None
-    if unknown := block.keys() - RATES.keys() - {"windows"}:
+    if unknown := block.keys() - RATES.keys() - {"windows", "weekday_timezone"}:
         raise UnknownPriceFieldError(f"{OFF_PEAK_FIELD}: {', '.join(sorted(unknown))}")
     if any("_above_" in name for name in entry if RATE_FIELD.match(name) and "1hr" not in name):
         raise UnknownPriceFieldError(f"{OFF_PEAK_FIELD} beside context tiers")
-    rates = {RATES[name]: Decimal(per_token) * _MTOK for name, per_token in block.items() if name in RATES}
-    return {"windows": list(_windows(block["windows"])), "rates": _rates(rates)}
+    rates = {RATES[name]: _per_mtok(per_token) for name, per_token in block.items() if name in RATES}
+    if (zone := block.get("weekday_timezone", "UTC")) not in ZONES:
+        raise UnknownPriceFieldError(f"{OFF_PEAK_FIELD}: weekdays of {zone}")
+    return {"windows": list(_windows(block["windows"], ZONES[zone])), "rates": _rates(rates)}
 
 
-def _windows(rules: Iterable[Entry]) -> Iterable[list[str]]:
+def _windows(rules: Iterable[Entry], hours_ahead: int) -> Iterable[list[str]]:
+    """Windows in UTC, of hours in UTC on weekdays that begin so many hours earlier than there."""
+    midnight = f"{24 - hours_ahead:02}:00"
     for rule in rules:
-        weekdays = "".join(str(day) for day in sorted(rule["weekdays"]))
         hours = [rule["hours_utc"]] if isinstance(rule["hours_utc"], str) else rule["hours_utc"]
         for stretch in hours:
             start, _, end = stretch.partition("-")
-            yield [weekdays, start, "24:00" if end == "00:00" else end]
+            end = "24:00" if end == "00:00" else end
+            if start < midnight:
+                yield [_days(rule["weekdays"]), start, min(end, midnight)]
+            if end > midnight:
+                yield [_days((day - 2) % 7 + 1 for day in rule["weekdays"]), max(start, midnight), end]
+
+
+def _days(weekdays: Iterable[int]) -> str:
+    return "".join(str(day) for day in sorted(weekdays))
 
 
 def _rates(sheet: Mapping[str, Decimal]) -> dict[str, str]:
@@ -265,7 +306,7 @@ def _input_modalities(entry: Entry) -> Iterable[str]:
 
 def _output_modalities(entry: Entry) -> Iterable[str]:
     if stated := entry.get("supported_output_modalities"):
-        yield from stated
+        yield from (each for each in stated if each != "code")  # which is text
         return
     by_mode = {"image_generation": "image", "audio_speech": "audio", "embedding": "embedding"}
     yield by_mode.get(entry["mode"], "text")

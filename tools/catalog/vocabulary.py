@@ -46,10 +46,12 @@ FEES: Mapping[str, str] = {
     "input_cost_per_image": "image_input",
     "output_cost_per_image": "image_output",
     "input_cost_per_second": "audio_second_input",
-    "output_cost_per_second": "audio_second_output",
     "input_cost_per_character": "character_input",
 }
 """USD for each unit -> the fee of `ownkey.catalog.PriceList.fees`."""
+
+FEES_OF_MODES: Mapping[str, Mapping[str, str]] = {"rerank": {"input_cost_per_query": "search_unit"}}
+"""What a field means in models of one mode, where that is another fee: a reranker's query has up to 100 documents."""
 
 WEB_SEARCH_FIELD = "search_context_cost_per_query"
 WEB_SEARCH_FEES: Mapping[str, str] = {
@@ -59,8 +61,15 @@ WEB_SEARCH_FEES: Mapping[str, str] = {
 }
 
 OFF_PEAK_FIELD = "off_peak_pricing"
+ZONES: Mapping[str, int] = {"UTC": 0, "Asia/Shanghai": 8}
+"""Where the weekdays of off-peak hours are counted -> hours ahead of UTC, the whole year."""
 
 REGION_FIELD = re.compile(r"^regional_processing_uplift_multiplier_(?P<region>[a-z]+)$")
+REGIONAL_FIELD = "regional_endpoint_uplift_multiplier"
+"""The factor of every host but the global one."""
+REGIONAL_UPLIFT = "region:regional"
+TIERS_FIELD = "tiered_pricing"
+"""Rates by ranges of the prompt's length, in the place of those for any length."""
 ENTRY_FIELD = "provider_specific_entry"
 ENTRY_UPLIFTS: Mapping[str, str] = {"us": "geo:us", "fast": "speed:fast"}
 """Factors in Anthropic's `provider_specific_entry` -> the uplift: by `usage.inference_geo` and by `usage.speed`."""
@@ -73,6 +82,14 @@ LEFT_OUT: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"^input_cost_per_token_cache_hit$", "an older name of cache_read_input_token_cost, beside it"),
         (r"^citation_cost_per_token$", "the price of input, which citation tokens are counted as"),
         (r"^(input|output)_cost_per_pixel$", "of image models that no provider serves any more"),
+        (r"^output_cost_per_second$", "the price of input again (whisper), or an estimate beside a price by the token"),
+        (r"^(input|output)_cost_per_(character|image)_above_", "of models that no provider serves any more"),
+        (r"^output_cost_per_character$", "of models that no provider serves any more"),
+        (r"^explicit_cache_read_input_token_cost$", "usage does not tell which of two kinds of cache was read"),
+        (r"^(google_maps_grounding_cost_per_query|code_interpreter_cost_per_session)$", "of a tool no usage counts"),
+        (r"_dbu_cost_per_token$", "in the vendor's own unit, beside the price in dollars"),
+        (r"_video_", "of video, which no surface takes"),
+        (r"^input_cost_per_(audio|video)_per_second", "of embeddings of sound, which no surface takes"),
     )
 )
 

@@ -34,9 +34,9 @@ exact_nanousd = sum(getattr(usage, bucket) * getattr(rates, bucket) for bucket i
 
 A model that is not in the catalog can still be called: it has no price (`price_version` None), which is not one of 0.
 
-`catalog` puts together `providers` (the rows of a `table`), `models` and their `prices`; `parameters` are departures
-from a dialect; `forms` are the ways to give a credential, `intake` reads one, `calls` prove one; `negotiated` makes a
-credential's own price list, `sharing` reads the text of the consent.
+`catalog` puts together `providers` (rows of a `table`), `models` (lines of a `listing`) and their `prices`;
+`parameters` are departures from a dialect; `forms` are the ways to give a credential, `intake` reads one, `calls` prove
+one; `negotiated` makes a credential's own price list, `sharing` reads the text of the consent.
 
 Files here: `providers.toml` is written by hand; `providers.json` (the same, quick to read) and `models.json` are built
 by `python -m tools.catalog build`. See docs/catalog.md.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ownkey.catalog.listing import Listing, encoded
 from ownkey.catalog.models import Model, decode_model
 from ownkey.catalog.providers import Provider, UpstreamOverride
 from ownkey.catalog.table import ProviderTable
@@ -18,6 +18,8 @@ from ownkey.catalog.table import ProviderTable
 MAX_AGE_DAYS = 60
 """Providers change prices and bring out models about monthly."""
 
+_MAX_REMEMBERED = 20_000
+"""Clients make names up: what was found of that many is forgotten again."""
 _HERE = Path(__file__).parent
 _DATED = re.compile(r"[-@](?:\d{4}-\d{2}-\d{2}|\d{8})$")
 _FINE_TUNE = re.compile(r"^(ft:[^:]+):")
@@ -36,14 +38,15 @@ class ModelRef:
 class Catalog:
     """Providers and models. Immutable to its users; each is decoded when first asked for, and kept."""
 
-    def __init__(self, providers: tuple[Provider, ...] | ProviderTable, models: Mapping[str, Any]) -> None:
+    def __init__(self, providers: tuple[Provider, ...] | ProviderTable, models: Mapping[str, Any] | Listing) -> None:
         """`models` is the content of models.json."""
         self._providers = ProviderTable.of(providers) if isinstance(providers, tuple) else providers
-        self.version: str = models["version"]
-        self.as_of = date.fromisoformat(models["as_of"])
+        self._listing = models if isinstance(models, Listing) else Listing(encoded(models).encode())
+        self.version = self._listing.version
+        self.as_of = self._listing.as_of
         """The day the prices were taken from their source."""
-        self._rows: Mapping[str, Mapping[str, Any]] = models["models"]
-        self._decoded: dict[tuple[str, str], Model] = {}
+        self._decoded: dict[tuple[str, str], Model | None] = {}
+        self._listed_by: dict[str, tuple[str, ...]] = {}
 
     @staticmethod
     def load(overrides: Mapping[str, UpstreamOverride | str | Mapping[str, str]] | None = None) -> Catalog:
@@ -58,7 +61,7 @@ class Catalog:
         providers = _package_providers()
         if unknown := moves.keys() - set(providers.ids):
             raise ValueError(f"no such provider in the catalog: {', '.join(sorted(unknown))}")
-        return Catalog(providers.moved(moves), _read("models.json"))
+        return Catalog(providers.moved(moves), _package_listing())
 
     @property
     def providers(self) -> tuple[Provider, ...]:
@@ -92,30 +95,35 @@ class Catalog:
         A dated snapshot (`-2026-01-31`, `-20260131`, `@20260131`) or a fine-tune (`ft:base:…`) that is not listed has
         the facts of the model it was made from; `listed_as` then says which. None: nothing is known.
         """
-        known = self._decoded.get((provider_id, model_id))
-        if known is None and (listed_as := self._listed_as(provider_id, model_id)):
-            rows = self._rows[provider_id]
-            row = rows[listed_as]
-            row = rows[row] if isinstance(row, str) else row
-            known = decode_model(provider_id, model_id, listed_as, row, self.version)
-            if listed_as == model_id:
-                self._decoded[provider_id, model_id] = known
-        return known
+        key = provider_id, model_id
+        if key not in self._decoded:
+            listed_as = self._listed_as(provider_id, model_id)
+            row = None if listed_as is None else self._listing.row(provider_id, listed_as)
+            return self._remembered(key, row, listed_as or model_id)
+        return self._decoded[key]
 
     def models(self, provider_id: str) -> tuple[Model, ...]:
         """Every model the catalog lists for the provider, by id; none for a provider whose models are not known."""
-        listed = (self.model(provider_id, model_id) for model_id in self._rows.get(provider_id, ()))
+        rows = self._listing.rows(provider_id)
+        known = {model_id: self._decoded.get((provider_id, model_id)) for model_id in rows}
+        listed = (known[each] or self._remembered((provider_id, each), row, each) for each, row in rows.items())
         return tuple(model for model in listed if model)
 
     def providers_of(self, model_id: str) -> tuple[Provider, ...]:
-        """The providers that list a bare model id, in order of preference.
+        """The providers that list a bare model id and are served, in order of preference.
 
         The order is that of providers.toml: makers of models, then hosts, then gateways. Providers that list the very
         id keep out those that only list what it was made from.
         """
-        listing = {each: self._listed_as(each, model_id) for each in self._providers.ids}
-        exact = [each for each, listed_as in listing.items() if listed_as == model_id]
-        return tuple(map(self._providers.get, exact or [each for each, listed_as in listing.items() if listed_as]))
+        found = self._listed_by.get(model_id)
+        if found is None:
+            listing = {each: self._listed_as(each, model_id) for each in self._providers.served}
+            exact = tuple(each for each, listed_as in listing.items() if listed_as == model_id)
+            found = exact or tuple(each for each, listed_as in listing.items() if listed_as)
+            if len(self._listed_by) >= _MAX_REMEMBERED:
+                self._listed_by.clear()
+            self._listed_by[model_id] = found
+        return tuple(map(self._providers.get, found))
 
     def resolve(self, model: str) -> ModelRef:
         """Takes `vendor/model` apart where `vendor` is a provider's id or alias; else the whole is a bare id.
@@ -131,21 +139,28 @@ class Catalog:
             return ModelRef(None, model)
         return ModelRef(provider.id, rest)
 
+    def _remembered(self, key: tuple[str, str], row: Mapping[str, Any] | None, listed_as: str) -> Model | None:
+        """The model of a row, kept; None, kept too, where there is no row."""
+        if len(self._decoded) >= _MAX_REMEMBERED:
+            self._decoded.clear()
+        model = None if row is None else decode_model(*key, listed_as, row, self.version)
+        self._decoded[key] = model
+        return model
+
     def _listed_as(self, provider_id: str, model_id: str) -> str | None:
         """The id under which the provider's rows have this model."""
-        rows = self._rows.get(provider_id, {})
-        if model_id in rows:
+        if self._listing.lists(provider_id, model_id):
             return model_id
         origin = _FINE_TUNE.match(model_id)
         base = origin[1] if origin else _DATED.sub("", model_id)
-        return base if base in rows else None
+        return base if base != model_id and self._listing.lists(provider_id, base) else None
 
 
 @cache
 def _package_providers() -> ProviderTable:
-    return ProviderTable.of_rows(_read("providers.json")["providers"])
+    return ProviderTable.of_text((_HERE / "providers.json").read_bytes())
 
 
 @cache
-def _read(name: str) -> Any:
-    return json.loads((_HERE / name).read_bytes())
+def _package_listing() -> Listing:
+    return Listing((_HERE / "models.json").read_bytes())

@@ -32,7 +32,7 @@ class Model:
     input_modalities: tuple[str, ...]
     """Of `text`, `image`, `audio`, `video`, `file`."""
     output_modalities: tuple[str, ...]
-    """Of `text`, `image`, `audio`, `embedding`."""
+    """Of `text`, `image`, `audio`, `video`, `embedding`."""
     prices: PriceList | None
     """None: no known price. The model can be called; its cost cannot be told."""
     retires_on: date | None = None

@@ -134,7 +134,8 @@ class Provider:
     quirks: frozenset[str]
     """Departures from its dialect, of `QUIRKS`; the translator reads them."""
     regions: Mapping[str, str]
-    """Hosts of its own that serve in one region alone, with the uplift of `PriceList.uplifts` that is paid there."""
+    """Hosts of its own that serve in one region alone, with the uplift of `PriceList.uplifts` that is paid there. A `*`
+    at the beginning stands for anything."""
     source: str
     """Where the facts of the row are from."""
     checked: date
@@ -171,8 +172,8 @@ class Provider:
 
     def uplifts_at(self, base_url: str) -> tuple[str, ...]:
         """The uplifts that a request to this address brings, whatever its answer says."""
-        uplift = self.regions.get((urlsplit(base_url).hostname or "").lower())
-        return (uplift,) if uplift else ()
+        host = (urlsplit(base_url).hostname or "").lower()
+        return tuple(uplift for pattern, uplift in self.regions.items() if _is_host(host, pattern))
 
     def form(self, form_id: str) -> Form:
         """The form of this id.
@@ -310,6 +311,10 @@ def _decode_report(row: Mapping[str, Any], fields: Mapping[str, Any], auth: Auth
 
 def _decode_key_hint(row: Mapping[str, Any]) -> KeyHint:
     return KeyHint(**{**row, "prefixes": tuple(row.get("prefixes", ()))})
+
+
+def _is_host(host: str, pattern: str) -> bool:
+    return host.endswith(pattern[1:]) if pattern.startswith("*") else host == pattern
 
 
 def _moved(url: str, base_url: str) -> str:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ownkey.catalog.providers import Provider, UpstreamOverride, decode_provider
 
+_OPENS = ',"providers":['
+
 
 class ProviderTable:
     """Providers by id and by name, in order of preference. Immutable to its users."""
 
-    __slots__ = ("_ids_by_name", "_known", "_make", "ids")
+    __slots__ = ("_ids_by_name", "_known", "_make", "ids", "served")
 
-    def __init__(self, names: Mapping[str, Iterable[str]], make: Callable[[str], Provider]) -> None:
-        """Of ids in their order, each with the names it goes by, and what makes the provider of one."""
+    def __init__(
+        self, names: Mapping[str, Iterable[str]], served: Iterable[str], make: Callable[[str], Provider]
+    ) -> None:
+        """Of ids in their order, each with the names it goes by; of those that are served; of what makes a provider."""
         self.ids = tuple(names)
+        self.served = tuple(served)
+        """Of them, those that a request can be sent to."""
         self._ids_by_name = {name.casefold(): each for each, its_names in names.items() for name in its_names}
         self._make = make
         self._known: dict[str, Provider] = {}
@@ -24,14 +31,18 @@ class ProviderTable:
     def of(providers: Iterable[Provider]) -> ProviderTable:
         """Of providers that are decoded already."""
         by_id = {provider.id: provider for provider in providers}
-        return ProviderTable({each: provider.names for each, provider in by_id.items()}, by_id.__getitem__)
+        served = [each for each, provider in by_id.items() if provider.surfaces]
+        return ProviderTable({each: provider.names for each, provider in by_id.items()}, served, by_id.__getitem__)
 
     @staticmethod
-    def of_rows(rows: Iterable[Mapping[str, Any]]) -> ProviderTable:
-        """Of the rows of providers.json."""
-        by_id = {row["id"]: row for row in rows}
-        names = {each: (each, row["display_name"], *row.get("aliases", ())) for each, row in by_id.items()}
-        return ProviderTable(names, lambda provider_id: decode_provider(by_id[provider_id]))
+    def of_text(text: bytes) -> ProviderTable:
+        """Of the bytes of providers.json. Its first line has the names, each further one a row in the order of them."""
+        head, *lines = text.splitlines()
+        first = json.loads(head.removesuffix(_OPENS.encode()) + b"}")
+        rows = dict(zip(first["names"], lines, strict=False))
+        return ProviderTable(
+            first["names"], first["served"], lambda each: decode_provider(json.loads(rows[each].rstrip(b",")))
+        )
 
     def moved(self, moves: Mapping[str, UpstreamOverride]) -> ProviderTable:
         """The same, with those of these ids found elsewhere."""
@@ -45,7 +56,7 @@ class ProviderTable:
         names: dict[str, list[str]] = {each: [] for each in self.ids}
         for name, each in self._ids_by_name.items():
             names[each].append(name)
-        return ProviderTable(names, make)
+        return ProviderTable(names, self.served, make)
 
     def __contains__(self, provider_id: str) -> bool:
         return provider_id in self._known or provider_id in self.ids
@@ -64,3 +75,17 @@ class ProviderTable:
     def id_of(self, name: str) -> str | None:
         """The id of the provider of this id, display name or alias, in any case."""
         return self._ids_by_name.get(name.strip().casefold())
+
+
+def encoded_table(rows: Iterable[Mapping[str, Any]]) -> str:
+    """The text of providers.json: a line for each row."""
+    listed = list(rows)
+    head = {
+        "names": {row["id"]: [row["id"], row["display_name"], *row.get("aliases", ())] for row in listed},
+        "served": [row["id"] for row in listed if row["surfaces"]],
+    }
+    return f"{_compact(head)[:-1]}{_OPENS}\n" + ",\n".join(map(_compact, listed)) + "\n]}\n"
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, default=str, ensure_ascii=False, separators=(",", ":"))
