@@ -87,12 +87,9 @@ class TestBodies:
         assert (refusal.exception, refusal.status, refusal.code) == ("NotFoundError", 404, "model_not_found")
         assert refusal.headers["x-should-retry"] == "false"
 
-    @pytest.mark.parametrize(
-        "surface, model", [(CHAT, MESSAGES.model), (MESSAGES, CHAT.model)], ids=["chat", "messages"]
-    )
-    def test_whose_models_provider_speaks_another_dialect(self, team, surface, model):
-        refusal = surface.refused(team, model=model)
-        assert (refusal.status, refusal.code) == (400, "surface_not_supported")
+    def test_whose_models_provider_has_no_such_endpoint(self, team):
+        answer = team.post(f"{MESSAGES.path}/count_tokens", MESSAGES.body() | {"model": CHAT.model})
+        assert (answer.status_code, MESSAGES.error(answer.json())["code"]) == (400, "surface_not_supported")
 
     @BOTH
     def test_too_large_for_the_function_are_refused_before_it(self, team, surface):

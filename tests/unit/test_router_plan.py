@@ -375,22 +375,26 @@ def test_an_unpriced_model_is_not_the_platforms_to_sell() -> None:
 @pytest.mark.parametrize(
     ("surface", "model", "own", "endpoint"),
     [
-        (Surface.CHAT, "claude-opus-4-5", ["anthropic"], "/v1/messages"),
-        (Surface.CHAT, "claude-opus-4-5", [], "/v1/messages"),
-        # A gateway that lists the whole name would serve it, but the key that is there goes elsewhere.
-        (Surface.CHAT, "anthropic/claude-opus-4-5", ["anthropic"], "/v1/messages"),
-        (Surface.MESSAGES, "gpt-4o", ["openai"], "/v1/chat/completions"),
-        (Surface.MESSAGES, "gpt-4o", [], "/v1/chat/completions"),
         (Surface.COUNT_TOKENS, "gpt-4o", ["openai"], "/v1/chat/completions"),
+        (Surface.COUNT_TOKENS, "gpt-4o", [], "/v1/chat/completions"),
     ],
 )
-def test_another_dialects_model_names_the_endpoint_that_serves_it(
+def test_a_model_that_has_no_such_surface_names_the_endpoint_that_serves_it(
     surface: Surface, model: str, own: list[str], endpoint: str
 ) -> None:
     error = refusal_of(plan(model, [credential(provider) for provider in own], surface=surface))
     assert isinstance(error, SurfaceNotSupported)
     assert endpoint in error.fix
     assert f"POST {endpoint}" in error.details["endpoints"]  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("surface", "model", "provider"),
+    [(Surface.CHAT, "claude-sonnet-4-5", "anthropic"), (Surface.MESSAGES, "gpt-4o", "openai")],
+)
+def test_another_dialects_model_is_served_by_its_provider(surface: Surface, model: str, provider: str) -> None:
+    planned = plan(model, [credential(provider)], surface=surface)
+    assert [each.provider.id for each in planned.candidates] == [provider]
 
 
 def test_a_disabled_server_of_ones_own_is_not_a_wrong_surface() -> None:

@@ -27,6 +27,7 @@ _RESPONSES_WIRES: Mapping[str, str] = {Dialect.OPENAI: "openai_responses", Diale
 """Where a provider has both APIs: the wire of the second one, by that of the first."""
 
 _CLIENTS: Mapping[Surface, str] = {
+    Surface.CHAT: "openai.client:ChatClient",
     Surface.MESSAGES: "anthropic.client:MessagesClient",
 }
 """Surface → its `crossing.ClientDialect`, as `module:name` below `ownkey.providers`."""
@@ -35,6 +36,7 @@ _APIS: Mapping[str, str] = {
     Dialect.BEDROCK: "bedrock.api:ConverseApi",
     Dialect.COHERE: "cohere.api:CohereApi",
     Dialect.GEMINI: "gemini.api:GeminiApi",
+    Dialect.OPENAI: "openai.api:ChatApi",
     "anthropic_bedrock": "bedrock.crossed:BedrockMessagesApi",
     "anthropic_vertex": "vertex.apis:messages",
     "gemini_vertex": "vertex.apis:gemini",

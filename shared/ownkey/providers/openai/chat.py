@@ -1,6 +1,6 @@
 """OpenAI's chat completions, to a provider that speaks them too.
 
-Facts from openai-python 3.52: `types/completion_usage.py`, `types/chat/chat_completion_chunk.py`, `_streaming.py`.
+Facts from openai-python 3.52: `types/chat/chat_completion_chunk.py`, `_streaming.py`.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from dataclasses import replace
 from typing import Any
 
 from ownkey.domain.errors import ProviderFailure, ProviderInvalidResponse
-from ownkey.domain.usage import Usage
 from ownkey.providers.address import Address, Plain, passed_on
-from ownkey.providers.counts import count, member, string, tells
+from ownkey.providers.counts import member, string
 from ownkey.providers.document import REMOVED, Document
 from ownkey.providers.failures import decode_failure
+from ownkey.providers.openai.departures import departed
+from ownkey.providers.openai.usage import read_usage
 from ownkey.providers.passthrough import GATEWAY_FIELDS, Scanner, parsed_answer, texts_in
 from ownkey.providers.sse import with_data
 from ownkey.providers.translator import Annotate, Call, Encoded, Reading, StreamDecoder, Whole
@@ -34,8 +35,12 @@ class OpenAiChat:
         self._address = address
 
     def encode_request(self, call: Call) -> Encoded:
-        """The client's body, without what is the gateway's, and asking for usage in a stream."""
-        changes: dict[str, Any] = {name: REMOVED for name in GATEWAY_FIELDS if name in call.body.values}
+        """The client's body, without what is the gateway's and what the provider does not take, and asking for usage
+        in a stream.
+        """
+        parameters = call.provider.parameters_of(call.model_id)
+        changes, dropped = departed(call.body.values, parameters, call.provider.display_name)
+        changes |= {name: REMOVED for name in GATEWAY_FIELDS if name in call.body.values}
         if call.streamed and "no_stream_options" in call.provider.quirks:
             if "stream_options" in call.body.values:
                 changes["stream_options"] = REMOVED
@@ -43,7 +48,7 @@ class OpenAiChat:
             options = call.body.values.get("stream_options") or {}
             if isinstance(options, dict):  # else the provider says what is wrong with it
                 changes["stream_options"] = {**options, "include_usage": True}
-        return passed_on(self._address, call, changes)
+        return passed_on(self._address, call, changes, dropped)
 
     def decode_whole(self, call: Call, body: bytes, annotate: Annotate) -> Whole:
         """A `chat.completion`."""
@@ -52,7 +57,7 @@ class OpenAiChat:
         if not isinstance(values.get("choices"), list):
             raise ProviderInvalidResponse("The provider's answer is no chat completion: it has no choices.")
         reading = Reading()
-        _note(reading, values)
+        note(reading, values)
         changes = _annotation(reading, values, annotate)
         return Whole(document.edited(changes) if changes else body, reading, values)
 
@@ -102,7 +107,7 @@ class _Chunks:
     def read(self, event: bytes, document: Document) -> bytes | None:
         """Notes id, model, finish reason and usage."""
         values = document.values
-        _note(self._reading, values)
+        note(self._reading, values)
         if "usage" not in values:
             return event
         if self._usage_wanted:
@@ -129,73 +134,12 @@ class _Chunks:
         return texts_in(values.get("choices"), _TEXT_NAMES)
 
 
-def read_usage(usage: Mapping[str, Any]) -> Usage | None:
-    """OpenAI's arithmetic: cached, written, audio and image tokens are part of the prompt's, reasoning of the
-    completion's. Whatever a provider reports, the buckets add up to what it bills. None: it tells nothing.
-    """
-    if not tells(usage, "prompt_tokens", "completion_tokens"):
-        return None
-    prompt, completion = count(usage, "prompt_tokens"), count(usage, "completion_tokens")
-    into = member(usage, "prompt_tokens_details")
-    out = member(usage, "completion_tokens_details")
-    # DeepSeek and Moonshot name the cached part elsewhere.
-    cached = count(into, "cached_tokens") or count(usage, "prompt_cache_hit_tokens") or count(usage, "cached_tokens")
-    written = count(into, "cache_write_tokens")
-    for_long = min(count(member(into, "cache_write_tokens_details"), "ttl_12h_tokens"), written)
-    reasoning = count(out, "reasoning_tokens")
-    if reasoning and count(usage, "total_tokens") == prompt + completion + reasoning:
-        completion += reasoning  # xAI's completion tokens leave the reasoning out
-    if _researched(usage):  # Perplexity's prompt leaves out the sources it reads, and its completion the reasoning
-        prompt += count(usage, "citation_tokens")
-        reasoning = count(usage, "reasoning_tokens")
-        completion += reasoning
-    # Audio before the cached part: where it can be both, no provider of this dialect sells cached audio for less.
-    ins = _shares(
-        prompt, count(into, "audio_tokens"), cached, for_long, written - for_long, count(into, "image_tokens")
-    )
-    outs = _shares(completion, reasoning, count(out, "audio_tokens"), count(out, "image_tokens"))
-    return Usage(
-        audio_input=ins[0],
-        cache_read=ins[1],
-        cache_write_1h=ins[2],
-        cache_write_5m=ins[3],
-        image_input=ins[4],
-        input=ins[5],
-        reasoning=outs[0],
-        audio_output=outs[1],
-        image_output=outs[2],
-        output=outs[3],
-        web_searches=_searches(usage),
-    )
-
-
-def _researched(usage: Mapping[str, Any]) -> bool:
-    """Whether it is one of Perplexity's deep research: those alone bill sources and reasoning beside the totals."""
-    return count(usage, "citation_tokens") > 0 and "num_search_queries" in usage
-
-
-def _searches(usage: Mapping[str, Any]) -> int:
-    """Perplexity bills one search a request, by the size of its context; deep research each of its queries."""
-    if _researched(usage):
-        return count(usage, "num_search_queries")
-    return int(string(usage.get("search_context_size")) is not None)
-
-
-def _shares(total: int, *parts: int) -> list[int]:
-    """The parts, none beyond what is left of the total, and the rest of it."""
-    shares = []
-    for part in parts:
-        shares.append(min(part, total))
-        total -= shares[-1]
-    return [*shares, total]
-
-
 def _asks_for_usage(body: Document) -> bool:
     options = body.values.get("stream_options")
     return isinstance(options, dict) and options.get("include_usage") is True
 
 
-def _note(reading: Reading, values: Mapping[str, Any]) -> None:
+def note(reading: Reading, values: Mapping[str, Any]) -> None:
     """What an answer or a chunk says of the whole; later ones override."""
     reading.response_id = string(values.get("id")) or reading.response_id
     reading.model = string(values.get("model")) or reading.model
