@@ -46,11 +46,11 @@ _dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 def write_message(call: Call, answer: Answer, annotate: Annotate) -> bytes:
     """A whole `message`."""
     usage, terms = answer.usage or Usage(), answer.terms
-    refusal = "".join(part.text for part in answer.parts if isinstance(part, Refusal))
+    refused = any(isinstance(part, Refusal) for part in answer.parts)
     called = any(isinstance(part, ToolUse) for part in answer.parts)
     message = _message(call, answer.id, answer.model) | {
         "content": [_block(part) for part in answer.parts],
-        **_stop(answer.finish, answer.stop_sequence, called, refusal),
+        **_stop(answer.finish, answer.stop_sequence, called, refused),
         "usage": {**_usage(usage, terms), **(annotate(usage, terms) if answer.usage is not None else {})},
     }
     return _dumps(message).encode("utf-8", "replace")
@@ -71,7 +71,7 @@ class MessageWriter:
         "_head",
         "_held",
         "_now",
-        "_refusal",
+        "_refused",
         "_signature",
         "_told",
     )
@@ -88,7 +88,7 @@ class MessageWriter:
         self._held: dict[int, list[Event]] = {}
         self._signature: tuple[str, str, str | None] | None = None
         self._called = False
-        self._refusal = ""
+        self._refused = False
 
     def write(self, event: Event) -> bytes:
         """The events of the wire that it makes: none, one or some."""
@@ -164,7 +164,7 @@ class MessageWriter:
                 for citation in citations:
                     yield _delta(at, {"type": "citations_delta", "citation": write_citation(citation)})
             case Refusal(text):
-                self._refusal += text or " "
+                self._refused = True
                 if text:
                     yield _delta(at, {"type": "text_delta", "text": text})
             case RedactedThinking():
@@ -200,7 +200,7 @@ class MessageWriter:
         yield _sse(
             "message_delta",
             {
-                "delta": _stop(ended.finish, ended.stop_sequence, self._called, self._refusal),
+                "delta": _stop(ended.finish, ended.stop_sequence, self._called, self._refused),
                 "usage": {**told, **annotated},
             },
         )
@@ -252,14 +252,14 @@ def _block(part: AnswerPart) -> dict[str, Any]:
             return _opened(part)
 
 
-def _stop(finish: Finish, stop_sequence: str | None, called: bool, refusal: str) -> dict[str, Any]:
+def _stop(finish: Finish, stop_sequence: str | None, called: bool, refused: bool) -> dict[str, Any]:
     """Why it ended. Providers are known to say no more than that it did, when tools are to be called."""
     if called and finish in (Finish.END, Finish.OTHER):
         finish = Finish.TOOL_USE
-    elif refusal and finish is Finish.END:
+    elif refused and finish is Finish.END:
         finish = Finish.REFUSAL
     reason = STOP_REASONS[finish]
-    details = {"type": "refusal", "category": None, "explanation": refusal.strip() or None}
+    details = {"type": "refusal", "category": None, "explanation": None}
     return {
         "stop_reason": reason,
         "stop_sequence": stop_sequence,

@@ -103,11 +103,12 @@ def _tool(tool: Tool, abilities: Abilities, drops: Drops) -> dict[str, Any]:
 
 
 def _strict(schema: Mapping[str, Any]) -> dict[str, Any] | None:
+    if not any(value for name, value in schema.items() if name != "type"):  # a tool that takes nothing
+        return dict(_EMPTY)
     try:
         return closed(schema)
     except (NotClosed, RecursionError):
-        # A tool that takes nothing has nothing to be strict about.
-        return None if schema.keys() - {"type", "properties", "additionalProperties"} else {**schema, **_EMPTY}
+        return None
 
 
 _EMPTY: Mapping[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
