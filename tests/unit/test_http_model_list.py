@@ -98,3 +98,10 @@ def test_the_sdks_read_both_shapes() -> None:
     for row in page["data"]:
         assert anthropic.types.ModelInfo.model_validate(row).type == "model"
     assert page["last_id"] == page["data"][-1]["id"]
+
+
+def test_a_credential_for_one_deployment_lists_what_is_deployed() -> None:
+    fields = {"host": "acme.openai.azure.com", "deployment": "prod", "model": "gpt-5.4"}
+    assert models(own("azure", fields=fields)).keys() == {"gpt-5.4"}
+    assert models(own("azure", fields={**fields, "model": ""})).keys() == {"prod"}
+    assert models(own("azure", fields=fields, allowed_models=("gpt-5.4", "gpt-4o"))).keys() == {"gpt-4o", "gpt-5.4"}

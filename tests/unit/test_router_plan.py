@@ -361,7 +361,7 @@ def test_no_own_key_and_no_fallback(options: dict[str, Any], said: str, gateway_
 
 def test_the_reasons_are_told() -> None:
     error = refusal_of(plan("gpt-4o", [credential("openai", alias="mine", disabled=True)]))
-    assert error.details["providers"] == ["openai"]
+    assert error.details["providers"] == ["openai", "azure"]
     assert error.details["credentials"] == [
         {"alias": "mine", "provider": "openai", "source": "byok", "reason": "it is disabled"}
     ]

@@ -43,7 +43,7 @@ by `python -m tools.catalog build`. See docs/catalog.md.
 """
 
 from ownkey.catalog.calls import Auth, Validation, ValidationStatus, Verdict
-from ownkey.catalog.catalog import MAX_AGE_DAYS, Catalog, ModelRef
+from ownkey.catalog.catalog import MAX_AGE_DAYS, Catalog, ModelRef, plain_name
 from ownkey.catalog.forms import KEY, Field, Form, Scheme
 from ownkey.catalog.intake import FormInput, mask_of, read_form, wire_members
 from ownkey.catalog.models import Model
@@ -81,6 +81,7 @@ __all__ = [
     "Verdict",
     "Window",
     "mask_of",
+    "plain_name",
     "price_list_for",
     "read_form",
     "wire_members",

@@ -22,6 +22,7 @@ _MAX_REMEMBERED = 20_000
 """Clients make names up: what was found of that many is forgotten again."""
 _HERE = Path(__file__).parent
 _DATED = re.compile(r"[-@](?:\d{4}-\d{2}-\d{2}|\d{8})$")
+_PUNCTUATION = re.compile(r"[-._]")
 _FINE_TUNE = re.compile(r"^(ft:[^:]+):")
 
 
@@ -33,6 +34,11 @@ class ModelRef:
     """None: any provider that lists the model."""
     model_id: str
     """As the provider names it."""
+
+
+def plain_name(name: str) -> str:
+    """A model's name as people write it: without its punctuation, in lower case."""
+    return _PUNCTUATION.sub("", name).casefold()
 
 
 class Catalog:
@@ -47,6 +53,7 @@ class Catalog:
         """The day the prices were taken from their source."""
         self._decoded: dict[tuple[str, str], Model | None] = {}
         self._listed_by: dict[str, tuple[str, ...]] = {}
+        self._plain_ids: dict[str, dict[str, str]] = {}
 
     @staticmethod
     def load(overrides: Mapping[str, UpstreamOverride | str | Mapping[str, str]] | None = None) -> Catalog:
@@ -108,6 +115,12 @@ class Catalog:
         known = {model_id: self._decoded.get((provider_id, model_id)) for model_id in rows}
         listed = (known[each] or self._remembered((provider_id, each), row, each) for each, row in rows.items())
         return tuple(model for model in listed if model)
+
+    def model_alike(self, provider_id: str, name: str) -> str | None:
+        """The listed model that a name of people's own reads like (`gpt-5-4`, `gpt-35-turbo`), if there is one."""
+        if provider_id not in self._plain_ids:
+            self._plain_ids[provider_id] = {plain_name(each): each for each in self._listing.ids(provider_id)}
+        return self._plain_ids[provider_id].get(plain_name(name))
 
     def providers_of(self, model_id: str) -> tuple[Provider, ...]:
         """The providers that list a bare model id and are served, in order of preference.

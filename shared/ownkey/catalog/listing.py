@@ -7,12 +7,14 @@ thousands: they are found in the bytes, and nothing else is parsed.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
 _OPENS = ',"models":{'
 _BLOCKS = "blocks"
+_ID = re.compile(rb'\n("[^"\n]*"):')
 
 
 class Listing:
@@ -39,6 +41,11 @@ class Listing:
         start, end = self._blocks[provider_id]
         rows = json.loads(b"{" + self._text[start:end] + b"}")
         return {model_id: rows[row] if isinstance(row, str) else row for model_id, row in rows.items()}
+
+    def ids(self, provider_id: str) -> list[str]:
+        """The ids of a provider's models, their rows unread."""
+        start, end = self._blocks.get(provider_id, (0, 0))
+        return [json.loads(each) for each in _ID.findall(self._text, start, end)]
 
     def lists(self, provider_id: str, model_id: str) -> bool:
         """Whether the very id is there."""

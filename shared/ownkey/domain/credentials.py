@@ -146,6 +146,11 @@ class Credential:
         """Whether its owner lets it serve others, as far as everything else allows."""
         return self.shared_version == self.version
 
+    @property
+    def deployment(self) -> str | None:
+        """The one deployment that it is for (`router.deployments`); None: all models of its provider."""
+        return self.fields.get("deployment")
+
     def binding(self) -> Binding:
         """What the current version is sealed for."""
         return Binding(self.account_id, self.provider_id, self.id, self.version, self.destination)

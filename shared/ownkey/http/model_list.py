@@ -19,6 +19,7 @@ from ownkey.domain.scopes import admits_model, model_names
 from ownkey.domain.surfaces import Surface
 from ownkey.providers import translator_for
 from ownkey.registry import RequestView
+from ownkey.router import deployed_model
 
 Json = dict[str, Any]
 
@@ -147,6 +148,10 @@ def as_anthropic_list(models: Mapping[str, Reachable]) -> Json:
 
 def _models(catalog: Catalog, provider: Provider, credential: Credential) -> Iterable[tuple[str, Model | None]]:
     """The models of a credential: what the catalog lists for its provider, cut to and filled up from its own list."""
+    if credential.deployment is not None:
+        deployed = deployed_model(catalog, credential, credential.deployment)
+        listed = dict.fromkeys([deployed, *(credential.allowed_models or ())])
+        return [(model_id, catalog.model(provider.id, model_id)) for model_id in listed]
     if credential.allowed_models is None:
         return [(model.id, model) for model in catalog.models(provider.id)]
     return [(model_id, catalog.model(provider.id, model_id)) for model_id in credential.allowed_models]

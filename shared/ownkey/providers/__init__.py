@@ -7,6 +7,7 @@
 `openai`        OpenAI's dialects
 `anthropic`     Anthropic's
 `bedrock`       Amazon Bedrock's, and Anthropic's there
+`azure`         OpenAI's at Azure's addresses
 `cohere`        Cohere's
 `gemini`        Google's
 `vertex`        Google's, Anthropic's and OpenAI's at Vertex AI's addresses

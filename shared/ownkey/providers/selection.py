@@ -33,6 +33,7 @@ _CLIENTS: Mapping[Surface, str] = {
 """Surface → its `crossing.ClientDialect`, as `module:name` below `ownkey.providers`."""
 _APIS: Mapping[str, str] = {
     Dialect.ANTHROPIC: "anthropic.api:MessagesApi",
+    Dialect.AZURE: "azure.apis:chat",
     Dialect.BEDROCK: "bedrock.api:ConverseApi",
     Dialect.COHERE: "cohere.api:CohereApi",
     Dialect.GEMINI: "gemini.api:GeminiApi",
@@ -49,6 +50,7 @@ _COUNTING_APIS: Mapping[str, str] = {
 }
 """Wire → its `crossing.CountingApi`; the client is `_CLIENTS[Surface.MESSAGES]`."""
 _LATE: Mapping[tuple[Surface, str], str] = {
+    (Surface.CHAT, Dialect.AZURE): "azure.chat:AzureChat",
     (Surface.CHAT, "openai_vertex"): "vertex.apis:passed_chat",
     (Surface.COUNT_TOKENS, "anthropic_bedrock"): "bedrock.invoke:BedrockCountTokens",
     (Surface.COUNT_TOKENS, "anthropic_vertex"): "vertex.apis:passed_count",

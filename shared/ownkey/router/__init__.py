@@ -3,6 +3,7 @@
 ============= ============================================================================================
 `plan`        which credentials may serve, best first, and why the others may not (pure)
 `candidates`  what a plan is made from and of
+`deployments` credentials that are for one deployment of one model (pure)
 `pools`       the order of equal credentials: a pool's strategy, a rotation's share (pure, chance comes from outside)
 `preferences` what the request says of providers: `order`, `only`, `ignore`, `allow_fallbacks`
 `refusals`    the error of a plan without a candidate
@@ -25,6 +26,7 @@
 
 from ownkey.router.attempt import Attempt, ClientLeft
 from ownkey.router.candidates import Candidate, Dropped, Moment, Reason, Supply
+from ownkey.router.deployments import deployed_model
 from ownkey.router.health import Monitor
 from ownkey.router.job import Job, Limits, Served
 from ownkey.router.lending import Borrowing, Lending
@@ -57,6 +59,7 @@ __all__ = [
     "Served",
     "Supply",
     "Turns",
+    "deployed_model",
     "is_priced",
     "refusal_of",
 ]

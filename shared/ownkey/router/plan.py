@@ -17,7 +17,7 @@ from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
 
-from ownkey.catalog import Catalog, Kind, Model, Provider
+from ownkey.catalog import Catalog, Kind, Model, ModelRef, Provider
 from ownkey.domain.credentials import Credential, CredentialSource, PoolStrategy, StoredCredential
 from ownkey.domain.health import Mark
 from ownkey.domain.scopes import admits_model, model_names
@@ -33,6 +33,7 @@ from ownkey.router.candidates import (
     Supply,
     health_keys,
 )
+from ownkey.router.deployments import asked_of
 from ownkey.router.pools import Draws, pool_order
 from ownkey.router.preferences import ANY_PROVIDER, Preferences
 
@@ -117,7 +118,7 @@ class Planner:
         usable: list[tuple[_Rank, str, bool, Candidate]] = []
         dropped: list[Dropped] = []
         no_fallback: set[str] = set()
-        for source, supply, stored, provider, model_id in self._considered(ask, listing, own, platform, lent):
+        for source, supply, stored, provider, model_id in self._considered(ask, listing, wanted, own, platform, lent):
             credential = stored.credential
             if source is CredentialSource.BYOK and credential.always_use and credential.serves_key(ask.gateway_key_id):
                 no_fallback.add(provider.id)
@@ -155,15 +156,18 @@ class Planner:
         return Plan(ask, listing.providers, candidates, tuple(dropped), in_scope, moment.at_ms)
 
     def _considered(
-        self, ask: Ask, listing: _Listing, own: Supply, platform: Supply, lent: Sequence[Supply]
+        self, ask: Ask, listing: _Listing, wanted: _Wanted, own: Supply, platform: Supply, lent: Sequence[Supply]
     ) -> Iterator[tuple[CredentialSource, Supply, StoredCredential, Provider, str]]:
         """Every credential that has to do with the model; own ones first, as they decide on the platform's."""
         others = [(CredentialSource.PLATFORM, each) for each in (platform, *lent)]
         for source, supply in ((CredentialSource.BYOK, own), *others):
             for stored in supply.credentials:
                 provider = self._catalog.find_provider(stored.credential.provider_id)
-                model_id = provider and listing.model_at(provider, stored.credential, ask.model)
-                if provider and model_id:
+                if provider is None:
+                    continue
+                named = wanted.names(provider.id)
+                model_id = listing.model_at(provider, stored.credential, ask.model, named=named)
+                if model_id:
                     yield source, supply, stored, provider, model_id
 
     def _find_listing(self, model: str) -> _Listing:
@@ -174,6 +178,8 @@ class Planner:
             named = self._catalog.provider(ref.provider_id)
             found = {named.id: (named, ref.model_id)} | {k: v for k, v in found.items() if k != named.id}
         return _Listing(
+            self._catalog,
+            ref,
             tuple(provider for provider, _ in found.values()),
             {provider_id: model_id for provider_id, (_, model_id) in found.items()},
         )
@@ -182,7 +188,11 @@ class Planner:
 class _Listing:
     """Who lists a model, and under which id."""
 
-    def __init__(self, providers: tuple[Provider, ...], model_ids: dict[str, str]) -> None:
+    def __init__(
+        self, catalog: Catalog, ref: ModelRef, providers: tuple[Provider, ...], model_ids: dict[str, str]
+    ) -> None:
+        self._catalog = catalog
+        self._ref = ref
         self.providers = providers
         self._model_ids = model_ids
         self._ranks = {provider_id: rank for rank, provider_id in enumerate(model_ids)}
@@ -198,14 +208,21 @@ class _Listing:
         listed = zip(self.providers, self._model_ids.values(), strict=True)
         return any(ask.provider_in_scope(each) and ask.model_in_scope(each, model_id) for each, model_id in listed)
 
-    def model_at(self, provider: Provider, credential: Credential, model: str) -> str | None:
+    def model_at(self, provider: Provider, credential: Credential, model: str, *, named: bool) -> str | None:
         """The model's id at the credential's provider; None where it has nothing to do with the model.
 
         Beyond what the catalog lists: a model that the credential's own list names, and, where nobody lists it,
-        whatever a base URL of the user's own may serve.
+        whatever a base URL of the user's own may serve. A credential for one deployment serves that alone.
+
+        Args:
+            named: Whether the request itself names the provider: then `vendor/model` may also be what it has of it.
         """
+        if credential.deployment is not None:
+            return asked_of(self._catalog, credential, credential.deployment, self._ref, model, named=named)
         if provider.id in self._model_ids:
             return self._model_ids[provider.id]
+        if named and self._ref.model_id != model and self._catalog.model(provider.id, self._ref.model_id):
+            return self._ref.model_id
         if credential.allowed_models is not None:
             return model if model in credential.allowed_models else None
         own_server = credential.custom_base_url or provider.kind is Kind.CUSTOM
@@ -229,6 +246,10 @@ class _Wanted:
     def rank(self, provider_id: str) -> int:
         """The provider's place in `order`; the others stand behind it."""
         return self._ranks.get(provider_id, len(self._ranks))
+
+    def names(self, provider_id: str) -> bool:
+        """Whether the request asks for this provider."""
+        return provider_id in self._ranks or (self._only is not None and provider_id in self._only)
 
     def admits(self, provider_id: str) -> bool:
         """Whether the request lets this provider serve."""

@@ -16,7 +16,7 @@ from ownkey.providers.document import REMOVED, Document
 from ownkey.providers.failures import decode_failure
 from ownkey.providers.openai.departures import departed
 from ownkey.providers.openai.usage import read_usage
-from ownkey.providers.passthrough import GATEWAY_FIELDS, Scanner, parsed_answer, texts_in
+from ownkey.providers.passthrough import GATEWAY_FIELDS, Events, Scanner, parsed_answer, texts_in
 from ownkey.providers.sse import with_data
 from ownkey.providers.translator import Annotate, Call, Encoded, Reading, StreamDecoder, Whole
 
@@ -64,7 +64,11 @@ class OpenAiChat:
     def decode_stream(self, call: Call, annotate: Annotate) -> StreamDecoder:
         """Chunks; usage goes to the client only where it asked."""
         reading = Reading()
-        return Scanner(_Chunks(reading, annotate, usage_wanted=_asks_for_usage(call.body)), reading)
+        return Scanner(self.events(call, annotate, reading), reading)
+
+    def events(self, call: Call, annotate: Annotate, reading: Reading) -> Events:
+        """What a stream's chunks say, noted in `reading`."""
+        return _Chunks(reading, annotate, usage_wanted=_asks_for_usage(call.body))
 
     def decode_failure(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderFailure:
         """An `error` object, or whatever a compatible provider sends."""
