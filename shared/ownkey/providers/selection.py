@@ -41,6 +41,7 @@ _APIS: Mapping[str, str] = {
     "anthropic_bedrock": "bedrock.crossed:BedrockMessagesApi",
     "anthropic_vertex": "vertex.apis:messages",
     "gemini_vertex": "vertex.apis:gemini",
+    "openai_responses": "responses.api:ResponsesApi",
 }
 """Wire → its `crossing.ProviderApi`."""
 _COUNTING_APIS: Mapping[str, str] = {

@@ -1,6 +1,12 @@
 """OpenAI's Responses.
 
-============= =====================================================================
-`passthrough` to a provider that speaks them too: passed through
-============= =====================================================================
+================ ==================================================================
+`passthrough`    to a provider that speaks them too: passed through
+`api`            to it from any other dialect
+`requests_out`   …a conversation as a request: `items_out` what is said, `efforts` how
+                 much is thought, `tools_out` with what tools, `strict_schemas` what can
+                 be held to a schema
+`answers_in`     …its answers, whole and event by event
+`words`          both ways: why an answer ended, citations, likelihoods
+================ ==================================================================
 """
