@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ownkey.domain.errors import UnsupportedParameter
+from ownkey.providers.anthropic.answers_in import MessageReader
 from ownkey.providers.anthropic.api import MessagesApi
 from ownkey.providers.anthropic.claude import Abilities, abilities_of
 from ownkey.providers.crossing import (
@@ -36,6 +37,7 @@ from ownkey.providers.crossing import (
     ToolResult,
     ToolUse,
     Turn,
+    folded,
 )
 from ownkey.providers.translator import Encoded
 from tests.support.providers import CATALOG, MESSAGES, call
@@ -338,6 +340,24 @@ class TestOutput:
         message = {"content": [block], "stop_reason": "tool_use"}
         answer = api.read_answer(made, json.dumps(message).encode())
         assert (answer.parts, answer.finish) == ((Text('{"city":"Zürich"}'),), "end")
+
+    @pytest.mark.parametrize("pieces", [["", '{"a":', "1}"], [""], []], ids=["some", "empty", "none"])
+    def test_the_emulation_is_taken_off_a_stream(self, pieces):
+        use = {"type": "tool_use", "id": "toolu_1", "name": "answer", "input": {}}
+        deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in pieces]
+        reader = MessageReader("answer")
+        told = folded(
+            event
+            for values in (
+                {"type": "content_block_start", "index": 0, "content_block": use},
+                *({"type": "content_block_delta", "index": 0, "delta": delta} for delta in deltas),
+                {"type": "content_block_stop", "index": 0},
+                {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {}},
+                {"type": "message_stop"},
+            )
+            for event in reader.read(values)
+        )
+        assert (told.parts, told.finish) == ((Text("".join(pieces) or "{}"),), "end")
 
 
 class TestReasoning:

@@ -41,6 +41,7 @@ from ownkey.providers.failures import failure_in_answer
 from ownkey.providers.sse import EventSplitter, data_of
 
 _dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+_NOTHING = "{}"
 
 
 def read_message(values: Mapping[str, Any], emulated: str | None = None) -> Answer:
@@ -55,7 +56,7 @@ def read_message(values: Mapping[str, Any], emulated: str | None = None) -> Answ
     content = values.get("content")
     if not isinstance(content, list) or not all(isinstance(block, dict) for block in content):
         raise ProviderInvalidResponse("The provider's answer is no message: it has no content.")
-    found = (_part(block, emulated) for block in content)
+    found = (_unwrapped(_part(block), emulated) for block in content)
     parts = tuple(part for part in found if part is not None)
     native = string(values.get("stop_reason"))
     usage = member(values, "usage")
@@ -75,7 +76,7 @@ def read_message(values: Mapping[str, Any], emulated: str | None = None) -> Answ
 class MessageReader:
     """The `EventReader` of a streamed message."""
 
-    __slots__ = ("_begun", "_emulated", "_next", "_open", "_over", "_splitter", "_stop", "_usage")
+    __slots__ = ("_begun", "_emulated", "_next", "_open", "_over", "_splitter", "_stop", "_unsaid", "_usage")
 
     def __init__(self, emulated: str | None = None) -> None:
         """
@@ -89,6 +90,8 @@ class MessageReader:
         self._next = 0
         self._open: dict[int, tuple[int | None, AnswerPart | None]] = {}
         """Index of a block that is open → where its part is, and what it began as; None: it is passed over."""
+        self._unsaid: int | None = None
+        """The part that is the text by a call, while nothing has come of it."""
         self._stop: Mapping[str, Any] = {}
         self._usage: dict[str, Any] = {}
 
@@ -131,7 +134,7 @@ class MessageReader:
             case "content_block_stop":
                 at, _ = self._open.pop(_index(values), (None, None))
                 if at is not None:
-                    yield PartEnded(at)
+                    yield from self._part_end(at)
             case "message_delta":
                 yield from self._begin({})
                 stop = member(values, "delta")
@@ -172,13 +175,17 @@ class MessageReader:
     def _block(self, index: int, block: Mapping[str, Any]) -> Iterator[Event]:
         if index in self._open:
             raise ProviderInvalidResponse("The provider's stream begins a block that is open.")
-        part = _part(block, self._emulated)
+        part = _part(block)
         self._open[index] = (None, None)
-        if part is not None:
-            at = self._next
-            self._next += 1
-            self._open[index] = (at, part)
-            yield PartBegun(at, part)
+        if part is None:
+            return
+        at = self._next
+        self._next += 1
+        if isinstance(part, ToolUse) and part.name == self._emulated:
+            part = Text(part.arguments)
+            self._unsaid = None if part.text else at
+        self._open[index] = (at, part)
+        yield PartBegun(at, part)
 
     def _delta(self, index: int, delta: Mapping[str, Any]) -> Iterator[Event]:
         if index not in self._open:
@@ -200,7 +207,9 @@ class MessageReader:
                 if citation is not None:
                     yield CitationAdded(at, citation)
             case (Text(), "input_json_delta"):  # the call that is the text
-                yield from _text(at, delta.get("partial_json"))
+                for added in _text(at, delta.get("partial_json")):
+                    self._unsaid = None
+                    yield added
             case (ToolUse(), "input_json_delta"):
                 arguments = string(delta.get("partial_json"))
                 if arguments:
@@ -208,11 +217,17 @@ class MessageReader:
             case _:
                 return
 
+    def _part_end(self, at: int) -> Iterator[Event]:
+        if self._unsaid == at:  # a call without arguments is an object without members
+            self._unsaid = None
+            yield TextAdded(at, _NOTHING)
+        yield PartEnded(at)
+
     def _end(self) -> Iterator[Event]:
         self._over = True
         for at, _ in self._open.values():
             if at is not None:
-                yield PartEnded(at)
+                yield from self._part_end(at)
         native = string(self._stop.get("stop_reason"))
         yield Ended(_finish(native, self._emulated), string(self._stop.get("stop_sequence")), native)
 
@@ -221,7 +236,13 @@ def _text(at: int, text: Any) -> Iterable[Event]:
     return (TextAdded(at, text),) if isinstance(text, str) and text else ()
 
 
-def _part(block: Mapping[str, Any], emulated: str | None) -> AnswerPart | None:
+def _unwrapped(part: AnswerPart | None, emulated: str | None) -> AnswerPart | None:
+    """The text that a call stands for."""
+    stands = isinstance(part, ToolUse) and part.name == emulated
+    return Text(part.arguments or _NOTHING) if stands and isinstance(part, ToolUse) else part
+
+
+def _part(block: Mapping[str, Any]) -> AnswerPart | None:
     """A block, as far as it has come; None: one that no other dialect has."""
     match block.get("type"):
         case "thinking":
@@ -232,18 +253,17 @@ def _part(block: Mapping[str, Any], emulated: str | None) -> AnswerPart | None:
             data = string(block.get("data"))
             return RedactedThinking(data, Format.ANTHROPIC) if data else None
         case "tool_use":
-            return _tool_use(block, emulated)
+            return _tool_use(block)
         case _:
             text = block.get("text")
             return Text(text, citations=_citations(block)) if isinstance(text, str) else None
 
 
-def _tool_use(block: Mapping[str, Any], emulated: str | None) -> AnswerPart:
+def _tool_use(block: Mapping[str, Any]) -> ToolUse:
     name, id, given = block.get("name"), block.get("id"), block.get("input")
     if not isinstance(name, str) or not isinstance(id, str):
         raise ProviderInvalidResponse("The provider's answer calls a tool without a name or an id.")
-    arguments = _dumps(given) if given else ""
-    return Text(arguments) if name == emulated else ToolUse(id, name, arguments)
+    return ToolUse(id, name, _dumps(given) if given else "")
 
 
 def _citations(block: Mapping[str, Any]) -> tuple[Citation, ...]:
