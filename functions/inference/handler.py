@@ -23,6 +23,7 @@ from ownkey.registry.health import HealthBook
 from ownkey.registry.kept_answers import KeptAnswers
 from ownkey.registry.key_use import KeyUse
 from ownkey.router import Ports
+from ownkey.runtime.freshness import warn_of_stale_prices
 from ownkey.runtime.settings import InferenceSettings
 from ownkey.store.aws import AwsClient
 from ownkey.store.dynamodb import DynamoDb
@@ -36,6 +37,7 @@ __all__ = ["app", "error_response"]
 
 settings = InferenceSettings.from_env(os.environ)
 catalog = Catalog.load(settings.ownkey_upstreams)
+warn_of_stale_prices(catalog, os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "inference"))
 sharing = sharing_terms(catalog, settings.sharing_providers, settings.sharing_reward_basis_points)
 
 

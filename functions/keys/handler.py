@@ -21,6 +21,7 @@ from ownkey.registry.audit import AuditTrail
 from ownkey.registry.health import HealthBook
 from ownkey.registry.key_use import KeyUse
 from ownkey.runtime import logs
+from ownkey.runtime.freshness import warn_of_stale_prices
 from ownkey.runtime.guard import guarded
 from ownkey.runtime.settings import KeysSettings
 from ownkey.store.aws import AwsClient
@@ -36,6 +37,7 @@ logger = logs.configure(settings.powertools_service_name, settings.log_level)
 aws = AwsClient(settings.aws_region)
 db = DynamoDb(aws)
 catalog = Catalog.load(settings.ownkey_upstreams)
+warn_of_stale_prices(catalog, os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "keys"))
 app = create_management_app(
     ManagementDeps(
         registry=Registry(db, settings.registry_table),

@@ -15,6 +15,7 @@ from ownkey.registry import Registry
 from ownkey.registry.audit import AuditTrail
 from ownkey.registry.health import HealthBook
 from ownkey.runtime import logs
+from ownkey.runtime.freshness import warn_of_stale_prices
 from ownkey.runtime.guard import guarded
 from ownkey.runtime.metrics import metric
 from ownkey.runtime.settings import UpkeepSettings
@@ -50,6 +51,7 @@ revalidation = Revalidation(registry, HealthBook(db, settings.health_table), val
 trail, events = AuditTrail(db, settings.audit_table), Events(aws)
 reminders = Reminders(registry, trail, events)
 catalog = Catalog.load()
+warn_of_stale_prices(catalog, os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "upkeep"))
 recorded = RecordedUse(db, settings.records_table)
 reconciling = Reconciling(registry, recorded, validation, catalog, LeakAlarm(registry, trail, events))
 tables = Tables(

@@ -72,6 +72,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     # ── about the caller and the deployment ──
     ("GET", "/api/openapi.json"): Operation("This document", Who.EVERYBODY, ref("OpenApi")),
     ("GET", "/api/me"): Operation("Who calls, and where they belong", Who.SIGNED_IN, ref("Me")),
+    ("GET", "/api/catalog"): Operation("How current the catalog's prices are", Who.SIGNED_IN, ref("CatalogState")),
     ("GET", "/api/providers"): Operation(
         "Providers that credentials can be saved for", Who.SIGNED_IN, page("Provider")
     ),

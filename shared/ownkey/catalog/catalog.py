@@ -71,13 +71,23 @@ class Catalog:
         return Catalog(providers.moved(moves), _package_listing())
 
     @property
+    def provider_ids(self) -> tuple[str, ...]:
+        """Their ids, in order of preference."""
+        return self._providers.ids
+
+    @property
     def providers(self) -> tuple[Provider, ...]:
         """All of them, in order of preference. What needs but one asks for that one: this decodes every row."""
         return tuple(map(self._providers.get, self._providers.ids))
 
+    @property
+    def stale_after(self) -> date:
+        """The last day on which the prices are taken for current."""
+        return self.as_of + timedelta(days=MAX_AGE_DAYS)
+
     def is_stale(self, today: date) -> bool:
         """Whether the prices are older than `MAX_AGE_DAYS`: time to rebuild."""
-        return today - self.as_of > timedelta(days=MAX_AGE_DAYS)
+        return today > self.stale_after
 
     def provider(self, provider_id: str) -> Provider:
         """The provider of this id.

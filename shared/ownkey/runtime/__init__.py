@@ -3,7 +3,7 @@
 =============  ======================================================================================================
 `settings`     the environment, read once: one class for each function
 `logs`         JSON lines through the scrubber
-`metrics`      metrics as log lines
+`metrics`      metrics as log lines; `freshness`, a warning of old prices
 `guard`        the managed runtime's functions: nothing uncaught reaches AWS's own log
 `bootstrap`    the process: import, restore, startup, serve (`python -m ownkey.runtime.bootstrap`)
 `loop`         one invocation after the other

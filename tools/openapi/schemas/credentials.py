@@ -134,6 +134,16 @@ SCHEMAS: Mapping[str, Schema] = {
         "The provider keys of one gateway key, masked, by the provider's name.",
         {"id": STRING, "alias": STRING, "providerKeys": TEXTS, "warnings": STRINGS},
     ),
+    "CatalogState": record(
+        "The catalog of providers and prices that the deployment has.",
+        {
+            "version": STRING,
+            "as_of": DATE,
+            "stale_after": DATE,
+            "stale": {**BOOLEAN, "description": "The prices are too old to be relied on: deploy a newer version."},
+            "providers": COUNT,
+        },
+    ),
     "Provider": record(
         "A provider that credentials can be saved for.",
         {

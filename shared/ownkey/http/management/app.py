@@ -139,7 +139,7 @@ def create_management_app(deps: ManagementDeps) -> FastAPI:
     kms_desk = KmsKeyDesk(deps.registry, deps.sealer, deps.validation, deps.now)
     app.include_router(export.routes(access, desk, cards))
     app.include_router(byok.routes(access, desk, provider_keys, deps.catalog, cards, idempotency))
-    app.include_router(provider_list.routes(deps.catalog, keyless=deps.keyless_credentials))
+    app.include_router(provider_list.routes(deps.catalog, deps.now, keyless=deps.keyless_credentials))
     app.include_router(pools.routes(access, deps.registry, desk, deps.catalog))
     share = sharing.routes(
         access, deps.registry, desk, cards, deps.records, deps.catalog, deps.sharing, consent_text(), deps.now

@@ -10,7 +10,7 @@ from ownkey.http.management.views.credentials import Shown, credential, finding,
 from ownkey.http.management.views.gateway_keys import gateway_key
 from ownkey.http.management.views.limits import limit
 from ownkey.http.management.views.money import attempt, balance, deposit, entry, rollup, rollup_totals, usage
-from ownkey.http.management.views.providers import provider
+from ownkey.http.management.views.providers import catalog_state, provider
 from ownkey.http.management.views.reconciliations import (
     RECONCILIATION_COLUMNS,
     admin_credential,
@@ -33,6 +33,7 @@ __all__ = [
     "audit_entry",
     "audit_jsonl",
     "balance",
+    "catalog_state",
     "credential",
     "deposit",
     "entry",

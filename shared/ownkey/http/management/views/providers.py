@@ -1,10 +1,11 @@
-"""How the catalog's providers are shown: what a credential of each is made of, for forms and for people."""
+"""How the catalog is shown: what a credential of each provider is made of, for forms and people; how old it is."""
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
-from ownkey.catalog import Form, Provider
+from ownkey.catalog import Catalog, Form, Provider
 from ownkey.catalog.forms import Field
 
 Json = dict[str, Any]
@@ -24,6 +25,17 @@ def provider(each: Provider, *, keyless: bool) -> Json:
         "surfaces": sorted(surface.value for surface in each.surfaces),
         "settings": sorted(each.credential_headers),
         "forms": [_form(form, keyless=keyless) for form in each.forms],
+    }
+
+
+def catalog_state(catalog: Catalog, today: date) -> Json:
+    """Which prices a deployment has, and whether they are current."""
+    return {
+        "version": catalog.version,
+        "as_of": catalog.as_of.isoformat(),
+        "stale_after": catalog.stale_after.isoformat(),
+        "stale": catalog.is_stale(today),
+        "providers": len(catalog.provider_ids),
     }
 
 
