@@ -15,6 +15,7 @@ import pytest
 from ownkey.catalog import RATE_BUCKETS, Catalog, Kind, PriceList
 from ownkey.catalog.providers import decode_provider
 from tools.catalog import build, oracle, providers
+from tools.catalog.page import provider_page
 from tools.catalog.source import Pins
 from tools.catalog.vocabulary import CAPABILITIES, FEES, MODES, WEB_SEARCH_FEES
 
@@ -45,6 +46,9 @@ class TestProviderTable:
 
     def test_the_compiled_form_is_of_this_table(self):
         assert (build.PACKAGE / "providers.json").read_text() == providers.compiled(PROVIDERS_TOML)
+
+    def test_the_page_for_people_is_of_this_table(self):
+        assert build.PAGE.read_text() == provider_page(PROVIDERS_TOML, CATALOG)
 
     def test_what_is_loaded_is_what_is_written(self):
         assert CATALOG.providers == tuple(decode_provider(row) for row in PROVIDERS_TOML)

@@ -7,7 +7,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from tools.catalog.build import PACKAGE, PINS, SIGNED_OFF, BuildError, build
+from tools.catalog.build import PINS, SIGNED_OFF, BuildError, build
 from tools.catalog.oracle import read_sign_offs
 from tools.catalog.source import Pins, SourceError, price_file
 from tools.catalog.transform import UnknownPriceFieldError
@@ -27,10 +27,11 @@ def main(arguments: list[str]) -> int:
     except (BuildError, SourceError, UnknownPriceFieldError) as e:
         print(f"{type(e).__name__}:\n{e}", file=sys.stderr)
         return 1
-    changed = [name for name, text in files.items() if not _is(PACKAGE / name, text)]
-    for name in changed if options.command == "build" else ():
-        (PACKAGE / name).write_text(files[name])
-    print(f"{'would change' if options.command == 'check' else 'wrote'}: {', '.join(changed) or 'nothing'}")
+    changed = [path for path, text in files.items() if not _is(path, text)]
+    for path in changed if options.command == "build" else ():
+        path.write_text(files[path])
+    names = ", ".join(path.name for path in changed)
+    print(f"{'would change' if options.command == 'check' else 'wrote'}: {names or 'nothing'}")
     return 1 if changed and options.command == "check" else 0
 
 

@@ -14,11 +14,13 @@ from ownkey.catalog.catalog import Catalog
 from ownkey.catalog.listing import Listing, encoded
 from ownkey.catalog.providers import decode_provider
 from tools.catalog import oracle, providers
+from tools.catalog.page import provider_page
 from tools.catalog.source import Pins, parse
 from tools.catalog.transform import provider_rows, share
 
 TOOLS = Path(__file__).parent
 PACKAGE = TOOLS.parents[1] / "shared" / "ownkey" / "catalog"
+PAGE = TOOLS.parents[1] / "docs" / "providers.md"
 PINS = TOOLS / "pins.toml"
 SIGNED_OFF = TOOLS / "signed_off.toml"
 
@@ -91,13 +93,18 @@ def check_prices(catalog: Catalog, table: Sequence[Mapping[str, Any]], sign_offs
         raise BuildError("\n".join(found))
 
 
-def build(content: bytes, pins: Pins, *, sign_offs: Sequence[oracle.SignOff]) -> dict[str, str]:
-    """The texts of the built files by name, from the price file's bytes.
+def build(content: bytes, pins: Pins, *, sign_offs: Sequence[oracle.SignOff]) -> dict[Path, str]:
+    """The texts of the built files by their path, from the price file's bytes.
 
     Raises:
         BuildError, UnknownPriceFieldError: the inputs may not be published as they are.
     """
     table = provider_table()
     models = model_file(parse(content), table, pins, sign_offs)
-    check_prices(catalog_of(models, table), table, sign_offs)
-    return {"providers.json": providers.compiled(table), "models.json": encoded(models)}
+    catalog = catalog_of(models, table)
+    check_prices(catalog, table, sign_offs)
+    return {
+        PACKAGE / "providers.json": providers.compiled(table),
+        PACKAGE / "models.json": encoded(models),
+        PAGE: provider_page(table, catalog),
+    }
