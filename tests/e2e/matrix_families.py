@@ -40,4 +40,11 @@ class Family:
 FAMILIES = (
     Family(name="OpenAI", provider="OpenAI", model="openai/gpt-4o-mini", thinks="openai/gpt-5", hides=("chat",)),
     Family(name="Anthropic", provider="Anthropic", model="anthropic/claude-haiku-4-5"),
+    Family(
+        name="Cohere",
+        provider="Cohere",
+        model="cohere/command-a-03-2025",
+        thinks="cohere/command-a-reasoning-08-2025",
+        lacks={"document": "it reads plain text alone"},
+    ),
 )

@@ -43,13 +43,13 @@ PLAIN = Inline("text/plain", base64.b64encode(b"Oslo lies north.").decode())
 PDF = Inline("application/pdf", "JVBERi0=")
 
 
-def written(**conversation: Any) -> Encoded:
-    request = call({"model": "command-a-03-2025"}, provider="cohere")
+def written(model: str = "command-a-03-2025", **conversation: Any) -> Encoded:
+    request = call({"model": model}, provider="cohere")
     return CohereApi().write_request(request, Conversation(**{"turns": (HELLO,), **conversation}))
 
 
-def sent(**conversation: Any) -> dict[str, Any]:
-    return json.loads(written(**conversation).body)
+def sent(model: str = "command-a-03-2025", **conversation: Any) -> dict[str, Any]:
+    return json.loads(written(model, **conversation).body)
 
 
 def messages(*turns: Turn, **more: Any) -> list[dict[str, Any]]:
@@ -190,7 +190,20 @@ def test_sampling_is_renamed_and_clamped() -> None:
     ],
 )
 def test_thinking_is_counted(reasoning: Reasoning, thinking: dict[str, Any]) -> None:
-    assert sent(reasoning=reasoning, max_output_tokens=10_000)["thinking"] == thinking
+    assert sent("command-a-reasoning-08-2025", reasoning=reasoning, max_output_tokens=10_000)["thinking"] == thinking
+
+
+def test_thinking_leaves_room_to_answer() -> None:
+    short = sent("command-a-plus-05-2026", reasoning=Reasoning(effort="high"), max_output_tokens=100)
+    assert short["thinking"]["token_budget"] == 99
+
+
+def test_a_model_that_never_thinks_is_not_told_to() -> None:
+    for effort, dropped in (("high", ("reasoning_effort",)), ("none", ())):
+        request = written(
+            "command-r-08-2024", reasoning=Reasoning(effort=effort), names={"reasoning": "reasoning_effort"}
+        )
+        assert ("thinking" in json.loads(request.body), request.dropped) == (False, dropped)
 
 
 def test_a_schema() -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -47,6 +48,10 @@ MAX_STOPS = 5
 OWN_MEMBERS = ("safety_mode", "citation_options", "documents", "priority")
 """What no other dialect has: a client that names it means Cohere."""
 
+_NEVER_THINKS = re.compile(
+    r"c4ai-.+|command-r.*|command-a-(?:03-2025|(?:vision|translate)-.+)|command(?:-light|-nightly)*"
+)
+"""Models from before Cohere's first that reasons (August 2025), and those for a task: they refuse to be told."""
 _NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}}
 _RANGES: Mapping[str, tuple[str, float, float]] = {
     "temperature": ("temperature", 0.0, 2.0),
@@ -277,7 +282,7 @@ def _thinking(conversation: Conversation, call: Call, drops: Drops) -> Json:
     reasoning = conversation.reasoning
     if reasoning is None:
         return {}
-    if call.model is not None and "reasoning" not in call.model.capabilities:
+    if _NEVER_THINKS.fullmatch(call.model_id):
         if not reasoning.off:
             drops.drop("reasoning")
         return {}
@@ -285,7 +290,10 @@ def _thinking(conversation: Conversation, call: Call, drops: Drops) -> Json:
         return {"thinking": {"type": "disabled"}}
     if reasoning.effort is None and reasoning.budget_tokens is None:
         return {"thinking": {"type": "enabled"}}
-    return {"thinking": {"type": "enabled", "token_budget": budget_of(reasoning, room_of(conversation, call.model))}}
+    budget = budget_of(reasoning, room_of(conversation, call.model))
+    if conversation.max_output_tokens is not None:  # something is to be said, too
+        budget = max(1, min(budget, conversation.max_output_tokens - 1))
+    return {"thinking": {"type": "enabled", "token_budget": budget}}
 
 
 def _sampling(conversation: Conversation, drops: Drops) -> Json:
