@@ -14,6 +14,7 @@ from typing import Any, Self
 from aiohttp import web
 
 from local.simulator.admin import admin_routes
+from local.simulator.bedrock_runtime import runtime_routes
 from local.simulator.behaviour import Behaviour, Scripts
 from local.simulator.cache import PromptCache
 from local.simulator.delivery import deliver
@@ -111,6 +112,7 @@ class Simulator:
         app.add_routes(admin_routes(self))
         app.add_routes(self.tokens.routes())
         app.add_routes(report_routes(self))
+        app.add_routes(runtime_routes(self, self._serve_call))
         app.add_routes(probe_routes(self))
         app.router.add_route("*", "/{provider}/{version:v[12]}/{tail:.*}", self._serve)
         self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=SHUTDOWN_S)
@@ -133,7 +135,9 @@ class Simulator:
         await self.close()
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
-        call = await _call_of(request)
+        return await self._serve_call(request, await _call_of(request))
+
+    async def _serve_call(self, request: web.Request, call: Call) -> web.StreamResponse:
         entry = self.journal.open(
             call.provider,
             call.method,

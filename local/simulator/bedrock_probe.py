@@ -21,8 +21,8 @@ from local.simulator.replies import Whole
 
 PROVIDER = "bedrock"
 _HOST = re.compile(r"bedrock\.(?P<region>[a-z0-9-]+)\.amazonaws\.com")
-_API_KEY = re.compile(r"(ABSK|bedrock-api-key-)[\w-]*sim-[\w=-]+")
-_ACCESS_KEY = re.compile(r"(AKIASIM|ASIA)[A-Z0-9]+")
+API_KEY = re.compile(r"(ABSK|bedrock-api-key-)[\w-]*sim-[\w=-]+")
+ACCESS_KEY = re.compile(r"(AKIASIM|ASIA)[A-Z0-9]+")
 _SIGNED = re.compile(
     r"AWS4-HMAC-SHA256 Credential=(?P<key>\w+)/(?P<day>\d{8})/(?P<region>[a-z0-9-]+)/(?P<service>\w+)/aws4_request, "
     r"SignedHeaders=(?P<headers>[a-z0-9;-]+), Signature=(?P<signature>[0-9a-f]{64})"
@@ -58,7 +58,7 @@ def judge(call: ProbeCall, keys: Keys) -> Whole:
             raise BadSignature("MissingAuthenticationTokenException", "Missing Authentication Token")
         if scheme == "sigv4":
             check_signature(call, host["region"], PROVIDER)
-        state = keys.state(PROVIDER, key, _API_KEY if scheme == "bearer" else _ACCESS_KEY)
+        state = keys.state(PROVIDER, key, API_KEY if scheme == "bearer" else ACCESS_KEY)
         if state.refuses(MODELS) and state.refusal != "invalid_key":
             action = "is not authorized to perform: bedrock:ListFoundationModels"
             raise BadSignature("AccessDeniedException", f"User: arn:aws:iam::123456789012:user/sim {action}")
@@ -82,7 +82,7 @@ def check_signature(call: ProbeCall, region: str, service: str) -> None:
     if signed is None:
         raise BadSignature("MissingAuthenticationTokenException", "Missing Authentication Token")
     token = call.headers.get("X-Amz-Security-Token")
-    if not _ACCESS_KEY.fullmatch(signed["key"]) or signed["key"].startswith("ASIA") != bool(token):
+    if not ACCESS_KEY.fullmatch(signed["key"]) or signed["key"].startswith("ASIA") != bool(token):
         raise BadSignature("UnrecognizedClientException", "The security token included in the request is invalid.")
     if token and "expired" in token:
         raise BadSignature("ExpiredTokenException", "The security token included in the request is expired")

@@ -36,11 +36,10 @@ class BedrockMessagesApi(MessagesApi):
         """As `ProviderApi` has it, without what Bedrock refuses: its tiers are other ones, and it takes marks of a
         cache on single parts alone.
         """
-        names = conversation.names
-        given = {"service_tier": conversation.service_tier not in (None, "auto"), "user": conversation.user is not None}
-        dropped = tuple(names.get(name, name) for name, was_given in given.items() if was_given)
+        tier = conversation.service_tier
+        dropped = () if tier in (None, "auto") else (conversation.names.get("service_tier", "service_tier"),)
         turns = conversation.turns if conversation.cache is None else _marked(conversation.turns, conversation.cache)
-        sent = super().write_request(call, replace(conversation, service_tier=None, user=None, turns=turns, cache=None))
+        sent = super().write_request(call, replace(conversation, service_tier=None, turns=turns, cache=None))
         return replace(sent, dropped=sent.dropped + dropped)
 
     def reader(self, call: Call) -> EventReader:  # type: ignore[override]

@@ -23,8 +23,8 @@ from ownkey.providers.document import REMOVED
 from ownkey.providers.passthrough import GATEWAY_FIELDS, rewritten
 from ownkey.providers.translator import Annotate, Call, Encoded, Reading, StreamDecoder, Whole
 
-_NOT_HERE = ("service_tier",)
-"""Members that only tune, and that Bedrock refuses: it has tiers of its own."""
+_NOT_HERE = ("cache_control", "service_tier")
+"""Members that only tune, and that Bedrock refuses: it caches up to marks on single blocks and has its own tiers."""
 
 
 class BedrockMessages(AnthropicMessages):
