@@ -58,6 +58,7 @@ class Behaviour:
     finish: str | None = None  # this finish or stop reason, as the dialect spells it
     refusal: bool = False  # the model declines
     redacted: bool = False  # thoughts come encrypted
+    thoughts: str = "reasoning_content"  # where a compatible provider shows them: reasoning, details, think_tags, none
     gzip: bool = False  # a whole answer is compressed
     no_usage: bool = False  # leave usage out
 

@@ -23,6 +23,7 @@ from local.simulator.cache import PromptCache
 from local.simulator.refusals import ANTHROPIC, OPENAI, Refusal, Refused, masked
 from local.simulator.replies import Exchange, Stream, Whole, page
 from local.simulator.text import compact
+from ownkey.catalog import Catalog
 
 ANTHROPIC_VERSIONS = frozenset({"2023-01-01", "2023-06-01", "2026-10-21"})
 CHAT, COUNT, MODELS = "chat", "count", "models"
@@ -156,6 +157,19 @@ class OpenAIDialect:
 
     def _whole(self, body: bytes, profile: Profile, request_id: str) -> Whole:
         return Whole(body, openai_answers.headers(request_id, first_party=profile.vendor is not None))
+
+
+class CompatibleDialect(OpenAIDialect):
+    """The same of a compatible provider, with the calls that the catalog tells a good key by: their status says all."""
+
+    paths: Mapping[str, tuple[str, str]] = {
+        **{
+            each.validation.path.removeprefix("/"): ("GET", MODELS)
+            for each in Catalog.load().providers
+            if each.validation.method == "GET" and each.validation.path.startswith("/")
+        },
+        **OpenAIDialect.paths,
+    }
 
 
 class ResponsesDialect(OpenAIDialect):
@@ -328,7 +342,7 @@ PROFILES: dict[str, Profile] = {
     "anthropic": Profile(AnthropicDialect(), re.compile(r"sk-ant-(api03-)?sim-[\w-]+"), "anthropic", "anthropic"),
     "cohere": Profile(CohereDialect(), re.compile(r"[\w-]*sim-[\w-]+"), version="v2"),
 }
-COMPATIBLE = Profile(_OPENAI, re.compile(r"[\w-]*sim-[\w-]+"))
+COMPATIBLE = Profile(CompatibleDialect(), re.compile(r"[\w-]*sim-[\w-]+"))
 
 
 def profile_of(provider: str) -> Profile:

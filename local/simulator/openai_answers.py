@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from typing import Any
 
+from local.simulator.anthropic_blocks import signature_of
 from local.simulator.brain import Completion, ToolCall, Usage
 from local.simulator.refusals import Refusal
 from local.simulator.replies import Exchange, Frame, Stream, Whole
@@ -132,6 +133,11 @@ def _choice(exchange: Exchange, index: int) -> dict[str, Any]:
         "refusal": completion.text if refuses else None,
         "annotations": [],
     }
+    thought: dict[str, Any] = {}
+    for delta in _thoughts(exchange):
+        _grow(thought, delta)
+    message["content"] = thought.pop("content", "") + (message["content"] or "") or message["content"]
+    message |= thought
     if completion.calls and "functions" in exchange.body:
         message["function_call"] = _function(completion.calls[0])
     elif completion.calls:
@@ -161,8 +167,49 @@ def _tool_call(call: ToolCall) -> dict[str, Any]:
     return {"id": _call_id(), "type": "function", "function": _function(call)}
 
 
+def _thoughts(exchange: Exchange) -> Iterator[dict[str, Any]]:
+    """The deltas of what was thought, at providers that show it: OpenAI does not."""
+    shown = exchange.behaviour.thoughts
+    if exchange.first_party or not exchange.usage.reasoning_tokens or shown == "none":
+        return
+    thought = f"The user says: {exchange.prompt.text}"
+    pieces = tokenize(thought)
+    for piece in ("<think>", *pieces, "</think>\n\n") if shown == "think_tags" else pieces:
+        match shown:
+            case "details":
+                yield {"reasoning": piece, "reasoning_details": [_detail(text=piece)]}
+            case "think_tags":
+                yield {"content": piece}
+            case _:
+                yield {shown: piece}
+    if shown == "details":
+        yield {"reasoning_details": [_detail(signature=signature_of(thought))]}
+
+
+def _detail(**members: str) -> dict[str, Any]:
+    return {"type": "reasoning.text", "format": "anthropic-claude-v1", "index": 0, **members}
+
+
+def _grow(message: dict[str, Any], delta: dict[str, Any]) -> None:
+    """Adds a delta of thoughts to a whole message."""
+    for name, value in delta.items():
+        if name != "reasoning_details":
+            message[name] = (message.get(name) or "") + value
+            continue
+        (item,) = value
+        before = message.setdefault(name, [_detail(text="")])[0]
+        before |= item | ({"text": before["text"] + item["text"]} if "text" in item else {})
+
+
 def _deltas(exchange: Exchange, completion: Completion) -> Iterator[dict[str, Any]]:
     """The deltas of one choice; the first has the role, and no content of its own."""
+    opening, *others = _said(exchange, completion)
+    yield opening
+    yield from _thoughts(exchange)
+    yield from others
+
+
+def _said(exchange: Exchange, completion: Completion) -> Iterator[dict[str, Any]]:
     if completion.calls and "functions" in exchange.body:
         call = completion.calls[0]
         opening = {"name": call.name, "arguments": ""}

@@ -8,6 +8,7 @@ from typing import Any
 
 from local.simulator.behaviour import split_directives
 from local.simulator.brain import MESSAGE_TOKENS, Prompt, Segment, Tool, content_tokens
+from local.simulator.openai_messages import ROLES, check_format, check_messages, check_tools, refused
 from local.simulator.refusals import OPENAI, Refusal, Refused
 from local.simulator.text import compact, count_tokens
 
@@ -21,7 +22,6 @@ PARAMETERS = frozenset({
     "top_logprobs", "top_p", "user", "verbosity", "web_search_options",
 })
 # fmt: on
-ROLES = ("developer", "system", "user", "assistant", "tool", "function")
 EFFORT_TOKENS = {"minimal": 8, "low": 16, "medium": 32, "high": 64, "xhigh": 128, "max": 256}
 PRIMER_TOKENS = 3  # what opens the answer
 
@@ -65,11 +65,6 @@ _WORDS = {
 }
 
 
-def refused(message: str, param: str | None, code: str | None) -> Refused:
-    """A 400 in the dialect's form."""
-    return Refused(Refusal(400, "invalid_request_error", message, code, param))
-
-
 def check(body: Any, *, strict: bool) -> None:
     """Raise Refused for a body the vendor would refuse. `strict` refuses parameters that do not exist, as OpenAI does;
     compatible providers let them pass."""
@@ -80,12 +75,14 @@ def check(body: Any, *, strict: bool) -> None:
     for name in body if strict else ():
         if name not in PARAMETERS:
             raise refused(f"Unknown parameter: '{name}'.", name, "unknown_parameter")
-    _check_messages(body)
+    _check_messages(body, strict=strict)
     for name, (types, word) in SHAPES.items():
         if body.get(name) is not None and not isinstance(body[name], types):
             raise wrong_type(name, word, body[name])
     for name, bounds in NUMBERS.items():
         check_number(name, body.get(name), bounds)
+    check_tools(body.get("tools") or [], strict=strict)
+    check_format(body.get("response_format") or {}, strict=strict)
     _check_combinations(body)
 
 
@@ -97,9 +94,12 @@ def check_for_model(body: dict[str, Any], model: dict[str, Any]) -> None:
     if model.get("reasoning") and body.get("max_tokens") is not None:
         message = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens'."
         raise refused(message, "max_tokens", "unsupported_parameter")
+    if model.get("reasoning") is False and body.get("reasoning_effort") is not None:
+        message = "Unsupported parameter: 'reasoning_effort' is not supported with this model."
+        raise refused(message, "reasoning_effort", "unsupported_parameter")
 
 
-def _check_messages(body: dict[str, Any]) -> None:
+def _check_messages(body: dict[str, Any], *, strict: bool) -> None:
     messages = body.get("messages")
     if messages is None:
         raise refused("Missing required parameter: 'messages'.", "messages", "missing_required_parameter")
@@ -121,6 +121,7 @@ def _check_messages(body: dict[str, Any]) -> None:
             raise refused(message, f"{where}.role", "invalid_value")
         if not isinstance(each.get("content", ""), str | list | None):
             raise wrong_type(f"{where}.content", "a string or an array of objects", each["content"])
+    check_messages(messages, strict=strict)
 
 
 def check_number(name: str, value: Any, bounds: Bounds) -> None:
@@ -151,11 +152,9 @@ def _check_combinations(body: dict[str, Any]) -> None:
         raise refused(message, "tool_choice", None)
     if body.get("top_logprobs") and not body.get("logprobs"):
         raise refused("'top_logprobs' needs 'logprobs' to be true.", "top_logprobs", None)
-    for index, tool in enumerate(body.get("tools") or ()):
-        kind = tool.get("type") if isinstance(tool, dict) else None
-        if kind not in ("function", "custom") or "name" not in tool.get(kind, {}):
-            where = f"tools[{index}].function.name"
-            raise refused(f"Missing required parameter: '{where}'.", where, "missing_required_parameter")
+    if body.get("parallel_tool_calls") is not None and not body.get("tools"):
+        message = "'parallel_tool_calls' is only allowed when 'tools' are specified."
+        raise refused(message, "parallel_tool_calls", None)
 
 
 def wrong_type(name: str, expected: str, value: Any) -> Refused:
@@ -182,9 +181,18 @@ def read(body: dict[str, Any]) -> Prompt:
         max_tokens=body.get("max_completion_tokens") or body.get("max_tokens"),
         stops=(stops,) if isinstance(stops, str) else tuple(stops),
         schema=_schema(body.get("response_format") or {}),
-        reasoning_tokens=EFFORT_TOKENS.get(body.get("reasoning_effort") or "none", 0),
+        reasoning_tokens=_thinking_tokens(body),
         choices=body.get("n") or 1,
     )
+
+
+def _thinking_tokens(body: dict[str, Any]) -> int:
+    """By OpenAI's effort, or by OpenRouter's `reasoning`, which compatible providers take."""
+    asked = body.get("reasoning") or {}
+    if asked.get("enabled") is False:
+        return 0
+    effort = body.get("reasoning_effort") or asked.get("effort") or ("medium" if asked.get("enabled") else "none")
+    return int(asked.get("max_tokens") or EFFORT_TOKENS.get(effort, 0))
 
 
 def _segments(body: dict[str, Any]) -> Iterator[Segment]:
