@@ -213,6 +213,26 @@ class TestModels:
         assert "max_output" not in rows["a"]
         assert list(provider_rows(entries, "acme", prefix="acme/eu")) == ["c"]
 
+    def test_a_region_where_a_model_costs_more_has_a_factor(self):
+        here = {"litellm_provider": "acme", "mode": "chat", "input_cost_per_token": Decimal("0.000001")}
+        entries = {
+            "m": {**here, "output_cost_per_token": Decimal("0.000004")},
+            "acme/eu-west-2/m": {**here, "input_cost_per_token": Decimal("0.0000012"), "output_cost_per_token": 5e-06},
+            "acme/eu-west-1/m": {**here, "input_cost_per_token": Decimal("0.0000012")},
+            "acme/us-east-1/m": here,
+            "acme/eu-west-1/1-month-commitment/m": {**here, "input_cost_per_token": Decimal("0.9")},
+        }
+        rows = provider_rows(entries, "acme", bare_ids=True, regional="acme")
+        assert rows["m"]["uplifts"] == {"region:eu-west-1": "1.2", "region:eu-west-2": "1.25"}
+
+    @pytest.mark.parametrize(
+        "there", [{"output_cost_per_token": 2}, {"input_cost_per_token": 3, "output_cost_per_token": 3}]
+    )
+    def test_where_a_regions_rates_are_not_alike_or_beyond_belief_there_is_none(self, there):
+        here = {"litellm_provider": "acme", "mode": "chat", "input_cost_per_token": 1, "output_cost_per_token": 1}
+        entries = {"m": here, "acme/eu-west-2/m": {**here, **there}}
+        assert "uplifts" not in provider_rows(entries, "acme", bare_ids=True, regional="acme")["m"]
+
     def test_factors_that_the_file_lacks_are_added_where_there_are_rates(self):
         rows = provider_rows(ENTRIES, "groq", uplifts={"region:us": "1.1"})
         assert rows["openai/gpt-oss-120b"]["uplifts"] == {"region:us": "1.1"}

@@ -71,6 +71,8 @@ class TestRegions:
             ),
             ("vertex", "https://aiplatform.eu.rep.googleapis.com/v1/projects/p/locations/eu", ("region:regional",)),
             ("vertex", "https://aiplatform.googleapis.com/v1/projects/p/locations/global", ()),
+            ("bedrock", "https://bedrock-runtime.eu-west-2.amazonaws.com", ("region:eu-west-2",)),
+            ("bedrock", "https://bedrock-runtime.us-east-1.amazonaws.com", ()),
             ("groq", "https://api.groq.com/openai/v1", ()),
         ],
     )

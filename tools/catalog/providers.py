@@ -17,7 +17,7 @@ Row = Mapping[str, Any]
 _ID = re.compile(r"^[a-z0-9]+(?:-[a-z0-9]+)*$")
 _HEADER = re.compile(r"^[A-Za-z0-9-]+$")
 _PRICE_SOURCE_FIELDS = {
-    "litellm", "prefix", "bare_ids", "both_ids", "ids", "genai_prices", "inclusive_thresholds", "uplifts",
+    "litellm", "prefix", "bare_ids", "both_ids", "ids", "regional", "genai_prices", "inclusive_thresholds", "uplifts",
 }  # fmt: skip
 _KINDS = list(Kind)
 _PROTOCOL = re.compile(r"^[a-z]+(?:_[a-z]+)*$")

@@ -54,6 +54,12 @@ _MTOK = 1_000_000
 _FINEST = Decimal("1e-9")
 _MEANT = Context(prec=12)
 """Digits of a price that somebody meant: what stands behind them was left by somebody else's binary arithmetic."""
+_ALIKE = Decimal("1.05")
+"""Rates of a region within this factor of each other are one price, rounded apart."""
+_MOST = Decimal(2)
+"""No region costs more than this many times another: a larger factor is a slip of the price file."""
+_FACTOR = Context(prec=4)
+_REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d")
 _SIZED = re.compile(r"^(?:\w+/)?(?:low|medium|high|standard|hd|\d+-x-\d+)/")
 
 
@@ -69,6 +75,7 @@ def provider_rows(
     bare_ids: bool = False,
     both_ids: bool = False,
     ids: str = ".*",
+    regional: str | None = None,
     inclusive_thresholds: bool = False,
     uplifts: Mapping[str, str] = _NONE,
 ) -> dict[str, Row]:
@@ -82,6 +89,7 @@ def provider_rows(
             name classes of models and repeat others, and are no models.
         both_ids: Keys of either kind are its models; one that is there twice is as its longer key says.
         ids: What the ids wanted match as a whole.
+        regional: What stands before a region in keys of the prices there: `<regional>/<region>/<id>`.
         inclusive_thresholds: A context tier begins at its threshold, not above it.
         uplifts: Factors on all its models' rates that the file does not have.
     """
@@ -95,10 +103,23 @@ def provider_rows(
         is_model = both_ids or key.startswith(before) != bare_ids
         if is_model and entry.get("mode") in MODES and not _SIZED.match(key) and wanted.fullmatch(model_id):
             rows[model_id] = row(entry, inclusive_thresholds=inclusive_thresholds)
-    for facts in rows.values() if uplifts else ():
-        if "prices" in facts:
-            facts["uplifts"] = {**uplifts, **facts.get("uplifts", {})}
+    for model_id, facts in rows.items():
+        there = _regional_uplifts(entries, f"{regional}/", model_id) if regional else {}
+        if "prices" in facts and (more := {**uplifts, **there, **facts.get("uplifts", {})}):
+            facts["uplifts"] = more
     return dict(sorted(rows.items()))
+
+
+def _regional_uplifts(entries: Mapping[str, Entry], before: str, model_id: str) -> dict[str, str]:
+    """The factors of regions where a model costs more: the largest of its rates', where they are about the same."""
+    here, found = entries[model_id], {}
+    for key in sorted(key for key in entries if key.startswith(before) and key.endswith(f"/{model_id}")):
+        region = key[len(before) : -len(model_id) - 1]
+        there = entries[key]
+        factors = [Decimal(there[name]) / Decimal(here[name]) for name in RATES if here.get(name) and there.get(name)]
+        if factors and _REGION.fullmatch(region) and 1 < max(factors) <= min(_MOST, min(factors) * _ALIKE):
+            found[f"region:{region}"] = f"{_FACTOR.plus(max(factors)).normalize():f}"
+    return found
 
 
 def row(entry: Entry, *, inclusive_thresholds: bool = False) -> Row:
