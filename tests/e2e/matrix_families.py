@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from local.aws_keys import simulated_secret
 from tests.e2e.accounts import Account, new_provider_key
 from tests.e2e.world import World
 
@@ -37,6 +39,12 @@ class Family:
         return self.thinks if thinking and self.thinks else self.model
 
 
+def _bedrock(world: World) -> dict[str, Any]:
+    key_id = f"AKIASIM{secrets.token_hex(7).upper()[:13]}"
+    secret = simulated_secret(key_id)
+    return {"aws_access_key_id": key_id, "aws_secret_access_key": secret, "aws_region": "us-east-1"}
+
+
 FAMILIES = (
     Family(name="OpenAI", provider="OpenAI", model="openai/gpt-4o-mini", thinks="openai/gpt-5", hides=("chat",)),
     Family(name="Anthropic", provider="Anthropic", model="anthropic/claude-haiku-4-5"),
@@ -46,5 +54,18 @@ FAMILIES = (
         model="cohere/command-a-03-2025",
         thinks="cohere/command-a-reasoning-08-2025",
         lacks={"document": "it reads plain text alone"},
+    ),
+    Family(
+        name="Bedrock (Converse)",
+        provider="Bedrock",
+        model="bedrock/us.amazon.nova-pro-v1:0",
+        thinks="bedrock/openai.gpt-oss-120b-1:0",
+        credential=_bedrock,
+    ),
+    Family(
+        name="Bedrock (Anthropic)",
+        provider="Bedrock",
+        model="bedrock/us.anthropic.claude-haiku-4-5-20251001-v1:0",
+        credential=_bedrock,
     ),
 )
