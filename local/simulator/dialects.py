@@ -175,10 +175,10 @@ class CompatibleDialect(OpenAIDialect):
 class ResponsesDialect(OpenAIDialect):
     """OpenAI's Responses."""
 
-    paths: Mapping[str, tuple[str, str]] = {"responses": ("POST", CHAT)}
+    paths: Mapping[str, tuple[str, str]] = {"responses": ("POST", CHAT), "responses/input_tokens": ("POST", COUNT)}
 
     def check(self, endpoint: str, body: Any, headers: Mapping[str, str], profile: Profile) -> None:
-        responses_requests.check(body)
+        responses_requests.check(body, counting=endpoint == COUNT)
 
     def check_for_model(self, body: dict[str, Any], model: dict[str, Any]) -> None:
         responses_requests.check_for_model(body, model)
@@ -188,6 +188,12 @@ class ResponsesDialect(OpenAIDialect):
 
     def answer(self, exchange: Exchange) -> Whole | Stream:
         return responses_answers.stream(exchange) if exchange.body.get("stream") else responses_answers.whole(exchange)
+
+    def at_once(self, endpoint: str, body: dict[str, Any], prompt: Prompt, request_id: str) -> Whole | None:
+        if endpoint != COUNT:
+            return None
+        counted = {"object": "response.input_tokens", "input_tokens": prompt.tokens}
+        return Whole(compact(counted).encode(), openai_answers.headers(request_id, first_party=True))
 
     def error_event(self, refusal: Refusal, request_id: str) -> bytes:
         return responses_answers.error_event(refusal)
@@ -337,7 +343,7 @@ PROFILES: dict[str, Profile] = {
         re.compile(r"sk-(proj-|svcacct-)?sim-[\w-]+"),
         "openai",
         "openai",
-        others={"responses": ResponsesDialect()},
+        others=dict.fromkeys(ResponsesDialect.paths, ResponsesDialect()),
     ),
     "anthropic": Profile(AnthropicDialect(), re.compile(r"sk-ant-(api03-)?sim-[\w-]+"), "anthropic", "anthropic"),
     "cohere": Profile(CohereDialect(), re.compile(r"[\w-]*sim-[\w-]+"), version="v2"),

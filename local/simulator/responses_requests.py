@@ -25,6 +25,10 @@ PARAMETERS = frozenset({
     "reasoning", "safety_identifier", "service_tier", "store", "stream", "stream_options", "temperature", "text",
     "tool_choice", "tools", "top_logprobs", "top_p", "truncation", "user",
 })
+COUNTED = frozenset({
+    "conversation", "input", "instructions", "model", "parallel_tool_calls", "personality", "previous_response_id",
+    "reasoning", "text", "tool_choice", "tools", "truncation",
+})
 ROLES = ("user", "assistant", "system", "developer")
 ITEMS: dict[str, tuple[str, ...]] = {
     "message": ("content", "role"),
@@ -65,14 +69,14 @@ _SHAPES: dict[str, tuple[type | tuple[type, ...], str]] = {
 _FORMATS: dict[str, tuple[str, ...]] = {"text": (), "json_object": (), "json_schema": ("name", "schema")}
 
 
-def check(body: Any) -> None:
-    """Raise Refused for a body that OpenAI would refuse."""
+def check(body: Any, *, counting: bool = False) -> None:
+    """Raise Refused for a body that OpenAI would refuse; `counting`: to have its tokens counted, no more."""
     if not isinstance(body, dict):
         raise Refused(OPENAI["invalid_json"])
     if not isinstance(body.get("model"), str) or not body["model"]:
         raise _missing("model")
     for name in body:
-        if name not in PARAMETERS:
+        if name not in (COUNTED if counting else PARAMETERS):
             raise refused(f"Unknown parameter: '{name}'.", name, "unknown_parameter")
     for name, (types, word) in _SHAPES.items():
         if body.get(name) is not None and not isinstance(body[name], types):

@@ -242,3 +242,11 @@ class TestMessagesToOpenAi:
         results = [{"type": "tool_result", "tool_use_id": use.id, "content": f"{use.name}: fine"} for use in uses]
         turns = [*asked["messages"], whole.to_param(), {"role": "user", "content": results}]
         assert "get_time: fine" in messages.create(**asked | {"messages": turns}).content[0].text
+
+    def test_counting_agrees_with_openais_own_count(self, messages, team):
+        tools = [{"name": "get_time", "input_schema": {"type": "object", "properties": {}}}]
+        counted = messages.count_tokens(model=GPT, messages=said("hello"), system="Be brief.", tools=tools)
+        same = {"type": "function", "name": "get_time", "parameters": tools[0]["input_schema"], "strict": False}
+        asked = {"model": GPT, "input": said("hello"), "instructions": "Be brief.", "tools": [same]}
+        answer = team.openai().responses.create(**asked, max_output_tokens=50)
+        assert counted.input_tokens == answer.usage.input_tokens > 0

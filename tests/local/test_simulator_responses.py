@@ -191,3 +191,12 @@ async def test_a_compatible_provider_has_no_responses(simulator, client):
     groq = client.with_options(base_url=simulator.base_url("groq"), api_key="gsk_sim-0123456789")
     with pytest.raises(openai.NotFoundError):
         await groq.responses.create(model="llama", input="Hi")
+
+
+async def test_counting_agrees_with_the_usage_of_the_answer(client):
+    asked = {"model": "gpt-4o", "input": "hello", "instructions": "Be brief."}
+    counted = await client.responses.input_tokens.count(**asked)
+    assert counted.object == "response.input_tokens"
+    assert counted.input_tokens == (await client.responses.create(**asked)).usage.input_tokens
+    with pytest.raises(openai.BadRequestError, match="Unknown parameter: 'max_output_tokens'"):
+        await client.responses.input_tokens.count(**asked, extra_body={"max_output_tokens": 50})

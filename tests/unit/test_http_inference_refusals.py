@@ -182,7 +182,7 @@ async def test_a_body_at_the_limit_is_taken(world: World) -> None:
     [
         ("/v1/chat/completions", CHAT | {"model": "no-such-model"}, 404, "model_not_found"),
         ("/v1/messages", MESSAGES | {"model": "no-such-model"}, 404, "model_not_found"),
-        ("/v1/messages/count_tokens", MESSAGES | {"model": "gpt-4o"}, 400, "surface_not_supported"),
+        ("/v1/messages/count_tokens", MESSAGES | {"model": "grok-4.20"}, 400, "surface_not_supported"),
         ("/v1/chat/completions", CHAT | {"model": "grok-4.20"}, 404, "no_byok_key"),
     ],
 )

@@ -375,8 +375,8 @@ def test_an_unpriced_model_is_not_the_platforms_to_sell() -> None:
 @pytest.mark.parametrize(
     ("surface", "model", "own", "endpoint"),
     [
-        (Surface.COUNT_TOKENS, "gpt-4o", ["openai"], "/v1/chat/completions"),
-        (Surface.COUNT_TOKENS, "gpt-4o", [], "/v1/chat/completions"),
+        (Surface.COUNT_TOKENS, "grok-4.20", ["xai"], "/v1/chat/completions"),
+        (Surface.COUNT_TOKENS, "grok-4.20", [], "/v1/chat/completions"),
     ],
 )
 def test_a_model_that_has_no_such_surface_names_the_endpoint_that_serves_it(

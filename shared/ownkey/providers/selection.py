@@ -47,6 +47,7 @@ _APIS: Mapping[str, str] = {
 _COUNTING_APIS: Mapping[str, str] = {
     Dialect.BEDROCK: "bedrock.api:ConverseCount",
     Dialect.GEMINI: "gemini.api:GeminiApi",
+    Dialect.OPENAI: "responses.counting:InputTokensApi",
     "gemini_vertex": "vertex.apis:gemini",
 }
 """Wire → its `crossing.CountingApi`; the client is `_CLIENTS[Surface.MESSAGES]`."""

@@ -7,6 +7,7 @@
                  much is thought, `tools_out` with what tools, `strict_schemas` what can
                  be held to a schema
 `answers_in`     …its answers, whole and event by event
+`counting`       how many tokens a conversation has
 `words`          both ways: why an answer ended, citations, likelihoods
 ================ ==================================================================
 """
