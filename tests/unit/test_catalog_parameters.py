@@ -43,12 +43,14 @@ class TestParameters:
             unsupported=["logit_bias", "messages.name"],
             renamed={"seed": "random_seed"},
             roles={"developer": "system"},
+            text_content=True,
             reasoning="reasoning_content",
             usage="choices.usage",
         )
         assert found.unsupported == {"logit_bias", "messages.name"}
         assert found.renamed == {"seed": "random_seed"}
         assert found.roles == {"developer": "system"}
+        assert found.text_content
         assert found.reasoning is ReasoningField.REASONING_CONTENT
         assert found.usage == "choices.usage"
 

@@ -40,6 +40,8 @@ class Parameters:
     """OpenAI's name of a member → the provider's, with the same meaning and values."""
     roles: Mapping[str, str] = field(default_factory=dict)
     """A message's role that it refuses → the one to send instead: `developer` → `system`."""
+    text_content: bool = False
+    """A message's content is to be a string: a list of texts is put together."""
     reasoning: ReasoningField | None = None
     """Where its answers have the model's reasoning. None: nowhere, or not known."""
     usage: str = "usage"
@@ -51,6 +53,7 @@ class Parameters:
             unsupported=self.unsupported | narrower.unsupported,
             renamed={**self.renamed, **narrower.renamed},
             roles={**self.roles, **narrower.roles},
+            text_content=self.text_content or narrower.text_content,
             reasoning=narrower.reasoning or self.reasoning,
             usage=narrower.usage if narrower.usage != "usage" else self.usage,
         )

@@ -84,9 +84,11 @@ def _inner(
     """The changes of messages and tools."""
     messages, roles = values.get("messages"), parameters.roles
     refused = _names_in(parameters.unsupported, _MESSAGES)
-    if isinstance(messages, list) and (refused or roles):
+    if isinstance(messages, list) and (refused or roles or parameters.text_content):
         without = [_without(each, refused, dropped, _MESSAGES, target, names) for each in messages]
         changed = [_in_role(each, roles) for each in without]
+        if parameters.text_content:
+            changed = [_as_text(each) for each in changed]
         if any(new is not old for new, old in zip(changed, messages, strict=True)):
             changes["messages"] = changed
     tools, refused = values.get("tools"), _names_in(parameters.unsupported, _TOOLS)
@@ -131,6 +133,17 @@ def _tool_without(
 def _in_role(message: Any, roles: Mapping[str, str]) -> Any:
     role = message.get("role") if isinstance(message, dict) else None
     return {**message, "role": roles[role]} if isinstance(role, str) and role in roles else message
+
+
+def _as_text(message: Any) -> Any:
+    """A message whose content is a list of texts, with their text; any other itself."""
+    parts = message.get("content") if isinstance(message, dict) else None
+    if not isinstance(parts, list) or not parts:
+        return message
+    texts = [each.get("text") for each in parts if isinstance(each, dict) and each.get("type") == "text"]
+    if len(texts) != len(parts) or not all(isinstance(text, str) for text in texts):
+        return message
+    return {**message, "content": "".join(map(str, texts))}
 
 
 def _is(given: Any, value: str) -> bool:
