@@ -228,3 +228,52 @@ class TestAge:
 
     def test_the_version_begins_with_the_day_of_the_prices(self, catalog):
         assert catalog.version.startswith(f"{catalog.as_of}.")
+
+
+class TestArns:
+    @pytest.mark.parametrize(
+        ("arn", "listed_as"),
+        [
+            ("inference-profile/us.amazon.nova-pro-v1:0", "us.amazon.nova-pro-v1:0"),
+            ("inference-profile/us.anthropic.claude-opus-4-8", "us.anthropic.claude-opus-4-8"),
+            ("foundation-model/amazon.nova-pro-v1:0", "amazon.nova-pro-v1:0"),
+        ],
+    )
+    def test_one_of_a_listed_id_has_its_facts_and_its_price(self, catalog, arn, listed_as):
+        arn = f"arn:aws:bedrock:us-east-1:123456789012:{arn}"
+        assert catalog.resolve(f"bedrock/{arn}") == ModelRef("bedrock", arn)
+        found, listed = catalog.model("bedrock", arn), catalog.model("bedrock", listed_as)
+        assert (found.id, found.listed_as, found.prices) == (arn, listed_as, listed.prices)
+        assert found.prices is not None
+
+    @pytest.mark.parametrize(
+        "arn",
+        [
+            "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3",
+            "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.nobody.has-this",
+            "arn:aws:bedrock:us-east-1:123456789012:imported-model/amazon.nova-pro-v1:0",
+            "arn:aws:s3:::inference-profile/amazon.nova-pro-v1:0",
+        ],
+    )
+    def test_another_may_be_called_and_has_no_price(self, catalog, arn):
+        assert catalog.resolve(f"bedrock/{arn}") == ModelRef("bedrock", arn)
+        assert catalog.model("bedrock", arn) is None
+
+    def test_a_region_before_an_id_is_another_model_with_a_price_of_its_own(self, catalog):
+        """Inference kept in a part of the world costs more: what is not listed has no price, not the nearest one."""
+        anywhere, kept = (catalog.model("bedrock", f"{at}.anthropic.claude-opus-4-8").prices for at in ("global", "us"))
+        assert kept.base.input > anywhere.base.input
+        assert catalog.model("bedrock", "us.openai.gpt-oss-120b-1:0") is None
+
+    @pytest.mark.parametrize(
+        ("model", "wire"),
+        [
+            ("us.amazon.nova-pro-v1:0", "bedrock"),
+            ("anthropic.claude-opus-4-8", "anthropic_bedrock"),
+            ("us-gov.anthropic.claude-sonnet-5", "anthropic_bedrock"),
+            ("arn:aws:bedrock:us-east-1:1:inference-profile/eu.anthropic.claude-opus-5", "anthropic_bedrock"),
+            ("arn:aws:bedrock:us-east-1:1:application-inference-profile/a1b2c3", "bedrock"),
+        ],
+    )
+    def test_anthropics_models_are_spoken_to_in_their_own_dialect(self, catalog, model, wire):
+        assert catalog.provider("bedrock").wire_of(model) == wire

@@ -24,6 +24,8 @@ _HERE = Path(__file__).parent
 _DATED = re.compile(r"[-@](?:\d{4}-\d{2}-\d{2}|\d{8})$")
 _PUNCTUATION = re.compile(r"[-._]")
 _FINE_TUNE = re.compile(r"^(ft:[^:]+):")
+_OF_A_LISTED_ONE = re.compile(r"^arn:aws[a-z-]*:bedrock:[^/]*:(?:foundation-model|inference-profile)/")
+"""Before an id of AWS's own, in an ARN that means the same; an application's profile has a name that tells nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,8 @@ class Catalog:
         """What is known of a provider's model.
 
         A dated snapshot (`-2026-01-31`, `-20260131`, `@20260131`) or a fine-tune (`ft:base:…`) that is not listed has
-        the facts of the model it was made from; `listed_as` then says which. None: nothing is known.
+        the facts of the model it was made from, and an ARN of a listed id that one's; `listed_as` then says which.
+        None: nothing is known.
         """
         key = provider_id, model_id
         if key not in self._decoded:
@@ -172,6 +175,9 @@ class Catalog:
 
     def _listed_as(self, provider_id: str, model_id: str) -> str | None:
         """The id under which the provider's rows have this model."""
+        if self._listing.lists(provider_id, model_id):
+            return model_id
+        model_id = _OF_A_LISTED_ONE.sub("", model_id)
         if self._listing.lists(provider_id, model_id):
             return model_id
         origin = _FINE_TUNE.match(model_id)
