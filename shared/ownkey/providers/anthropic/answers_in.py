@@ -63,7 +63,7 @@ def read_message(values: Mapping[str, Any], emulated: str | None = None) -> Answ
     counted = read_usage(usage)
     return Answer(
         parts=parts,
-        finish=_finish(native, emulated),
+        finish=_finish(native, called=any(isinstance(part, ToolUse) for part in parts)),
         id=string(values.get("id")),
         model=string(values.get("model")),
         stop_sequence=string(values.get("stop_sequence")),
@@ -76,7 +76,7 @@ def read_message(values: Mapping[str, Any], emulated: str | None = None) -> Answ
 class MessageReader:
     """The `EventReader` of a streamed message."""
 
-    __slots__ = ("_begun", "_emulated", "_next", "_open", "_over", "_splitter", "_stop", "_unsaid", "_usage")
+    __slots__ = ("_begun", "_called", "_emulated", "_next", "_open", "_over", "_splitter", "_stop", "_unsaid", "_usage")
 
     def __init__(self, emulated: str | None = None) -> None:
         """
@@ -86,6 +86,7 @@ class MessageReader:
         self._emulated = emulated
         self._splitter = EventSplitter()
         self._begun = False
+        self._called = False
         self._over = False
         self._next = 0
         self._open: dict[int, tuple[int | None, AnswerPart | None]] = {}
@@ -184,6 +185,7 @@ class MessageReader:
         if isinstance(part, ToolUse) and part.name == self._emulated:
             part = Text(part.arguments)
             self._unsaid = None if part.text else at
+        self._called = self._called or isinstance(part, ToolUse)
         self._open[index] = (at, part)
         yield PartBegun(at, part)
 
@@ -229,7 +231,7 @@ class MessageReader:
             if at is not None:
                 yield from self._part_end(at)
         native = string(self._stop.get("stop_reason"))
-        yield Ended(_finish(native, self._emulated), string(self._stop.get("stop_sequence")), native)
+        yield Ended(_finish(native, called=self._called), string(self._stop.get("stop_sequence")), native)
 
 
 def _text(at: int, text: Any) -> Iterable[Event]:
@@ -272,9 +274,12 @@ def _citations(block: Mapping[str, Any]) -> tuple[Citation, ...]:
     return tuple(each for each in found if each is not None)
 
 
-def _finish(native: str | None, emulated: str | None) -> Finish:
+def _finish(native: str | None, *, called: bool) -> Finish:
+    """Why it ended. Bedrock is known to say `end_turn` though there are calls; a call that is the text is none."""
     finish = FINISHES.get(native or "", Finish.OTHER)
-    return Finish.END if emulated and finish is Finish.TOOL_USE else finish
+    if called and finish in (Finish.END, Finish.OTHER):
+        return Finish.TOOL_USE
+    return Finish.END if finish is Finish.TOOL_USE and not called else finish
 
 
 def _index(values: Mapping[str, Any]) -> int:
