@@ -68,6 +68,45 @@ def with_anthropic() -> dict:
     return seen
 
 
+def crossed_openai() -> dict:
+    """OpenAI's SDK to Claude: whole, streamed by the SDK's helper, with tools."""
+    with openai.OpenAI(api_key=KEY, base_url=f"{BASE_URL}/v1", max_retries=0) as client:
+        tool = {"type": "function", "function": {"name": "get_weather", "parameters": TOOL_SCHEMA}}
+        body = {"model": "claude-haiku-4-5", "messages": [{"role": "user", "content": "get_weather"}], "tools": [tool]}
+        whole = client.chat.completions.create(**body).choices[0]
+        with client.chat.completions.stream(**body) as stream:
+            streamed = stream.get_final_completion().choices[0]
+        text = client.chat.completions.create(model="claude-haiku-4-5", messages=SAID).choices[0].message.content
+    return {"text": text, "whole": openai_calls(whole), "streamed": openai_calls(streamed)}
+
+
+def openai_calls(choice) -> list:
+    calls = [[call.function.name, json.loads(call.function.arguments)] for call in choice.message.tool_calls]
+    return [calls, choice.finish_reason]
+
+
+def crossed_anthropic() -> dict:
+    """Anthropic's SDK to OpenAI's models, in the same way."""
+    with anthropic.Anthropic(api_key=KEY, base_url=BASE_URL, max_retries=0) as client:
+        body = {
+            "model": "gpt-4o-mini",
+            "max_tokens": 200,
+            "tools": [{"name": "get_weather", "input_schema": TOOL_SCHEMA}],
+        }
+        asked = body | {"messages": [{"role": "user", "content": "get_weather"}]}
+        whole = client.messages.create(**asked)
+        with client.messages.stream(**asked) as stream:
+            streamed = stream.get_final_message()
+        text = client.messages.create(**body | {"messages": SAID}).content[0].text
+        counted = client.messages.count_tokens(model="gpt-4o-mini", messages=SAID).input_tokens
+    return {"text": text, "whole": anthropic_calls(whole), "streamed": anthropic_calls(streamed), "counted": counted}
+
+
+def anthropic_calls(message) -> list:
+    calls = [[block.name, block.input] for block in message.content if block.type == "tool_use"]
+    return [calls, message.stop_reason]
+
+
 def caught(call) -> list:
     """Class, status and body of the SDK's error; empty where there was none."""
     try:
@@ -78,4 +117,5 @@ def caught(call) -> list:
     return []
 
 
-print(json.dumps({"openai": with_openai(), "anthropic": with_anthropic()}))
+crossed = {"openai": crossed_openai(), "anthropic": crossed_anthropic()}
+print(json.dumps({"openai": with_openai(), "anthropic": with_anthropic(), "crossed": crossed}))

@@ -73,3 +73,11 @@ def test_errors_are_the_sdks_own(seen, vendor):
     # In a stream the answer's status was 200: the SDKs raise their general error.
     assert cut[0] in {"APIError", "APIStatusError"}
     assert cut[2]["code"] == "provider_stream_broken"
+
+
+@pytest.mark.parametrize("vendor, finish", [("openai", "tool_calls"), ("anthropic", "tool_use")])
+def test_each_reaches_the_others_models(seen, vendor, finish):
+    crossed = seen["crossed"][vendor]
+    assert crossed["text"] == "You said: hello"
+    assert crossed["whole"] == crossed["streamed"] == [[["get_weather", {"city": "sample"}]], finish]
+    assert crossed.get("counted") != 0
