@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 from local.simulator.eventstream import exception
 from ownkey.domain.errors import ProviderFailure
+from ownkey.domain.faults import fault_of
 from ownkey.domain.surfaces import Surface
 from ownkey.domain.usage import Usage
 from ownkey.providers import Translator, translator_of
@@ -102,7 +103,9 @@ def test_errors_become_those_of_our_tree(wire: str, case: dict[str, Any]) -> Non
     assert (type(failure).__name__, failure.code) == (case["error"], case["code"])
     assert failure.retry_after_s == case["retry_after_s"]
     assert failure.message == case["body"]["message"]
-    assert failure.details["provider_type"].endswith(("Exception", "Exception:"))
+    assert failure.details["provider_type"].endswith("Exception")
+    fault = fault_of(failure)
+    assert (fault.kind.value if fault else None) == case["fault"]
 
 
 def test_every_error_of_the_service_is_among_them() -> None:

@@ -7,6 +7,7 @@ to `providers.failures`.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from ownkey.providers.failures import failure_in_answer
 
 _STATUSES: Mapping[str, int] = {
     "accessdeniedexception": 403,
+    "expiredtokenexception": 401,
     "internalserverexception": 500,
     "modelerrorexception": 502,
     "modelnotreadyexception": 503,
@@ -26,16 +28,22 @@ _STATUSES: Mapping[str, int] = {
     "servicequotaexceededexception": 429,
     "serviceunavailableexception": 503,
     "throttlingexception": 429,
+    "unrecognizedclientexception": 401,
     "validationexception": 400,
 }
 """Exception → the status it means here. A model that failed (424) or is still being loaded (429) is the provider's
-side; a used-up quota (400) is a limit, not a mistake in the request."""
+side; a used-up quota (400) is a limit, not a mistake in the request; a key that is not known, or over (both 403), is
+no missing permission for the model. A signature that does not match stays one of this request: the key was proven."""
+_BAD_API_KEY = re.compile(rb"make sure your API Key is valid", re.IGNORECASE)
+"""In an AccessDeniedException: AWS's words for an API key that is none (anomalyco/opencode 47073)."""
 
 
 def decode_failure(status: int, headers: Mapping[str, str], body: bytes) -> ProviderFailure:
     """`{"message": …}` with the exception's name in `x-amzn-errortype`, or as `__type` in the body."""
-    name = headers.get("x-amzn-errortype", "").partition(":")[0]
-    return decode(_STATUSES.get(name.lower(), status) if status >= 400 else status, headers, body)
+    if status >= 400:
+        name = headers.get("x-amzn-errortype", "").partition(":")[0]
+        status = 401 if _BAD_API_KEY.search(body) else _STATUSES.get(name.lower(), status)
+    return decode(status, headers, body)
 
 
 def failure_in_frame(frame: Frame) -> ProviderFailure | None:
