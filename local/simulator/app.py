@@ -13,9 +13,10 @@ from typing import Any, Self
 
 from aiohttp import web
 
+from local.simulator import media_answers, media_requests, openai_answers
 from local.simulator.admin import admin_routes
 from local.simulator.bedrock_runtime import runtime_routes
-from local.simulator.behaviour import Behaviour, Scripts
+from local.simulator.behaviour import Behaviour, Scripts, split_directives
 from local.simulator.cache import PromptCache
 from local.simulator.delivery import deliver
 from local.simulator.dialects import CHAT, MODELS, Profile, profile_of
@@ -203,6 +204,8 @@ class Simulator:
         dialect = call.profile.dialect
         if call.body is None:
             raise Refused(call.refusal("invalid_json"))
+        if endpoint in media_requests.ENDPOINTS:
+            return self._media(call, endpoint, entry)
         dialect.check(endpoint, call.body, call.headers, call.profile)
         model = self._model(call)
         if endpoint == CHAT:
@@ -237,6 +240,25 @@ class Simulator:
             behaviour=behaviour,
         )
         return _delivered(call, dialect.answer(exchange), behaviour), behaviour
+
+    def _media(self, call: Call, endpoint: str, entry: Entry) -> tuple[Reply, Behaviour]:
+        """What is no conversation: nothing is thought about it, but it may suffer the same."""
+        first_party = call.profile.vendor is not None
+        media_requests.check(endpoint, call.body, strict=first_party)
+        model = self._model(call)
+        entry.knobs = {**split_directives(_text_in(call.body))[1], **entry.knobs}
+        behaviour = _behaviour(call, entry.knobs)
+        if behaviour.in_place_of_answer:
+            return _instead(call, behaviour), behaviour
+        headers = openai_answers.headers(call.request_id, first_party=first_party)
+        reply, entry.used = media_answers.answer(endpoint, call.body, headers, call.request_id)
+        entry.served = str(model.get("serves", model["id"]))
+        return _delivered(call, reply, behaviour), behaviour
+
+
+def _text_in(body: Mapping[str, Any]) -> str:
+    """The text of a request that is no conversation, which may hold directives."""
+    return " ".join(str(body[name]) for name in ("input", "prompt", "query") if isinstance(body.get(name), str))
 
 
 def _delivered(call: Call, reply: Reply, behaviour: Behaviour) -> Reply:
@@ -294,12 +316,14 @@ async def _call_of(request: web.Request) -> Call:
         scheme=scheme,
         key=key,
         raw=raw,
-        body=_json_or_none(raw),
+        body=_body_of(raw, request.headers.get("Content-Type", "")),
         request_id=profile.dialect.request_id(),
     )
 
 
-def _json_or_none(raw: bytes) -> Any:
+def _body_of(raw: bytes, content_type: str) -> Any:
+    if content_type.startswith("multipart/form-data"):
+        return media_requests.read_form(raw, content_type)
     try:
         return json.loads(raw)
     except ValueError:

@@ -13,6 +13,7 @@ from local.simulator import (
     anthropic_requests,
     cohere_answers,
     cohere_requests,
+    media_requests,
     openai_answers,
     openai_requests,
     responses_answers,
@@ -107,7 +108,11 @@ class OpenAIDialect:
     """OpenAI's chat completions, and those of the many who speak like it."""
 
     refusals: Mapping[str, Refusal] = OPENAI
-    paths: Mapping[str, tuple[str, str]] = {"chat/completions": ("POST", CHAT), "models": ("GET", MODELS)}
+    paths: Mapping[str, tuple[str, str]] = {
+        "chat/completions": ("POST", CHAT),
+        "models": ("GET", MODELS),
+        **media_requests.PATHS,
+    }
 
     def credential(self, headers: Mapping[str, str]) -> tuple[str | None, str | None]:
         key = bearer(headers)

@@ -65,6 +65,7 @@ class World:
     def __init__(self, log_directory: Path, **stack: Any) -> None:
         """`stack`: further fields of `StackOptions`."""
         parameters = {"SharingProviders": SHARING_PROVIDER}
+        self.logs = log_directory
         self._stack = {"log_directory": log_directory, "schedules": False, "parameters": parameters, **stack}
         self._thread = threading.Thread(target=self._run_stack, name="stack", daemon=True)
         self._ready: Future[None] = Future()

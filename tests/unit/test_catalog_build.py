@@ -144,6 +144,13 @@ class TestPrices:
         assert row(entry(mode="rerank", input_cost_per_query=Decimal("0.002")))["fees"] == {"search_unit": "0.002"}
         assert row(entry(input_cost_per_query=Decimal("0.002")))["fees"] == {"request": "0.002"}
 
+    def test_of_a_model_that_makes_pictures_the_only_price_is_that_of_one(self):
+        drawn = {"mode": "image_generation", "input_cost_per_image": Decimal("0.02")}
+        assert row(entry(**drawn))["fees"] == {"image_output": "0.02"}
+        both = row(entry(**drawn, output_cost_per_image=Decimal("0.04")))
+        assert both["fees"] == {"image_input": "0.02", "image_output": "0.04"}
+        assert row(entry(**drawn, output_cost_per_image_token=Decimal("0.00003")))["fees"] == {"image_input": "0.02"}
+
     def test_every_host_but_the_global_one_may_have_a_factor(self):
         factor = {"regional_endpoint_uplift_multiplier": Decimal("1.1")}
         assert row(entry(**factor))["uplifts"] == {"region:regional": "1.1"}

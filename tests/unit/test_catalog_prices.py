@@ -10,7 +10,7 @@ import pytest
 
 from ownkey.catalog import NANOUSD_PER_UNIT, RATE_BUCKETS, OffPeak, PriceList, Rates, Step, Window
 from ownkey.domain.money import NANOUSD_PER_USD
-from ownkey.domain.usage import Usage
+from ownkey.domain.usage import COUNTED, Usage
 
 D = Decimal
 
@@ -23,7 +23,7 @@ LADDER = (Step(0, rates("3", "15")), Step(200_000, rates("6", "22.5")))
 
 
 def test_every_token_bucket_of_usage_has_a_rate():
-    assert set(RATE_BUCKETS) == {f.name for f in fields(Usage)} - {"web_searches"}
+    assert set(RATE_BUCKETS) == {f.name for f in fields(Usage)} - set(COUNTED)
 
 
 def test_the_unit_is_usd_per_million_tokens():

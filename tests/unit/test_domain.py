@@ -18,7 +18,7 @@ from ownkey.domain.gateway_keys import mint, present
 from ownkey.domain.ids import id_day, id_time_ms, new_id
 from ownkey.domain.money import parse_usd, round_nanousd, usd_string, with_margin
 from ownkey.domain.secrets import Secret, mask
-from ownkey.domain.usage import USAGE_BUCKETS, Usage
+from ownkey.domain.usage import COUNTED, USAGE_BUCKETS, Usage
 
 nanousd = st.integers(min_value=-(10**18), max_value=10**18)
 
@@ -115,7 +115,7 @@ def test_no_two_identities_share_their_associated_data(one: tuple, other: tuple)
 def test_usage_survives_its_item_and_adds_up(buckets: dict[str, int]) -> None:
     usage = Usage(**buckets)
     assert Usage.from_item(usage.to_item()) == usage
-    assert usage.total_tokens == sum(buckets.values()) - buckets.get("web_searches", 0)
+    assert usage.total_tokens == sum(count for bucket, count in buckets.items() if bucket not in COUNTED)
 
 
 def subclasses(cls: type) -> set[type]:

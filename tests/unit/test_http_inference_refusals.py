@@ -222,7 +222,7 @@ async def test_a_provider_key_in_the_wrong_place_is_not_repeated(world: World) -
     [
         ("GET", "/", 404, "not_found"),
         ("GET", "/v1", 404, "not_found"),
-        ("POST", "/v1/embeddings", 404, "not_found"),
+        ("POST", "/v1/completions", 404, "not_found"),
         ("POST", "/v1/chat/completions/", 404, "not_found"),
         ("GET", "/docs", 404, "not_found"),
         ("GET", "/openapi.json", 404, "not_found"),

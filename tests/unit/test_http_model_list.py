@@ -81,10 +81,23 @@ def test_a_credentials_own_models_are_listed_though_the_catalog_does_not_know_th
     assert (row["id"], row["pricing"], row["byok"]) == ("our-finetune", None, True)
 
 
-def test_only_models_that_can_be_asked_here() -> None:
-    listed = models(own("openai"))
-    assert "gpt-4o" in listed
-    assert not any(name.startswith(("text-embedding", "whisper", "tts", "dall-e")) for name in listed)
+def test_each_model_names_the_endpoints_that_are_for_what_it_does() -> None:
+    listed = {row["id"]: set(row["surfaces"]) for row in as_openai_list(models(own("openai")))["data"]}
+    assert "chat" in listed["gpt-4o"]
+    assert "embeddings" not in listed["gpt-4o"]
+    assert listed["text-embedding-3-small"] == {"embeddings"}
+    assert listed["gpt-image-2"] == {"images"}
+    assert listed["tts-1"] == {"speech"}
+    assert listed["whisper-1"] == {"transcriptions", "translations"}
+    assert listed["omni-moderation-latest"] == {"moderations"}
+    assert not any(name.startswith("sora") for name in listed)
+
+
+def test_what_is_billed_by_the_unit_has_that_price() -> None:
+    rows = {row["id"]: row for row in as_openai_list(models(own("openai"), platform=(shared("openai"),)))["data"]}
+    assert rows["tts-1"]["pricing"] == {"character": "0.000015"}
+    assert rows["whisper-1"]["pricing"] == {"audio_second": "0.0001"}
+    assert rows["tts-1"]["platform"]
 
 
 def test_the_sdks_read_both_shapes() -> None:

@@ -29,6 +29,8 @@ from tools.catalog.vocabulary import (
     MODES,
     OFF_PEAK_FIELD,
     OUTPUT_BUCKETS,
+    PICTURE_MODE,
+    PICTURE_PRICES,
     RATE_FIELD,
     RATES,
     REGION_FIELD,
@@ -245,6 +247,8 @@ def encode_sheets(sheets: Sheets) -> dict[str, dict[str, str]]:
 
 def _fees(entry: Entry) -> dict[str, Decimal]:
     names = {**FEES, **FEES_OF_MODES.get(entry["mode"], {})}
+    if entry["mode"] == PICTURE_MODE and not any(entry.get(name) for name in PICTURE_PRICES):
+        names["input_cost_per_image"] = "image_output"
     fees = {fee: Decimal(entry[name]) for name, fee in names.items() if entry.get(name)}
     searches = entry.get(WEB_SEARCH_FIELD) or {}
     return fees | {fee: Decimal(searches[name]) for name, fee in WEB_SEARCH_FEES.items() if searches.get(name)}

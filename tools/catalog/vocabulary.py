@@ -51,6 +51,9 @@ FEES: Mapping[str, str] = {
 """USD for each unit -> the fee of `ownkey.catalog.PriceList.fees`."""
 
 FEES_OF_MODES: Mapping[str, Mapping[str, str]] = {"rerank": {"input_cost_per_query": "search_unit"}}
+PICTURE_MODE = "image_generation"
+PICTURE_PRICES = ("output_cost_per_image", "output_cost_per_image_token")
+"""Where a model that makes pictures has none of them, its `input_cost_per_image` is the price of one it makes."""
 """What a field means in models of one mode, where that is another fee: a reranker's query has up to 100 documents."""
 
 WEB_SEARCH_FIELD = "search_context_cost_per_query"

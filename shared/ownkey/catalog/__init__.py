@@ -34,9 +34,10 @@ exact_nanousd = sum(getattr(usage, bucket) * getattr(rates, bucket) for bucket i
 
 A model that is not in the catalog can still be called: it has no price (`price_version` None), which is not one of 0.
 
-`catalog` puts together `providers` (rows of a `table`), `models` (lines of a `listing`) and their `prices`;
-`parameters` are departures from a dialect; `forms` are the ways to give a credential, `intake` reads one, `calls` prove
-one; `negotiated` makes a credential's own price list, `sharing` reads the text of the consent.
+`catalog` puts together `providers` (rows of a `table`), `models` (lines of a `listing`) and their `prices`; `modes` say
+which endpoints a model is for; `parameters` are departures from a dialect; `forms` are the ways to give a credential,
+`intake` reads one, `calls` prove one; `negotiated` makes a credential's own price list, `sharing` reads the text of the
+consent.
 
 Files here: `providers.toml` is written by hand; `providers.json` (the same, quick to read) and `models.json` are built
 by `python -m tools.catalog build`. See docs/catalog.md.
@@ -47,6 +48,7 @@ from ownkey.catalog.catalog import MAX_AGE_DAYS, Catalog, ModelRef, plain_name
 from ownkey.catalog.forms import KEY, Field, Form, Scheme
 from ownkey.catalog.intake import FormInput, mask_of, read_form, wire_members
 from ownkey.catalog.models import Model
+from ownkey.catalog.modes import does, is_sold
 from ownkey.catalog.negotiated import price_list_for
 from ownkey.catalog.parameters import Parameters, ReasoningField
 from ownkey.catalog.prices import NANOUSD_PER_UNIT, RATE_BUCKETS, OffPeak, PriceList, Rates, Step, Window
@@ -80,6 +82,8 @@ __all__ = [
     "ValidationStatus",
     "Verdict",
     "Window",
+    "does",
+    "is_sold",
     "mask_of",
     "plain_name",
     "price_list_for",

@@ -72,7 +72,7 @@ class Rates:
 
 
 RATE_BUCKETS = tuple(f.name for f in fields(Rates))
-"""The token buckets that have a price; `Usage.web_searches` is the one other bucket: a fee for each call."""
+"""The token buckets, which have a rate; those of `domain.usage.COUNTED` have a fee for each unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,8 @@ class PriceList:
     """Factors on every rate: `geo:us` (inference kept in a country), `speed:fast`, `region:eu` (a regional host)."""
     fees: Mapping[str, Decimal] = field(default_factory=dict)
     """USD for each unit that is no token: `request`; `web_search_low`, `_medium`, `_high` (a call, by size of the
-    search context); `image_input`, `image_output`; `audio_second_input`, `audio_second_output`; `character_input`."""
+    search context); `image_input`, `image_output`; `audio_second_input`, `audio_second_output`; `character_input`;
+    `search_unit`."""
 
     @property
     def base(self) -> Rates:

@@ -12,10 +12,18 @@ from enum import StrEnum
 from typing import Any
 
 from ownkey.domain.scopes import admits_model, model_pattern
-from ownkey.domain.usage import USAGE_BUCKETS
+from ownkey.domain.usage import TOKEN_BUCKETS
 
-TOKEN_BUCKETS = tuple(bucket for bucket in USAGE_BUCKETS if bucket != "web_searches")
-FEES = ("request", "web_search_low", "web_search_medium", "web_search_high")
+FEES = (
+    "request",
+    "web_search_low",
+    "web_search_medium",
+    "web_search_high",
+    "image_output",
+    "character_input",
+    "audio_second_input",
+    "search_unit",
+)
 """What a list of one's own may name beside tokens, in USD each."""
 
 _MAX_LISTS = 50

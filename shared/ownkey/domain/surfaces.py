@@ -30,6 +30,8 @@ class Surface(StrEnum):
     IMAGES = "images"
     SPEECH = "speech"
     TRANSCRIPTIONS = "transcriptions"
+    TRANSLATIONS = "translations"
+    """Of a recording, into English text."""
     MODERATIONS = "moderations"
     MODELS = "models"
 

@@ -24,7 +24,9 @@ class UsageSource(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens by bucket (all ≥ 0, disjoint), and calls of tools the provider bills by the call."""
+    """Tokens by bucket, and whatever else providers bill by: `COUNTED`. All ≥ 0, and disjoint: what a provider bills by
+    another unit is not in tokens as well.
+    """
 
     input: int = 0
     """Text in, neither read from nor written to a cache."""
@@ -41,7 +43,15 @@ class Usage:
     audio_output: int = 0
     image_output: int = 0
     web_searches: int = 0
-    """Calls, not tokens."""
+    """Calls, not tokens. This and what follows: `COUNTED`."""
+    images: int = 0
+    """Pictures made, where they are billed by the piece."""
+    characters: int = 0
+    """Of the text that was spoken, where it is billed by them."""
+    audio_input_ms: int = 0
+    """Of the recording that was listened to, where it is billed by its length."""
+    search_units: int = 0
+    """Of reranking: a query with up to 100 documents, or with what a provider takes for so many."""
 
     @property
     def input_tokens(self) -> int:
@@ -108,3 +118,6 @@ STANDARD_TERMS = Terms()
 """What a provider's price list states without conditions."""
 
 USAGE_BUCKETS = tuple(f.name for f in fields(Usage))
+COUNTED = ("web_searches", "images", "characters", "audio_input_ms", "search_units")
+"""The buckets that hold no tokens: each unit has a fee of its own."""
+TOKEN_BUCKETS = tuple(bucket for bucket in USAGE_BUCKETS if bucket not in COUNTED)

@@ -1,7 +1,7 @@
 """`GET /v1/models`: the models a gateway key reaches, through whose credential, at what price.
 
-OpenAI's shape with OpenRouter's additions (`pricing` in dollars a token as decimal strings, `context_length`,
-`architecture`), or Anthropic's.
+OpenAI's shape with OpenRouter's additions (`pricing` in dollars a token, or another unit, as decimal strings,
+`context_length`, `architecture`), or Anthropic's.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from ownkey.catalog import Catalog, Model, Provider, Rates
+from ownkey.catalog import Catalog, Model, PriceList, Provider, is_sold
 from ownkey.domain.credentials import Credential, CredentialSource
 from ownkey.domain.gateway_keys import GatewayKey
 from ownkey.domain.scopes import admits_model, model_names
@@ -23,8 +23,8 @@ from ownkey.router import deployed_model
 
 Json = dict[str, Any]
 
-_SERVED_MODES = frozenset({"chat", "responses"})
-"""Of the catalog's modes those that today's surfaces serve."""
+_RESPONSES_ALONE = "responses"
+"""A model's mode: it is served by the Responses API and no other."""
 
 _PRICES = {
     "prompt": "input",
@@ -34,6 +34,13 @@ _PRICES = {
     "input_cache_write_1h": "cache_write_1h",
     "internal_reasoning": "reasoning",
     "audio": "audio_input",
+}
+_FEES = {
+    "request": "request",
+    "image_output": "image_output",
+    "character": "character_input",
+    "audio_second": "audio_second_input",
+    "search_unit": "search_unit",
 }
 _TOKENS_A_PRICE = Decimal(1_000_000)
 # The catalog does not know when a model was published; both dialects demand a time.
@@ -85,7 +92,7 @@ def reachable(
                 if (view.key.surfaces is None or surface in view.key.surfaces)
                 and translator_for(surface, provider, model_id, model)
             )
-            if not surfaces or not _offered(model, source, today) or not _in_scope(view.key, provider, model_id):
+            if not _in_scope(view.key, provider, model_id) or not _offered(model, surfaces, source, today):
                 continue
             each = found.setdefault(model_id, Reachable(model_id, provider, model, surfaces))
             each.routes.setdefault((provider.id, source))
@@ -115,7 +122,7 @@ def as_openai(each: Reachable) -> Json:
             "output_modalities": list(model.output_modalities),
         },
         "capabilities": sorted(model.capabilities),
-        "pricing": _pricing(model.prices.base) if model.prices else None,
+        "pricing": _pricing(model.prices) if model.prices else None,
     }
 
 
@@ -161,19 +168,19 @@ def _in_scope(key: GatewayKey, provider: Provider, model_id: str) -> bool:
     return key.models is None or admits_model(key.models, model_names(provider.names, model_id))
 
 
-def _offered(model: Model | None, source: CredentialSource, today: date) -> bool:
+def _offered(model: Model | None, surfaces: Sequence[Surface], source: CredentialSource, today: date) -> bool:
     if model is None:
-        return source is CredentialSource.BYOK
-    if model.mode not in _SERVED_MODES or model.retired(today):
+        return bool(surfaces) and source is CredentialSource.BYOK
+    if not surfaces or model.retired(today) or (model.mode == _RESPONSES_ALONE and Surface.RESPONSES not in surfaces):
         return False
-    priced = model.prices is not None and None not in (model.prices.base.input, model.prices.base.output)
-    return priced or source is CredentialSource.BYOK
+    return source is CredentialSource.BYOK or any(is_sold(model, surface) for surface in surfaces)
 
 
-def _pricing(rates: Rates) -> dict[str, str]:
-    """Dollars a token, as decimal strings without an exponent."""
-    known = {name: getattr(rates, bucket) for name, bucket in _PRICES.items()}
-    return {name: _plain(rate / _TOKENS_A_PRICE) for name, rate in known.items() if rate is not None}
+def _pricing(prices: PriceList) -> dict[str, str]:
+    """Dollars a token or another unit, as decimal strings without an exponent."""
+    known = {name: getattr(prices.base, bucket) for name, bucket in _PRICES.items()}
+    fees = {name: _plain(prices.fees[fee]) for name, fee in _FEES.items() if fee in prices.fees}
+    return {name: _plain(rate / _TOKENS_A_PRICE) for name, rate in known.items() if rate is not None} | fees
 
 
 def _plain(amount: Decimal) -> str:

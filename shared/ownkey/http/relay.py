@@ -28,12 +28,14 @@ async def relay(
 ) -> None:
     """Passes the attempt's stream on to its end. One that breaks off ends with an error as the surface has it.
 
+    A file has no place for an error, nor for a sign of life: one that breaks off ends the response as broken.
+
     Args:
         keeping: Takes a copy of a whole one.
     """
-    stream_headers = {"content-type": "text/event-stream; charset=utf-8", "x-accel-buffering": "no", **headers}
+    stream_headers = {"content-type": attempt.content_type, "x-accel-buffering": "no", **headers}
     await exchange.start(200, stream_headers, attempt.served, attempts)
-    line = _Line(exchange, attempt, keep_alive_s)
+    line = _Line(exchange, attempt, keep_alive_s if attempt.as_events else None)
     pieces = attempt.pieces()
     if keeping is not None:
         keeping.begin(stream_headers, attempt.served, attempts)
@@ -46,6 +48,8 @@ async def relay(
         await line.write(line.latest)
         await asyncio.ensure_future(line.pump(pieces))
     except ProviderFailure as error:
+        if not attempt.as_events:
+            raise
         begun = Begun(attempt.reading.response_id, attempt.reading.model, line.latest)
         last = event_of(error, surface, exchange.request_id, begun)
     finally:
@@ -58,17 +62,17 @@ async def relay(
 class _Line:
     """The way to the client. Once nobody is at its other end it swallows what it is given, and the attempt is told."""
 
-    def __init__(self, exchange: Exchange, attempt: Attempt, keep_alive_s: float) -> None:
+    def __init__(self, exchange: Exchange, attempt: Attempt, keep_alive_s: float | None) -> None:
         self.latest = b""
         """The piece of the answer that came last."""
         self._exchange = exchange
         self._attempt = attempt
-        self._keep_alive_s = keep_alive_s
+        self._keep_alive_s = keep_alive_s or 0.0
         self._loop = asyncio.get_running_loop()
         self._written_s = time.monotonic()
         self._open = True
         self._pinging: asyncio.Task[None] | None = None
-        self._timer = self._loop.call_later(keep_alive_s, self._tick)
+        self._timer = None if keep_alive_s is None else self._loop.call_later(keep_alive_s, self._tick)
         self._watching = asyncio.create_task(self._watch())
 
     async def pump(self, pieces: AsyncIterator[bytes]) -> None:
@@ -96,7 +100,8 @@ class _Line:
     def close(self) -> None:
         """No more keep-alives, and a disconnect no longer matters: the answer is over."""
         self._open = False
-        self._timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         self._watching.cancel()
 
     def _tick(self) -> None:

@@ -33,13 +33,14 @@ from ownkey.http.model_list import (
 from ownkey.http.presented import presented_key
 from ownkey.http.relay import relay
 from ownkey.http.repeats import WAIT_S, Answers, Keeping, Kept, Repeats, replay
-from ownkey.http.requests import app_of, parse_body, tags_of, user_of
+from ownkey.http.requests import app_of, is_streamed, parse_body, tags_of, user_of
 from ownkey.http.scope import check_caller, check_surface
-from ownkey.providers import Document, forwarded_headers, tokens_of_prompt, upstream_request_id
+from ownkey.providers import Document, forwarded_headers, tokens_of_input, tokens_of_prompt, upstream_request_id
 from ownkey.registry import Donor, RequestView
 from ownkey.registry.audit import Cause, cause
 from ownkey.registry.health import now_ms
 from ownkey.router import (
+    SIZED,
     Ask,
     Attempt,
     Borrowing,
@@ -157,7 +158,7 @@ class Gateway:
         deps, exchange, surface = self._deps, call.exchange, call.surface
         assert surface is not None
         view = await self._admitted(call)
-        document = parse_body(await exchange.body(), surface)
+        document = parse_body(await exchange.body(), surface, exchange.headers.get("content-type", ""))
         exchange.model = document.values["model"]
         once = await self._repeats.once(exchange, surface, view.key, document)
         if isinstance(once, Kept):
@@ -189,11 +190,12 @@ class Gateway:
         if attempt.whole is None:
             await relay(exchange, surface, attempt, len(call.attempts), headers, deps.keep_alive_s, once)
             return
+        headers = {"content-type": attempt.content_type} | headers
         if once is not None:
-            once.begin(_JSON | headers, attempt.served, len(call.attempts))
+            once.begin(headers, attempt.served, len(call.attempts))
             once.take(attempt.whole.body)
             once.complete()
-        await exchange.start(200, _JSON | headers, attempt.served, len(call.attempts))
+        await exchange.start(200, headers, attempt.served, len(call.attempts))
         await exchange.write(attempt.whole.body, more=False)
 
     async def list_models(self, call: Call) -> None:
@@ -273,7 +275,7 @@ class Gateway:
             gateway_key_id=view.key.id,
             surface=surface.value,
             requested_model=body["model"],
-            streamed=body.get("stream") is True,
+            streamed=is_streamed(body),
             app=app,
             app_title=app_title,
             user=user_of(body),
@@ -283,7 +285,7 @@ class Gateway:
             facts=facts,
             body=document,
             client_headers=exchange.headers,
-            input_tokens=0 if surface is Surface.COUNT_TOKENS else tokens_of_prompt(body),
+            input_tokens=_input_tokens(surface, body),
             cost_mode=view.key.usage_cost_mode,
             margin_percent=self._deps.margin_percent,
             deadline_s=deadline_s,
@@ -312,6 +314,13 @@ async def _told_of_disconnect(exchange: Exchange, run: Run) -> None:
     while (await exchange.receive())["type"] != "http.disconnect":
         continue
     run.client_left()
+
+
+def _input_tokens(surface: Surface, body: Mapping[str, Any]) -> int:
+    """Estimated; 0 where nothing is generated."""
+    if surface is Surface.COUNT_TOKENS:
+        return 0
+    return tokens_of_input(body) if surface in SIZED else tokens_of_prompt(body)
 
 
 def _limits(view: RequestView, facts: RequestFacts) -> tuple[Limit, ...]:

@@ -12,6 +12,7 @@
 `gemini`        Google's
 `vertex`        Google's, Anthropic's and OpenAI's at Vertex AI's addresses
 `responses`     OpenAI's Responses
+`media`         what is no conversation: vectors, pictures, sound, verdicts, ranks
 `crossing`      between dialects: what a client says, whatever it speaks, and what a provider answers
 `address`       where an API is found, and what follows from the place
 `failures`      error answers of any shape
@@ -21,6 +22,7 @@
 `exchanges`     token endpoints; `reports`, what a provider says was used and charged
 `headers`       which response headers go on to the client
 `document`      a JSON object, changed member by member
+`form`          a form with files, likewise
 `sse`           whole events out of pieces
 `counts`        other people's JSON, read without trust
 `tokens`        estimates
@@ -31,17 +33,20 @@ A dialect is a package here, a provider a row in `catalog/providers.toml`.
 
 from ownkey.providers.authorize import authorize
 from ownkey.providers.document import Document, InvalidDocument
+from ownkey.providers.form import Form
 from ownkey.providers.headers import forwarded_headers, upstream_request_id
 from ownkey.providers.probe import ProbeAnswer, ProbeRequest, key_probe, read_probe
 from ownkey.providers.selection import translator_for, translator_of
-from ownkey.providers.tokens import tokens_of, tokens_of_prompt
-from ownkey.providers.translator import Annotate, Call, Encoded, Reading, StreamDecoder, Translator, Whole
+from ownkey.providers.tokens import tokens_of, tokens_of_input, tokens_of_prompt
+from ownkey.providers.translator import Annotate, AnswerKind, Call, Encoded, Reading, StreamDecoder, Translator, Whole
 
 __all__ = [
     "Annotate",
+    "AnswerKind",
     "Call",
     "Document",
     "Encoded",
+    "Form",
     "InvalidDocument",
     "ProbeAnswer",
     "ProbeRequest",
@@ -54,6 +59,7 @@ __all__ = [
     "key_probe",
     "read_probe",
     "tokens_of",
+    "tokens_of_input",
     "tokens_of_prompt",
     "translator_for",
     "translator_of",

@@ -11,7 +11,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from ownkey.catalog import Model, Provider
+from ownkey.catalog import Model, Provider, does
 from ownkey.domain.errors import ProviderFailure
 from ownkey.domain.surfaces import Dialect, Surface
 from ownkey.providers.anthropic import AnthropicCountTokens, AnthropicMessages
@@ -56,9 +56,16 @@ _LATE: Mapping[tuple[Surface, str], str] = {
     (Surface.CHAT, "openai_vertex"): "vertex.apis:passed_chat",
     (Surface.COUNT_TOKENS, "anthropic_bedrock"): "bedrock.invoke:BedrockCountTokens",
     (Surface.COUNT_TOKENS, "anthropic_vertex"): "vertex.apis:passed_count",
+    (Surface.EMBEDDINGS, Dialect.OPENAI): "media.embeddings:Embeddings",
+    (Surface.IMAGES, Dialect.OPENAI): "media.images:Images",
     (Surface.MESSAGES, "anthropic_bedrock"): "bedrock.invoke:BedrockMessages",
     (Surface.MESSAGES, "anthropic_vertex"): "vertex.apis:passed_messages",
+    (Surface.MODERATIONS, Dialect.OPENAI): "media.moderations:Moderations",
+    (Surface.RERANK, Dialect.OPENAI): "media.rerank:Rerank",
     (Surface.RESPONSES, Dialect.OPENAI): "responses.passthrough:OpenAiResponses",
+    (Surface.SPEECH, Dialect.OPENAI): "media.speech:Speech",
+    (Surface.TRANSCRIPTIONS, Dialect.OPENAI): "media.transcriptions:Transcriptions",
+    (Surface.TRANSLATIONS, Dialect.OPENAI): "media.transcriptions:Translations",
 }
 """(surface, wire) → a whole `Translator` that is loaded when first used."""
 
@@ -104,8 +111,11 @@ class Late:
 def translator_for(surface: Surface, provider: Provider, model_id: str, model: Model | None) -> Translator | None:
     """What serves a surface from a provider's model; None where nothing does.
 
-    A row's `surfaces` say what its translators serve; of the `CONVERSATIONS` any one stands for all.
+    A row's `surfaces` say what its translators serve; of the `CONVERSATIONS` any one stands for all. A model that the
+    catalog knows is served at the endpoints that are for what it does.
     """
+    if not does(model, surface):
+        return None
     served = provider.surfaces
     wire = provider.wire_of(model_id)
     responses = _RESPONSES_WIRES.get(wire) if Surface.RESPONSES in served else None

@@ -41,6 +41,7 @@ _PROMPT_FIELDS = (
     "output_config",
     "prediction",
 )
+_INPUT_FIELDS = ("input", "prompt", "instructions", "query", "documents")
 
 
 def tokens_of(text: str) -> int:
@@ -59,6 +60,23 @@ def tokens_of_prompt(body: Mapping[str, Any]) -> int:
     messages = body.get("messages") or body.get("input")
     turns = len(messages) if isinstance(messages, list) else 1
     return tokens_of("".join(texts)) + media * MEDIA_TOKENS + turns * _MESSAGE_TOKENS
+
+
+def tokens_of_input(body: Mapping[str, Any]) -> int:
+    """Estimated tokens of a request that is no conversation: texts, or tokens by their numbers, to embed, to draw, to
+    speak, to judge, to rank.
+    """
+    texts: list[str] = []
+    given = [body[name] for name in _INPUT_FIELDS if body.get(name)]
+    media = sum(_gather(value, texts, 0) for value in given)
+    return tokens_of("".join(texts)) + media * MEDIA_TOKENS + sum(map(_numbers, given))
+
+
+def _numbers(value: Any) -> int:
+    """Tokens that are given as such, in one list or in several."""
+    if not isinstance(value, list):
+        return 0
+    return sum(len(each) if isinstance(each, list) else isinstance(each, int) for each in value)
 
 
 def _gather(value: Any, texts: list[str], depth: int) -> int:

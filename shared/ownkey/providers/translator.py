@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Protocol
 
 from ownkey.catalog import Auth, Model, Provider
@@ -50,6 +51,18 @@ class Call:
         return self.body.values.get("stream") is True
 
 
+class AnswerKind(StrEnum):
+    """How an answer comes."""
+
+    WHOLE = "whole"
+    EVENTS = "events"
+    """A stream of server-sent events."""
+    EITHER = "either"
+    """One of those, as its content type says: asked for a stream, the provider may not have one."""
+    BYTES = "bytes"
+    """A file, such as sound: passed on as it comes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Encoded:
     """What goes to the provider, all but the key."""
@@ -61,6 +74,8 @@ class Encoded:
     """How the key is to be presented."""
     dropped: tuple[str, ...] = ()
     """Members of the client's request that the provider's dialect cannot express, by the client's names."""
+    answer: AnswerKind | None = None
+    """None: events where the client asked for a stream, else whole."""
 
 
 @dataclass(slots=True)
@@ -89,6 +104,7 @@ class Whole:
     reading: Reading
     answer: Mapping[str, Any]
     """The answer's members as the provider sent them."""
+    content_type: str = "application/json"
 
 
 class StreamDecoder(Protocol):

@@ -9,6 +9,7 @@
 `refusals`    the error of a plan without a candidate
 `unwell`      the error where health leaves nobody (pure)
 `tariff`      what a candidate's tokens cost, what of it is charged (pure); `worst_case`, what is held before
+`sizes`       what a request that is no conversation comes to before it is sent: about, and at most (pure)
 `job`         a request ready to be tried, and the bounds of trying
 `attempt`     one use of one credential: open, hold, send, read
 `presenting`  its credential: opened, exchanged, in headers
@@ -30,15 +31,17 @@ from ownkey.router.deployments import deployed_model
 from ownkey.router.health import Monitor
 from ownkey.router.job import Job, Limits, Served
 from ownkey.router.lending import Borrowing, Lending
-from ownkey.router.plan import Ask, Plan, Planner, is_priced
+from ownkey.router.plan import Ask, Plan, Planner
 from ownkey.router.pools import Turns
 from ownkey.router.ports import Ports
 from ownkey.router.preferences import Preferences
 from ownkey.router.refusals import ENDPOINTS, refusal_of
 from ownkey.router.run import Run
+from ownkey.router.sizes import SIZED
 
 __all__ = [
     "ENDPOINTS",
+    "SIZED",
     "Ask",
     "Attempt",
     "Borrowing",
@@ -60,6 +63,5 @@ __all__ = [
     "Supply",
     "Turns",
     "deployed_model",
-    "is_priced",
     "refusal_of",
 ]

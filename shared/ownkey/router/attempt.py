@@ -31,7 +31,7 @@ from ownkey.domain.errors import (
     UnsupportedParameter,
 )
 from ownkey.domain.ledger import Hold
-from ownkey.providers import Call, Encoded, Reading, StreamDecoder, Whole, upstream_request_id
+from ownkey.providers import AnswerKind, Call, Encoded, Reading, StreamDecoder, Whole, upstream_request_id
 from ownkey.router.candidates import Candidate
 from ownkey.router.job import Job, Limits, Served
 from ownkey.router.limits import Allowance
@@ -98,6 +98,7 @@ class Attempt:
             own=candidate.source is CredentialSource.BYOK,
             asked_at_s=int(self._tariff.at.timestamp()),
         )
+        self._kind = AnswerKind.EVENTS if self._call.streamed else AnswerKind.WHOLE
         self._presenting = Presenting(candidate, ports)
         self._allowance = allowance
         claims = allowance.claims(job, candidate, self._tariff)
@@ -136,6 +137,21 @@ class Attempt:
         return self._decoder.reading
 
     @property
+    def content_type(self) -> str:
+        """The answer's, once it has begun. Of a file it is the provider's own word, where that is sound."""
+        if self.whole is not None:
+            return self.whole.content_type
+        if self.as_events:
+            return "text/event-stream; charset=utf-8"
+        told = self.upstream_headers.get("content-type", "")
+        return told if told.startswith("audio/") else "application/octet-stream"
+
+    @property
+    def as_events(self) -> bool:
+        """Whether the answer is a stream of events, which comments may stand between; else whole, or a file."""
+        return self._kind is AnswerKind.EVENTS
+
+    @property
     def complete(self) -> bool:
         """Whether all of an answer has come."""
         return self.whole is not None or (self._decoder is not None and self._decoder.finished)
@@ -165,6 +181,7 @@ class Attempt:
         self.numbered = True
         self._recorder.write_intent()
         headers = encoded.headers | self._presenting.headers(encoded, fields, self._tariff.at)
+        self._kind = encoded.answer or self._kind
         request = UpstreamRequest("POST", encoded.url, headers, encoded.body, self._timeouts())
         try:
             await self._exchange(request)
@@ -302,12 +319,14 @@ class Attempt:
         translator = self.candidate.translator
         if not 200 <= response.status < 300:
             raise translator.decode_failure(response.status, response.headers, await _read_error(response))
-        if not self._call.streamed:
+        kind = response.headers.get("content-type", "")
+        if self._kind is AnswerKind.EITHER:
+            self._kind = AnswerKind.EVENTS if kind.startswith("text/event-stream") else AnswerKind.WHOLE
+        if self._kind is AnswerKind.WHOLE:
             body = await response.read(self._limits.max_answer_bytes)
             self._close()
             self.whole = translator.decode_whole(self._call, body, self._reckoning.annotate)
             return
-        kind = response.headers.get("content-type", "")
         if "json" in kind or "html" in kind:
             body = await response.read(self._limits.max_answer_bytes)
             translator.decode_whole(self._call, body, self._reckoning.annotate)

@@ -11,6 +11,7 @@ from ownkey.domain.attempts import RequestFacts
 from ownkey.domain.credentials import CredentialSource
 from ownkey.domain.limits import Limit
 from ownkey.domain.sharing import REWARD_BASIS_POINTS
+from ownkey.domain.surfaces import Surface
 from ownkey.providers import Document
 
 
@@ -60,6 +61,11 @@ class Job:
     """Whether the client's URL said `?beta=true`."""
     require_parameters: bool = False
     """Whether only a provider may serve that can express all of the request."""
+
+    @property
+    def surface(self) -> Surface:
+        """The endpoint that was called."""
+        return Surface(self.facts.surface)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from ownkey.domain.attempts import AttemptStart
 from ownkey.domain.credentials import CredentialSource
 from ownkey.domain.errors import StoreUnavailable
 from ownkey.domain.limits import Claim, Limit, claims
-from ownkey.domain.surfaces import Surface
 from ownkey.ledger.counters import Reservation, reservation_of, without_request
 from ownkey.router.candidates import Candidate
 from ownkey.router.job import Job
@@ -34,7 +33,7 @@ class Allowance:
         """What an attempt with this candidate has to do with the limits."""
         if not self._limits:
             return ()
-        worst = tariff.worst(job.body, candidate.model, job.input_tokens, Surface(job.facts.surface))
+        worst = tariff.worst(job.body, candidate.model, job.input_tokens, job.surface)
         return claims(self._limits, byok=candidate.source is CredentialSource.BYOK, worst=worst, at=tariff.at)
 
     async def reserve(self, start: AttemptStart) -> AttemptStart:

@@ -12,12 +12,12 @@ The order (docs/contracts/routing.md):
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
 
-from ownkey.catalog import Catalog, Kind, Model, ModelRef, Provider
+from ownkey.catalog import Catalog, Kind, Model, ModelRef, Provider, is_sold
 from ownkey.domain.credentials import Credential, CredentialSource, PoolStrategy, StoredCredential
 from ownkey.domain.health import Mark
 from ownkey.domain.scopes import admits_model, model_names
@@ -86,6 +86,10 @@ class Plan:
     """Whether the gateway key's scope reaches the model at any of the providers that list it."""
     at_ms: int = 0
     """When it was made, in epoch milliseconds."""
+    models: Mapping[str, Model] = field(default_factory=dict)
+    """What the catalog knows of the model, by provider; looked up where there is no candidate."""
+    serving: tuple[Provider, ...] = ()
+    """Where there is no candidate: the providers of the account's credentials that can serve the surface."""
 
     @property
     def unwell(self) -> list[Dropped]:
@@ -153,7 +157,35 @@ class Planner:
         usable.sort(key=itemgetter(0, 1, 2))
         candidates = tuple(_pooled(usable, own, platform, moment.draws))
         in_scope = bool(candidates) or listing.in_scope(ask)
-        return Plan(ask, listing.providers, candidates, tuple(dropped), in_scope, moment.at_ms)
+        plan = Plan(ask, listing.providers, candidates, tuple(dropped), in_scope, moment.at_ms)
+        if candidates:
+            return plan
+        return replace(plan, models=self._models(listing, dropped), serving=self._serving(ask, own, platform))
+
+    def _models(self, listing: _Listing, dropped: Sequence[Dropped]) -> dict[str, Model]:
+        """What the catalog knows of a model at all that list it, or that were considered."""
+        names = {provider.id: listing.model_ids[provider.id] for provider in listing.providers}
+        names |= {each.provider.id: each.model_id for each in dropped}
+        found = {provider_id: self._catalog.model(provider_id, model_id) for provider_id, model_id in names.items()}
+        return {provider_id: model for provider_id, model in found.items() if model}
+
+    def _serving(self, ask: Ask, own: Supply, platform: Supply) -> tuple[Provider, ...]:
+        """The providers of usable credentials that serve the surface, whatever the model."""
+        usable = [stored.credential for stored in own.credentials]
+        if ask.platform_allowed and ask.preferences.allow_fallbacks:
+            usable += [stored.credential for stored in platform.credentials]
+        found: dict[str, Provider] = {}
+        for credential in usable:
+            provider = self._catalog.find_provider(credential.provider_id)
+            if (
+                provider is not None
+                and not credential.disabled
+                and credential.serves_key(ask.gateway_key_id)
+                and ask.provider_in_scope(provider)
+                and translator_for(ask.surface, provider, "", None)
+            ):
+                found[provider.id] = provider
+        return tuple(found.values())
 
     def _considered(
         self, ask: Ask, listing: _Listing, wanted: _Wanted, own: Supply, platform: Supply, lent: Sequence[Supply]
@@ -194,7 +226,7 @@ class _Listing:
         self._catalog = catalog
         self._ref = ref
         self.providers = providers
-        self._model_ids = model_ids
+        self.model_ids = model_ids
         self._ranks = {provider_id: rank for rank, provider_id in enumerate(model_ids)}
 
     def rank(self, provider_id: str) -> int:
@@ -203,9 +235,9 @@ class _Listing:
 
     def in_scope(self, ask: Ask) -> bool:
         """Whether the gateway key may use the model at any of the providers; where nobody lists it, its bare name."""
-        if not self._model_ids:
+        if not self.model_ids:
             return ask.allowed_models is None or admits_model(ask.allowed_models, (ask.model,))
-        listed = zip(self.providers, self._model_ids.values(), strict=True)
+        listed = zip(self.providers, self.model_ids.values(), strict=True)
         return any(ask.provider_in_scope(each) and ask.model_in_scope(each, model_id) for each, model_id in listed)
 
     def model_at(self, provider: Provider, credential: Credential, model: str, *, named: bool) -> str | None:
@@ -219,14 +251,14 @@ class _Listing:
         """
         if credential.deployment is not None:
             return asked_of(self._catalog, credential, credential.deployment, self._ref, model, named=named)
-        if provider.id in self._model_ids:
-            return self._model_ids[provider.id]
+        if provider.id in self.model_ids:
+            return self.model_ids[provider.id]
         if named and self._ref.model_id != model and self._catalog.model(provider.id, self._ref.model_id):
             return self._ref.model_id
         if credential.allowed_models is not None:
             return model if model in credential.allowed_models else None
         own_server = credential.custom_base_url or provider.kind is Kind.CUSTOM
-        return model if own_server and not self._model_ids else None
+        return model if own_server and not self.model_ids else None
 
 
 class _Wanted:
@@ -307,12 +339,4 @@ def _why_not_platform(ask: Ask, no_fallback: bool, model: Model | None) -> Reaso
         return Reason.REQUEST_FORBIDS_PLATFORM
     if no_fallback:
         return Reason.CREDENTIAL_FORBIDS_PLATFORM
-    return None if is_priced(model) else Reason.UNPRICED
-
-
-def is_priced(model: Model | None) -> bool:
-    """Whether what goes in and what comes out both have a price."""
-    if model is None or model.prices is None:
-        return False
-    base = model.prices.base
-    return base.input is not None and base.output is not None
+    return None if is_sold(model, ask.surface) else Reason.UNPRICED

@@ -26,12 +26,13 @@ from ownkey.domain.ledger import shard_of
 from ownkey.domain.limits import Claim
 from ownkey.domain.savings import NO_SAVINGS
 from ownkey.domain.sharing import SHARED, SHARED_VERSION, Donation
-from ownkey.domain.surfaces import Surface
 from ownkey.domain.usage import Terms, Usage, UsageSource
 from ownkey.providers import Reading, StreamDecoder, Whole, tokens_of
+from ownkey.router import sizes
 from ownkey.router.candidates import Candidate
 from ownkey.router.job import Job
 from ownkey.router.recorder import Recorder
+from ownkey.router.sizes import SIZED
 from ownkey.router.tariff import Bill, Tariff, annotation
 
 
@@ -127,6 +128,8 @@ class Reckoning:
 def intent(job: Job, candidate: Candidate, number: int, tariff: Tariff, claims: tuple[Claim, ...]) -> AttemptStart:
     """The record's beginning: all that is known before the provider answers, the worst case among it."""
     estimated = Usage(input=job.input_tokens)
+    if job.surface in SIZED:
+        estimated = sizes.estimated(job.surface, job.body, candidate.model, job.input_tokens)
     bill = tariff.bill(estimated)
     credential, lent = candidate.credential, candidate.lent
     start = AttemptStart(
@@ -145,17 +148,11 @@ def intent(job: Job, candidate: Candidate, number: int, tariff: Tariff, claims: 
         estimated_charge_nanousd=bill.charge_nanousd,
         price_version=tariff.price_version,
         margin_percent=None if candidate.source is CredentialSource.BYOK else tariff.margin_percent,
-        hold_nanousd=_hold(job, candidate, tariff),
+        hold_nanousd=tariff.hold(job.body, candidate.model, job.input_tokens, job.surface),
         claims=claims,
         donation=_donation(job, candidate, tariff.at) if lent else None,
     )
     return replace(start, hold_shard=shard_of(start.attempt_id, job.credit_shards)) if start.hold_nanousd else start
-
-
-def _hold(job: Job, candidate: Candidate, tariff: Tariff) -> int:
-    if not job.input_tokens:
-        return 0
-    return tariff.hold(job.body, candidate.model, job.input_tokens, Surface(job.facts.surface))
 
 
 def _donation(job: Job, candidate: Candidate, at: datetime) -> Donation:

@@ -25,6 +25,13 @@ ENDPOINTS: Mapping[Surface, str] = {
     Surface.RESPONSES: "POST /v1/responses",
     Surface.MESSAGES: "POST /v1/messages",
     Surface.COUNT_TOKENS: "POST /v1/messages/count_tokens",
+    Surface.EMBEDDINGS: "POST /v1/embeddings",
+    Surface.RERANK: "POST /v1/rerank",
+    Surface.IMAGES: "POST /v1/images/generations",
+    Surface.SPEECH: "POST /v1/audio/speech",
+    Surface.TRANSCRIPTIONS: "POST /v1/audio/transcriptions",
+    Surface.TRANSLATIONS: "POST /v1/audio/translations",
+    Surface.MODERATIONS: "POST /v1/moderations",
 }
 """The endpoints that take a model."""
 
@@ -47,7 +54,7 @@ def refusal_of(plan: Plan) -> OwnkeyError:
     if not plan.providers and not plan.dropped:
         return ModelNotFound(f"No provider is known to serve the model {ask.model!r}.", param="model")
     providers = [dropped.provider for dropped in plan.dropped if dropped.reason is Reason.OTHER_SURFACE]
-    if providers or (plan.providers and not any(_serves(ask.surface, each, ask.model) for each in plan.providers)):
+    if providers or (plan.providers and not any(_serves(plan, ask.surface, each) for each in plan.providers)):
         return _wrong_surface(plan, providers or list(plan.providers))
     details: dict[str, object] = {"providers": [provider.id for provider in plan.providers[:_MAX_NAMED]]}
     if plan.dropped:
@@ -94,20 +101,28 @@ def _said(plan: Plan, reason: Reason) -> bool:
 
 
 def _wrong_surface(plan: Plan, providers: Iterable[Provider]) -> SurfaceNotSupported:
+    """What reaches the model, and which of the account's providers serve the endpoint."""
+    asked = ENDPOINTS[plan.ask.surface]
     reached = dict.fromkeys(
         (endpoint, provider.display_name)
         for provider in providers
         for surface, endpoint in ENDPOINTS.items()
-        if _serves(surface, provider, plan.ask.model)
+        if _serves(plan, surface, provider)
     )
     ways = ", ".join(f"{name} by {endpoint}" for endpoint, name in list(reached)[:_MAX_NAMED])
+    others = ", ".join(provider.display_name for provider in plan.serving[:_MAX_NAMED])
+    fixes = [f"The model is reached at {ways}."] if ways else []
+    fixes += [f"Of the account's providers {others} can serve {asked}: choose a model of theirs."] if others else []
     return SurfaceNotSupported(
-        f"The model {plan.ask.model!r} is not served by {ENDPOINTS[plan.ask.surface]}.",
-        fix=f"It is reached at {ways}." if ways else "Choose a model that this endpoint reaches.",
+        f"The model {plan.ask.model!r} is not served by {asked}.",
+        fix=" ".join(fixes) or "Choose a model that this endpoint reaches.",
         param="model",
-        details={"endpoints": sorted({endpoint for endpoint, _ in reached})},
+        details={
+            "endpoints": sorted({endpoint for endpoint, _ in reached}),
+            "providers": [provider.id for provider in plan.serving[:_MAX_NAMED]],
+        },
     )
 
 
-def _serves(surface: Surface, provider: Provider, model_id: str) -> bool:
-    return translator_for(surface, provider, model_id, None) is not None
+def _serves(plan: Plan, surface: Surface, provider: Provider) -> bool:
+    return translator_for(surface, provider, plan.ask.model, plan.models.get(provider.id)) is not None

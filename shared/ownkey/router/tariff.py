@@ -17,6 +17,7 @@ from ownkey.domain.usage import STANDARD_TERMS, Terms, Usage
 from ownkey.ledger.pricing import Cost, cost_of
 from ownkey.providers import Document
 from ownkey.router.candidates import Candidate
+from ownkey.router.sizes import SIZED, at_most
 from ownkey.router.worst_case import held_input, worst_case, worst_terms
 
 
@@ -122,15 +123,18 @@ class Tariff:
         self, request: Document, model: Model | None, input_tokens: int, surface: Surface = Surface.CHAT
     ) -> Worst:
         """The most that an attempt may use, cost and be charged; nothing where nothing is generated."""
-        if not input_tokens:
+        sized = surface in SIZED
+        if not input_tokens and not sized:
             return Worst(0, 0, 0)
         byok = self.source is CredentialSource.BYOK
         prices = self.prices if byok else self.listed or self.prices
+        most = at_most(surface, request, model, input_tokens) if sized else None
         if prices is None:
-            return Worst(worst_case(request, model, input_tokens, surface=surface).total_tokens, 0, 0)
+            known = most or worst_case(request, model, input_tokens, surface=surface)
+            return Worst(known.total_tokens, 0, 0)
         terms = worst_terms(request, prices)
         rates = prices.rates(input_tokens=held_input(input_tokens), service_tier=terms.service_tier)
-        usage = worst_case(
+        usage = most or worst_case(
             request, model, input_tokens, surface=surface, rates=rates, always_searches=self.always_searches
         )
         # Not at this hour's rates: the hour may be over when the provider is asked.

@@ -1,0 +1,79 @@
+"""Sound to text: a form goes on with the file's bytes untouched; the answer is JSON, plain text or events.
+
+A usage is in tokens or in seconds. Plain text (`text`, `srt`, `vtt`) has none: it is then estimated from the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ownkey.domain.usage import Usage
+from ownkey.providers.counts import count, member, string, tells
+from ownkey.providers.document import REMOVED
+from ownkey.providers.form import Form
+from ownkey.providers.media.billed import SECOND, is_by
+from ownkey.providers.media.passing import FORWARDED_HEADERS, LastEvent, Passing
+from ownkey.providers.passthrough import GATEWAY_FIELDS, Scanner, request_headers
+from ownkey.providers.translator import Annotate, AnswerKind, Call, Encoded, Reading, StreamDecoder, Whole
+
+_PLAIN = frozenset({"text", "srt", "vtt"})
+_LAST_EVENT = "transcript.text.done"
+
+
+class Transcriptions(Passing):
+    """`audio/transcriptions` to providers that speak OpenAI's."""
+
+    path = "audio/transcriptions"
+
+    def encode_request(self, call: Call) -> Encoded:
+        """The client's form, with the provider's name of the model."""
+        changes: dict[str, Any] = dict.fromkeys(GATEWAY_FIELDS, REMOVED)
+        headers = request_headers(call, FORWARDED_HEADERS)
+        assert isinstance(call.body, Form)
+        headers |= {"content-type": call.body.content_type, "accept": "text/event-stream" if call.streamed else "*/*"}
+        body = call.body.edited(changes | {"model": call.model_id})
+        return Encoded(f"{call.base_url}/{self.path}", headers, body, call.provider.auth, answer=self.answer(call))
+
+    def answer(self, call: Call) -> AnswerKind:
+        """A model that does not stream ignores that it was asked to."""
+        return AnswerKind.EITHER if call.streamed else AnswerKind.WHOLE
+
+    def usage(self, call: Call, values: Mapping[str, Any]) -> Usage | None:
+        """Tokens or seconds; else the length of the recording, where it is told."""
+        usage = member(values, "usage")
+        if usage.get("type") == "tokens" or "input_tokens" in usage:
+            return None if is_by(call.model, SECOND, "audio_input") else read_usage(usage)
+        told, name = (usage, "seconds") if tells(usage, "seconds") else (values, "duration")
+        return Usage(audio_input_ms=round(float(told[name]) * 1000)) if tells(told, name) else None
+
+    def decode_whole(self, call: Call, body: bytes, annotate: Annotate) -> Whole:
+        """JSON, or text that goes on as it is."""
+        if call.body.values.get("response_format") not in _PLAIN:
+            return super().decode_whole(call, body, annotate)
+        text = body.decode("utf-8", "replace")
+        return Whole(body, Reading(), {"text": text}, "text/plain; charset=utf-8")
+
+    def decode_stream(self, call: Call, annotate: Annotate) -> StreamDecoder:
+        """Events with pieces of the text."""
+        events = LastEvent(call, annotate, self.usage, _LAST_EVENT, "delta")
+        return Scanner(events, events.reading)
+
+    def text_of_answer(self, answer: Mapping[str, Any]) -> str:
+        """The transcript."""
+        return string(answer.get("text")) or ""
+
+
+class Translations(Transcriptions):
+    """`audio/translations`: the same, into English."""
+
+    path = "audio/translations"
+
+
+def read_usage(usage: Mapping[str, Any]) -> Usage | None:
+    """Tokens of the sound and of the prompt beside it, and of the text made."""
+    if not tells(usage, "input_tokens", "output_tokens"):
+        return None
+    into, tokens_in = member(usage, "input_token_details"), count(usage, "input_tokens")
+    text = min(count(into, "text_tokens"), tokens_in)
+    return Usage(input=text, audio_input=tokens_in - text, output=count(usage, "output_tokens"))
