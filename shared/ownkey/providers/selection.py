@@ -29,6 +29,7 @@ _RESPONSES_WIRES: Mapping[str, str] = {Dialect.OPENAI: "openai_responses", Diale
 _CLIENTS: Mapping[Surface, str] = {
     Surface.CHAT: "openai.client:ChatClient",
     Surface.MESSAGES: "anthropic.client:MessagesClient",
+    Surface.RESPONSES: "responses.client:ResponsesClient",
 }
 """Surface → its `crossing.ClientDialect`, as `module:name` below `ownkey.providers`."""
 _APIS: Mapping[str, str] = {

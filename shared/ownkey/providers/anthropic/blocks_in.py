@@ -9,8 +9,6 @@ import base64
 import binascii
 import json
 from collections.abc import Iterator
-from dataclasses import replace
-from itertools import zip_longest
 from typing import Literal
 
 from ownkey.providers.anthropic.words import read_citation
@@ -31,7 +29,7 @@ from ownkey.providers.crossing import (
     ToolResult,
     ToolUse,
 )
-from ownkey.providers.crossing.signatures import unwrapped
+from ownkey.providers.crossing.signatures import unwrapped, with_calls_named
 from ownkey.providers.crossing.strict import Fields, wrong
 
 _PLAIN = "text/plain"
@@ -62,7 +60,7 @@ class BlockReader:
         parts: list[Part] = []
         for block in holder.members("content"):
             parts += self._parts(block, role)
-        return tuple(_with_calls_named(parts))
+        return tuple(with_calls_named(parts))
 
     def _parts(self, block: Fields, role: Role) -> Iterator[Part]:
         kind = block.needed_text("type")
@@ -196,15 +194,6 @@ def _thinking(block: Fields) -> Thinking:
 def _redacted(block: Fields) -> RedactedThinking:
     signed = unwrapped(block.needed_text("data"), Format.ANTHROPIC)
     return RedactedThinking(signed.signature, signed.format, signed.id)
-
-
-def _with_calls_named(parts: list[Part]) -> Iterator[Part]:
-    """Gemini signs a call by what stands right before it: the call's id is not in what a client gives back."""
-    for part, after in zip_longest(parts, parts[1:]):
-        signs = isinstance(part, RedactedThinking) and part.format == Format.GEMINI and isinstance(after, ToolUse)
-        if signs and isinstance(part, RedactedThinking) and isinstance(after, ToolUse):
-            part = replace(part, tool_use_id=after.id)
-        yield part
 
 
 def _inline(source: Fields) -> Inline:

@@ -7,7 +7,12 @@ and is told apart from the field's own signatures when it comes back. Where the 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import zip_longest
 from typing import NamedTuple
+
+from ownkey.providers.crossing.conversation import Format, Part, RedactedThinking, ToolUse
 
 _PREFIX = "ownkey:"
 
@@ -37,3 +42,12 @@ def unwrapped(value: str, within: str) -> Signed:
         if found and of:
             return Signed(signature, of, id or None)
     return Signed(value, within)
+
+
+def with_calls_named(parts: Sequence[Part]) -> Iterator[Part]:
+    """Gemini signs a call by what stands right before it: the call's id is not in what a client gives back."""
+    for part, after in zip_longest(parts, parts[1:]):
+        signs = isinstance(part, RedactedThinking) and part.format == Format.GEMINI and isinstance(after, ToolUse)
+        if signs and isinstance(part, RedactedThinking) and isinstance(after, ToolUse):
+            part = replace(part, tool_use_id=after.id)
+        yield part

@@ -86,9 +86,9 @@ def _read_part(part: Fields, kinds: frozenset[str]) -> Part:
 
 def _read_image(part: Fields) -> Image:
     if isinstance(part.values.get("image_url"), str):  # as several compatible providers take it
-        return Image(_read_url(part.needed_text("image_url"), part.at("image_url")), cache=read_cache(part))
+        return Image(read_url(part.needed_text("image_url"), part.at("image_url")), cache=read_cache(part))
     image = part.needed_member("image_url")
-    source = _read_url(image.needed_text("url"), image.at("url"))
+    source = read_url(image.needed_text("url"), image.at("url"))
     return Image(source, image.word("detail", _DETAILS), read_cache(part))
 
 
@@ -104,7 +104,7 @@ def _read_file(part: Fields) -> Document | Image | Audio:
     id_, data = file.text("file_id"), file.text("file_data")
     source: Source
     if data is not None and (data.startswith("data:") or "://" in data[:16]):
-        source = _read_url(data, file.at("file_data"))
+        source = read_url(data, file.at("file_data"))
     elif data is not None:
         source = Inline((guess_type(name)[0] if name else None) or _DOCUMENT_TYPE, data)
     elif id_ is not None:
@@ -117,7 +117,15 @@ def _read_file(part: Fields) -> Document | Image | Audio:
     return Audio(source) if kind.startswith("audio/") else Document(source, name, cache=cache)
 
 
-def _read_url(url: str, path: str) -> Inline | Link:
+def read_url(url: str, path: str) -> Inline | Link:
+    """What a URL points to, or has in it.
+
+    Args:
+        path: Where it stands.
+
+    Raises:
+        InvalidParameter: it is neither of the web nor a data URL.
+    """
     if url[:5].lower() != "data:":
         if url[:8].lower().startswith(("https://", "http://")):
             return Link(url)

@@ -16,10 +16,10 @@ from ownkey.providers.responses.items_out import Items
 from ownkey.providers.responses.passthrough import ENCRYPTED
 from ownkey.providers.responses.strict_schemas import fits_strict
 from ownkey.providers.responses.tools_out import tools_for
+from ownkey.providers.responses.words import LOGPROBS
 
 Members = dict[str, Any]
 
-LOGPROBS = "message.output_text.logprobs"
 _LEAST_OUTPUT = 16
 _MAX_METADATA = 16
 _MAX_IDENTIFIER = 64

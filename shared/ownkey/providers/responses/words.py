@@ -11,6 +11,8 @@ from typing import Any
 from ownkey.providers.counts import string
 from ownkey.providers.crossing import Citation, Finish, Logprob
 
+LOGPROBS = "message.output_text.logprobs"
+"""To be included: how likely the text's tokens were."""
 INCOMPLETE: Mapping[str, Finish] = {
     "max_output_tokens": Finish.LENGTH,
     "content_filter": Finish.CONTENT_FILTER,
