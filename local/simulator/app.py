@@ -15,6 +15,7 @@ from aiohttp import web
 
 from local.simulator import media_answers, media_requests, openai_answers
 from local.simulator.admin import admin_routes
+from local.simulator.azure_routes import azure_routes
 from local.simulator.bedrock_runtime import runtime_routes
 from local.simulator.behaviour import Behaviour, Scripts, split_directives
 from local.simulator.cache import PromptCache
@@ -114,6 +115,7 @@ class Simulator:
         app.add_routes(self.tokens.routes())
         app.add_routes(report_routes(self))
         app.add_routes(runtime_routes(self, self._serve_call))
+        app.add_routes(azure_routes(self._serve_call))
         app.add_routes(probe_routes(self))
         app.router.add_route("*", "/{provider}/{version:v[12]}/{tail:.*}", self._serve)
         self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=SHUTDOWN_S)

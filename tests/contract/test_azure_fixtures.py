@@ -67,6 +67,23 @@ def test_the_deployment_is_asked_at_its_own_address(version: str | None, url: st
     assert (sent.auth.header, sent.auth.template) == ("api-key", "{key}")
 
 
+@pytest.mark.parametrize(
+    ("version", "url"),
+    [
+        (None, f"{ENDPOINT}/openai/v1/responses"),
+        ("2024-10-21", f"{ENDPOINT}/openai/v1/responses"),
+        ("2025-04-01-preview", f"{ENDPOINT}/openai/responses?api-version=2025-04-01-preview"),
+    ],
+)
+def test_responses_stand_beside_the_deployments(version: str | None, url: str) -> None:
+    asked = request(**({"api_version": version} if version else {}))
+    asked = replace(asked, body=call({"model": "gpt-5.4", "input": "Hello"}).body)
+    found = translator_of(Surface.RESPONSES, "azure")
+    assert found is not None
+    sent = found.encode_request(asked)
+    assert (sent.url, json.loads(sent.body)["model"]) == (url, "gpt-5-4")
+
+
 def test_a_whole_answer_keeps_what_the_filter_says() -> None:
     whole = translator().decode_whole(request(), fixture("azure", "response.json"), annotate)
     answer = json.loads(whole.body)

@@ -41,6 +41,7 @@ _APIS: Mapping[str, str] = {
     Dialect.OPENAI: "openai.api:ChatApi",
     "anthropic_bedrock": "bedrock.crossed:BedrockMessagesApi",
     "anthropic_vertex": "vertex.apis:messages",
+    "azure_responses": "azure.apis:responses",
     "gemini_vertex": "vertex.apis:gemini",
     "openai_responses": "responses.api:ResponsesApi",
 }
@@ -63,6 +64,7 @@ _LATE: Mapping[tuple[Surface, str], str] = {
     (Surface.MESSAGES, "anthropic_vertex"): "vertex.apis:passed_messages",
     (Surface.MODERATIONS, Dialect.OPENAI): "media.moderations:Moderations",
     (Surface.RERANK, Dialect.OPENAI): "media.rerank:Rerank",
+    (Surface.RESPONSES, Dialect.AZURE): "azure.apis:passed_responses",
     (Surface.RESPONSES, Dialect.OPENAI): "responses.passthrough:OpenAiResponses",
     (Surface.SPEECH, Dialect.OPENAI): "media.speech:Speech",
     (Surface.TRANSCRIPTIONS, Dialect.OPENAI): "media.transcriptions:Transcriptions",

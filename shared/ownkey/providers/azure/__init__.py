@@ -3,7 +3,7 @@
 ========= ==============================================================
 `address` a deployment's addresses, by version of the API or without one
 `chat`    chat completions, passed through
-`apis`    what is crossed to
+`apis`    Responses, passed through; both of OpenAI's APIs, to be crossed to
 ========= ==============================================================
 
 Facts from openai-python 3.52 (`lib/azure.py`: which paths stand below a deployment, `api-version`, `api-key`), and

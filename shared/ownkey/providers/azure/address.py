@@ -6,6 +6,9 @@
 none           `{endpoint}/openai/v1/chat/completions`, the deployment in the body: the v1 API
 `2024-10-21`   `{endpoint}/openai/deployments/{deployment}/chat/completions?api-version=2024-10-21`
 ============== ===================================================================================
+
+Responses stand beside the deployments, `{endpoint}/openai/responses?api-version=…`, and only since a version of their
+own: with an older one, the v1 API is asked.
 """
 
 from __future__ import annotations
@@ -24,21 +27,23 @@ _FORWARDED_HEADERS = frozenset({"openai-beta"})
 class AzureAddress:
     """An `Address` of one of OpenAI's operations."""
 
-    __slots__ = ("_below_deployment", "_path")
+    __slots__ = ("_below_deployment", "_path", "_since")
 
-    def __init__(self, path: str, *, below_deployment: bool = True) -> None:
+    def __init__(self, path: str, *, below_deployment: bool = True, since: str = "") -> None:
         """
         Args:
             path: The operation's, `/chat/completions`.
-            below_deployment: Whether a dated version has it below the deployment's name; `/responses` it has not.
+            below_deployment: Whether a dated version has it below the deployment's name.
+            since: The first dated version that has it.
         """
         self._path = path
         self._below_deployment = below_deployment
+        self._since = since
 
     def url(self, call: Call) -> str:
         """See the module."""
-        version = call.fields.get("api_version")
-        if version is None:
+        version = call.fields.get("api_version", "")
+        if not version or version < self._since:
             return f"{call.base_url}/openai/v1{self._path}"
         below = f"/deployments/{quote(deployment_of(call), safe='')}" if self._below_deployment else ""
         return f"{call.base_url}/openai{below}{self._path}?api-version={quote(version, safe='')}"
@@ -57,6 +62,7 @@ class AzureAddress:
 
 
 CHAT = AzureAddress("/chat/completions")
+RESPONSES = AzureAddress("/responses", below_deployment=False, since="2025-03-01-preview")
 
 
 def deployment_of(call: Call) -> str:
