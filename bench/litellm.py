@@ -21,7 +21,7 @@ from pathlib import Path
 from bench.client import Answer, Connection, Endpoint
 from bench.processes import ProcessFailed, family, started
 from bench.targets import GATEWAY, LITELLM, ROOT, UPSTREAM_KEY, Target, child_environment, completions, import_time_ms
-from bench.workload import MODEL, WHOLE
+from bench.workload import CROSSED_MODEL, MODEL, WHOLE
 
 _HOME = ROOT / ".venv-bench-litellm"
 _PYTHON = _HOME / "bin" / "python"
@@ -36,7 +36,12 @@ model_list:
   - model_name: {MODEL}
     litellm_params:
       model: openai/{MODEL}
-      api_base: %s/v1
+      api_base: %(upstream)s/v1
+      api_key: {UPSTREAM_KEY}
+  - model_name: {CROSSED_MODEL}
+    litellm_params:
+      model: anthropic/{CROSSED_MODEL}
+      api_base: %(upstream)s
       api_key: {UPSTREAM_KEY}
 litellm_settings:
   set_verbose: false
@@ -78,7 +83,7 @@ async def litellm(upstream: Target, logs: Path) -> AsyncIterator[Target]:
     """
     await asyncio.to_thread(install)
     config = logs / "litellm.yaml"
-    config.write_text(_CONFIG % f"http://{upstream.endpoint.host}:{upstream.endpoint.port}")
+    config.write_text(_CONFIG % {"upstream": f"http://{upstream.endpoint.host}:{upstream.endpoint.port}"})
     version = subprocess.check_output([str(_PYTHON), "-c", _VERSION], text=True)
     environment = _environment()
     log = logs / "litellm.log"

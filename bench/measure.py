@@ -13,7 +13,19 @@ from bench.processes import cpu_times, cpu_used_s, resident_mb
 from bench.spread import quantile
 from bench.targets import BILLING, EMULATION, GATEWAY, OWNKEY, Target
 from bench.vault import warm_open_us
-from bench.workload import AT_ONCE, CONCURRENCY, FIRST_TOKEN, PAUSE_S, WHOLE, Ask, Sizes, paced
+from bench.workload import (
+    AT_ONCE,
+    CONCURRENCY,
+    CROSSED_AT_ONCE,
+    CROSSED_MODEL,
+    FIRST_TOKEN,
+    MODEL,
+    PAUSE_S,
+    WHOLE,
+    Ask,
+    Sizes,
+    paced,
+)
 
 Say = Callable[[str], None]
 
@@ -77,7 +89,7 @@ class Bench:
         for target in self._targets:
             await self._batch(target, WHOLE, 1)
             await self._add_memory(target, Measure.MEMORY_START_MB)
-            for ask in (FIRST_TOKEN, AT_ONCE):
+            for ask in (FIRST_TOKEN, AT_ONCE, CROSSED_AT_ONCE):
                 await self._batch(target, ask, 3)
             # First to have as many processes as will be busy at once, then to have each of them serve.
             for _ in range(2):
@@ -119,22 +131,25 @@ class Bench:
 
     async def _at_once(self) -> None:
         for target in self._in_rounds(self._sizes.rounds):
-            done = await self._batch(target, AT_ONCE, self._sizes.at_once)
-            self.figures.add(Measure.AT_ONCE_MS, target.id, done.end_ms(0.5))
+            for ask, measure in ((AT_ONCE, Measure.AT_ONCE_MS), (CROSSED_AT_ONCE, Measure.CROSSED_AT_ONCE_MS)):
+                done = await self._batch(target, ask, self._sizes.at_once)
+                self.figures.add(measure, target.id, done.end_ms(0.5))
 
     async def _paced(self) -> None:
         """CPU of a chunk: what a long stream uses more than one of a single chunk, by chunk."""
-        chunks = self._sizes.paced_chunks
+        passed_on = ((GATEWAY, Measure.CPU_CHUNK_US), (EMULATION, Measure.CPU_CHUNK_EMULATION_US))
         for target in self._in_rounds(self._sizes.paced_rounds):
-            short = await self._batch(target, paced(1), 10)
-            long = await self._batch(target, paced(chunks), 1)
-            for group, measure in (
-                (GATEWAY, Measure.CPU_CHUNK_US),
-                (EMULATION, Measure.CPU_CHUNK_EMULATION_US),
-            ):
-                base_ms, whole_ms = short.cpu_ms(group), long.cpu_ms(group)
-                if base_ms is not None and whole_ms is not None:
-                    self.figures.add(measure, target.id, (whole_ms - base_ms) * 1000 / (chunks - 1))
+            await self._add_paced(target, MODEL, passed_on)
+            await self._add_paced(target, CROSSED_MODEL, ((GATEWAY, Measure.CPU_CROSSED_CHUNK_US),))
+
+    async def _add_paced(self, target: Target, model: str, measures: Sequence[tuple[str, Measure]]) -> None:
+        chunks = self._sizes.paced_chunks
+        short = await self._batch(target, paced(1, model), 10)
+        long = await self._batch(target, paced(chunks, model), 1)
+        for group, measure in measures:
+            base_ms, whole_ms = short.cpu_ms(group), long.cpu_ms(group)
+            if base_ms is not None and whole_ms is not None:
+                self.figures.add(measure, target.id, (whole_ms - base_ms) * 1000 / (chunks - 1))
 
     async def _concurrent(self) -> None:
         for target in self._in_rounds(self._sizes.rounds):

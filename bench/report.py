@@ -64,6 +64,8 @@ TABLES: tuple[tuple[str, tuple[Row, ...]], ...] = (
             Row("First token added, p50, ms", _added(Measure.FIRST_EVENT_MS)),
             Row(f"{AT_ONCE_CHUNKS:,} chunks sent at once, ms", _measured(Measure.AT_ONCE_MS)),
             Row(f"CPU of a chunk, one each {PACE_MS} ms, µs", _measured(Measure.CPU_CHUNK_US)),
+            Row(f"{AT_ONCE_CHUNKS:,} chunks at once, translated, ms", _measured(Measure.CROSSED_AT_ONCE_MS)),
+            Row("CPU of a paced chunk, translated, µs", _measured(Measure.CPU_CROSSED_CHUNK_US)),
         ),
     ),
     (
@@ -178,7 +180,9 @@ def _method(run: Run) -> Iterable[str]:
     yield ""
     yield (
         "- **The request** is one chat completion with a prompt of about 150 tokens. The client is raw asyncio, the "
-        "upstream answers from memory; both are the same for all."
+        "upstream answers from memory; both are the same for all. Translated: the gateways ask the upstream for "
+        "Anthropic's messages, and make chat completions of what it streams; direct and bare relay have nothing to "
+        "translate, and show the same chunks as chat completions."
     )
     yield (
         f"- **One at a time** leaves {PAUSE_S * 1000:.0f} ms between requests, for all alike: what a gateway does "

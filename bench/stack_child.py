@@ -67,8 +67,11 @@ def _run_options(options: dict[str, Any]) -> RunOptions:
 
 def _seed(upstream: str) -> Seed:
     """An account whose own key leads to the upstream."""
-    credential = SeedCredential(provider="OpenAI", secret=SecretStr(UPSTREAM_KEY), base_url=f"{upstream}/v1")
-    account = SeedAccount(id=_ACCOUNT, gateway_keys=[SeedGatewayKey(alias=_ALIAS)], credentials=[credential])
+    credentials = [
+        SeedCredential(provider=name, secret=SecretStr(UPSTREAM_KEY), base_url=f"{upstream}/v1")
+        for name in ("OpenAI", "Anthropic")
+    ]
+    account = SeedAccount(id=_ACCOUNT, gateway_keys=[SeedGatewayKey(alias=_ALIAS)], credentials=credentials)
     return Seed(accounts=[account])
 
 

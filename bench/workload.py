@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from bench.client import Answer, BadAnswer
 
 MODEL = "gpt-4o-mini"
+CROSSED_MODEL = "claude-haiku-4-5"
+"""Of a provider that speaks Anthropic's messages: what is asked as chat completions is translated, and its answer."""
 AT_ONCE_CHUNKS = 2_000
 PACE_MS = 5
 CONCURRENCY = 8
@@ -28,12 +30,13 @@ class Ask:
 
     chunks: int | None = None
     delay_ms: int = 0
+    model: str = MODEL
 
     def body(self) -> bytes:
         """The request's JSON: a prompt of about 150 tokens, and for the upstream how to stream."""
         knobs = "" if self.chunks is None else f" [[sim: chunks={self.chunks} delay_ms={self.delay_ms}]]"
         request: dict[str, object] = {
-            "model": MODEL,
+            "model": self.model,
             "messages": [
                 {"role": "system", "content": _SYSTEM},
                 {"role": "user", "content": _QUESTION + knobs},
@@ -55,11 +58,12 @@ class Ask:
 WHOLE = Ask()
 FIRST_TOKEN = Ask(chunks=5, delay_ms=5)
 AT_ONCE = Ask(chunks=AT_ONCE_CHUNKS)
+CROSSED_AT_ONCE = Ask(chunks=AT_ONCE_CHUNKS, model=CROSSED_MODEL)
 
 
-def paced(chunks: int) -> Ask:
+def paced(chunks: int, model: str = MODEL) -> Ask:
     """A stream of single chunks at the pace of a fast model."""
-    return Ask(chunks=chunks, delay_ms=PACE_MS)
+    return Ask(chunks=chunks, delay_ms=PACE_MS, model=model)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """A very fast upstream for measuring what a gateway adds: `python -m local.simulator.fast --port N`.
 
-It speaks just enough HTTP/1.1 (keep-alive, Content-Length bodies) and of OpenAI's dialect: any key, any model, and
-answers rendered beforehand, so that its own share of the time stays small and constant. A stream without pace is one
-write. `[[sim: chunks=N delay_ms=D]]` in the body overrides the defaults of the command line.
+It speaks just enough HTTP/1.1 (keep-alive, Content-Length bodies), of OpenAI's dialect, and of Anthropic's streams: any
+key, any model, and answers rendered beforehand, so that its own share of the time stays small and constant. A stream
+without pace is one write. `[[sim: chunks=N delay_ms=D]]` in the body overrides the defaults of the command line.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -87,9 +88,40 @@ def stream_parts(chunks: int, include_usage: bool) -> tuple[bytes, ...]:
 
 
 @lru_cache(maxsize=16)
-def stream_at_once(chunks: int, include_usage: bool) -> bytes:
-    """The same in one piece."""
-    return b"".join(stream_parts(chunks, include_usage))
+def message_parts(chunks: int) -> tuple[bytes, ...]:
+    """The same as one of Anthropic's messages."""
+
+    def event(kind: str, **members: object) -> bytes:
+        return _http_chunk(f"event: {kind}\ndata: {compact({'type': kind, **members})}\n\n".encode())
+
+    used = {"input_tokens": PROMPT_TOKENS, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}
+    message = {
+        "id": "msg_fast",
+        "type": "message",
+        "role": "assistant",
+        "model": "claude-haiku-4-5-20251001",
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": {**used, "output_tokens": 1},
+    }
+    opening = event("message_start", message=message)
+    opening += event("content_block_start", index=0, content_block={"type": "text", "text": ""})
+    contents = [
+        event("content_block_delta", index=0, delta={"type": "text_delta", "text": word})
+        for word in numbered_words(chunks)
+    ]
+    closing = event("content_block_stop", index=0)
+    end = {"stop_reason": "end_turn", "stop_sequence": None}
+    closing += event("message_delta", delta=end, usage={**used, "output_tokens": chunks})
+    closing += event("message_stop") + b"0\r\n\r\n"
+    return (_STREAM_HEAD + opening, *contents, closing)
+
+
+@lru_cache(maxsize=16)
+def at_once(parts: tuple[bytes, ...]) -> bytes:
+    """A stream in one piece."""
+    return b"".join(parts)
 
 
 def _http_chunk(data: bytes) -> bytes:
@@ -148,22 +180,25 @@ class Connection(asyncio.Protocol):
         path = head.split(b" ", 2)[1]
         if path.endswith(b"/models"):
             self._transport.write(MODELS)
+        elif path.endswith(b"/messages") and STREAM_ASKED.search(body):
+            self._stream(body, message_parts)
         elif not path.endswith(b"/chat/completions"):
             self._transport.write(NOT_FOUND)
         elif not STREAM_ASKED.search(body):
             self._transport.write(whole_completion())
         else:
-            self._stream(body)
+            asked = USAGE_ASKED.search(body) is not None
+            self._stream(body, lambda chunks: stream_parts(chunks, asked))
 
-    def _stream(self, body: bytes) -> None:
+    def _stream(self, body: bytes, parts_of: Callable[[int], tuple[bytes, ...]]) -> None:
         knobs = dict(KNOB.findall(body)) if b"[[sim:" in body else {}
         chunks = min(MAX_CHUNKS, int(knobs.get(b"chunks", self._defaults.chunks)))
         delay_ms = int(knobs.get(b"delay_ms", self._defaults.delay_ms))
-        include_usage = USAGE_ASKED.search(body) is not None
+        parts = parts_of(chunks)
         if delay_ms:
-            self._send_part(stream_parts(chunks, include_usage), 0, delay_ms / 1000, asyncio.get_running_loop().time())
+            self._send_part(parts, 0, delay_ms / 1000, asyncio.get_running_loop().time())
         else:
-            self._transport.write(stream_at_once(chunks, include_usage))
+            self._transport.write(at_once(parts))
 
     def _send_part(self, parts: tuple[bytes, ...], index: int, delay_s: float, due_s: float) -> None:
         """Send one part and arrange for the next, against the clock so that the pace does not drift."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.figures import Figures, Measure
-from bench.goals import GOALS, Goal, own_added, relayed_at_once
+from bench.goals import GOALS, Goal, at_once, own_added
 from bench.processes import cpu_used_s
 from bench.spread import Spread, added, quantile
 from bench.targets import BARE, DIRECT, LITELLM, OWNKEY
@@ -72,7 +72,7 @@ def test_what_ownkey_adds_is_beyond_the_stack_and_beyond_one_read_of_the_registr
 
 def test_the_chunks_at_once_are_read_without_the_stack() -> None:
     measured = figures(AT_ONCE_MS={OWNKEY: [40.0], BARE: [9.0], DIRECT: [2.0]})
-    assert relayed_at_once(measured) == 33.0
+    assert at_once(Measure.AT_ONCE_MS)(measured) == 33.0
 
 
 @pytest.mark.parametrize(("cpu_ms", "verdict"), [(2.5, "met"), (2.6, "**not met**")])
