@@ -187,3 +187,14 @@ def test_retry_after_in_every_form(headers: dict[str, str], seconds: float | Non
 )
 def test_an_error_inside_an_answer_is_classed_by_its_words(error: Any, failure: type) -> None:
     assert type(failure_in_answer({"error": error})) is failure
+
+
+@pytest.mark.parametrize("message", ["Incorrect API key provided: xa***01.", "API key expired. Renew it."])
+def test_a_bad_request_that_begins_with_the_key_is_about_the_key(message: str) -> None:
+    failure = decode_failure(400, {}, json.dumps({"code": "invalid argument", "error": message}).encode())
+    assert isinstance(failure, CredentialsExhausted)
+
+
+def test_a_clients_own_words_in_a_bad_request_take_no_key_out_of_service() -> None:
+    body = {"error": {"message": "Invalid value for `user`: 'invalid API key'", "type": "invalid_request_error"}}
+    assert isinstance(decode_failure(400, {}, json.dumps(body).encode()), ProviderRefused)

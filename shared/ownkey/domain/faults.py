@@ -23,6 +23,9 @@ MAX_REASON_CHARS = 200
 OUT_OF_FUNDS = re.compile(r"insufficient_quota|credit balance is too low|insufficient[_ ]balance", re.IGNORECASE)
 """In an error's code, type or message: the key's account has no money left, whatever the status (OpenAI 429,
 Anthropic 400)."""
+BAD_KEY = re.compile(r"(?:incorrect|invalid) api key|api key (?:is )?(?:not valid|invalid|expired)", re.IGNORECASE)
+"""How the message of a 400 begins that says so of the key (xAI). Begins: within it a client's own words may stand, and
+those must not take a key out of service."""
 _OF_THE_CONTENT = re.compile(r"\bflagged\b|moderation|content[_ ]polic|prompt injection", re.IGNORECASE)
 """In a 403: what is forbidden is this request's text, not the model (OpenRouter's moderation)."""
 

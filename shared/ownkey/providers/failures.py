@@ -24,7 +24,7 @@ from ownkey.domain.errors import (
     ProviderRefused,
     ProviderTimeout,
 )
-from ownkey.domain.faults import OUT_OF_FUNDS
+from ownkey.domain.faults import BAD_KEY, OUT_OF_FUNDS
 from ownkey.domain.scrub import scrub
 
 MAX_MESSAGE_CHARS = 1_000
@@ -145,7 +145,7 @@ def _failure(status: int, error: Mapping[str, Any], retry_after_s: float | None)
         for name, value in (("provider_status", status), ("provider_code", code), ("provider_type", kind))
         if value is not None
     }
-    if OUT_OF_FUNDS.search(f"{code} {kind} {message}"):
+    if OUT_OF_FUNDS.search(f"{code} {kind} {message}") or (status == 400 and BAD_KEY.match(message)):
         return CredentialsExhausted(message, details=details)
     failure = _CLASSES.get(status, ProviderError if status >= 500 else ProviderRefused)
     if failure is ProviderRefused:
