@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from tests.e2e.accounts import Account
 
 Json = dict[str, Any]
+_MARK: Json = {"cache_control": {"type": "ephemeral"}}
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Wish:
     thinking: bool = False
     cached: str | None = None
     """A long text that is to be cached, before everything else."""
+    mark: bool = True
+    """Whether the request says so."""
     stop: str | None = None
     limit: int = 4_000
 
@@ -130,8 +133,8 @@ class Chat:
         if wish.system:
             messages.insert(0, {"role": "system", "content": wish.system})
         if wish.cached:
-            marked = [{"type": "text", "text": wish.cached, "cache_control": {"type": "ephemeral"}}]
-            messages.insert(0, {"role": "system", "content": marked})
+            part: Json = {"type": "text", "text": wish.cached}
+            messages.insert(0, {"role": "system", "content": [part | _MARK if wish.mark else part]})
         messages.append({"role": "user", "content": content if len(content) > 1 else wish.text})
         body: Json = {"messages": messages, "max_completion_tokens": wish.limit}
         if wish.tools:
@@ -241,7 +244,7 @@ class Messages:
         body: Json = {"messages": messages, "max_tokens": wish.limit}
         system: list[Json] = []
         if wish.cached:
-            system.append({"type": "text", "text": wish.cached, "cache_control": {"type": "ephemeral"}})
+            system.append({"type": "text", "text": wish.cached} | _MARK)
         if wish.system:
             system.append({"type": "text", "text": wish.system})
         if system:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from tests.e2e.accounts import Account
 from tests.e2e.matrix_asking import Function, Said, Surface, Wish
+from tests.e2e.matrix_families import Family
 
 PNG = base64.b64encode(
     bytes.fromhex(
@@ -44,18 +45,17 @@ class Asking:
 
     surface: Surface
     account: Account
-    model: str
-    thinking_model: str
+    family: Family
     streamed: bool
-    hides_thoughts: bool
 
     def thoughts(self, said: Said) -> None:
         """There are some, to be seen where the provider shows them."""
-        assert said.thinking or (self.hides_thoughts and said.reasoning_tokens)
+        hidden = self.surface.name in self.family.hides
+        assert said.thinking or (hidden and said.reasoning_tokens)
 
     def ask(self, wish: Wish, then: tuple[Said, list[str]] | None = None) -> Said:
         """The answer, after what must hold for each."""
-        model = self.thinking_model if wish.thinking else self.model
+        model = self.family.model_for(thinking=wish.thinking)
         said = self.surface.ask(self.account, model, wish, streamed=self.streamed, then=then)
         assert said.input_tokens > 0
         assert said.output_tokens > 0
@@ -141,7 +141,11 @@ def thinking_tools(cell: Asking) -> None:
 
 def cache(cell: Asking) -> None:
     """A long prompt is read from the provider's cache the second time, and counted apart."""
-    wish = Wish(text="hello", cached=f"{cell.surface.name} {cell.streamed} {cell.account.id}. {LONG}")
+    wish = Wish(
+        text="hello",
+        cached=f"{cell.surface.name} {cell.streamed} {cell.account.id}. {LONG}",
+        mark=cell.family.marks_cache,
+    )
     first, second = cell.ask(wish), cell.ask(wish)
     assert second.cached_tokens >= 1_024
     assert second.input_tokens == first.input_tokens
@@ -152,7 +156,7 @@ def stop(cell: Asking) -> None:
     said = cell.ask(Wish(text="one two three four", stop=" three"))
     assert said.text == "You said: one two"
     assert said.finish in {"end", "stop_sequence"}
-    assert said.finish == "stop_sequence" or cell.surface.name != "messages"
+    assert said.finish == "stop_sequence" or cell.surface.name != "messages" or not cell.family.tells_stop
 
 
 def limit(cell: Asking) -> None:

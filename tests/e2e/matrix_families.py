@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +24,10 @@ class Family:
     """A model that reasons, where it is another; empty: none does."""
     credential: Callable[[World], dict[str, Any]] | None = None
     """Makes the credential's body. None: a plain key."""
+    marks_cache: bool = True
+    """Whether a prompt is cached only where the request says so; else it must not."""
+    tells_stop: bool = True
+    """Whether its answers tell a stop sequence from an end."""
     hides: tuple[str, ...] = ()
     """Surfaces by which thoughts are counted, and not shown."""
     lacks: Mapping[str, str] = field(default_factory=dict)
@@ -39,33 +43,45 @@ class Family:
         return self.thinks if thinking and self.thinks else self.model
 
 
-def _bedrock(world: World) -> dict[str, Any]:
-    key_id = f"AKIASIM{secrets.token_hex(7).upper()[:13]}"
+def _bedrock_key(_: World) -> dict[str, Any]:
+    return {"key": f"ABSKsim-{uuid.uuid4().hex}", "aws_region": "us-east-1"}
+
+
+def _bedrock_signed(_: World) -> dict[str, Any]:
+    key_id = f"AKIASIM{uuid.uuid4().hex[:13].upper()}"
     secret = simulated_secret(key_id)
     return {"aws_access_key_id": key_id, "aws_secret_access_key": secret, "aws_region": "us-east-1"}
 
 
 FAMILIES = (
-    Family(name="OpenAI", provider="OpenAI", model="openai/gpt-4o-mini", thinks="openai/gpt-5", hides=("chat",)),
+    Family(
+        name="OpenAI",
+        provider="OpenAI",
+        model="openai/gpt-4o-mini",
+        thinks="openai/gpt-5",
+        hides=("chat",),
+        marks_cache=False,
+        tells_stop=False,
+    ),
     Family(name="Anthropic", provider="Anthropic", model="anthropic/claude-haiku-4-5"),
+    Family(
+        name="Bedrock (Converse)",
+        provider="Bedrock",
+        model="bedrock/us.amazon.nova-pro-v1:0",
+        thinks="bedrock/openai.gpt-oss-120b-1:0",
+        credential=_bedrock_signed,
+    ),
+    Family(
+        name="Bedrock (Anthropic)",
+        provider="Bedrock",
+        model="bedrock/us.anthropic.claude-haiku-4-5-20251001-v1:0",
+        credential=_bedrock_key,
+    ),
     Family(
         name="Cohere",
         provider="Cohere",
         model="cohere/command-a-03-2025",
         thinks="cohere/command-a-reasoning-08-2025",
         lacks={"document": "it reads plain text alone"},
-    ),
-    Family(
-        name="Bedrock (Converse)",
-        provider="Bedrock",
-        model="bedrock/us.amazon.nova-pro-v1:0",
-        thinks="bedrock/openai.gpt-oss-120b-1:0",
-        credential=_bedrock,
-    ),
-    Family(
-        name="Bedrock (Anthropic)",
-        provider="Bedrock",
-        model="bedrock/us.anthropic.claude-haiku-4-5-20251001-v1:0",
-        credential=_bedrock,
     ),
 )

@@ -63,9 +63,7 @@ def test_what_can_be_asked(
 ) -> None:
     reached(family, surface)
     account = account_for(family, world, accounts)
-    cell = Asking(
-        surface, account, family.model, family.model_for(thinking=True), streamed, surface.name in family.hides
-    )
+    cell = Asking(surface, account, family, streamed)
     lacks = family.lacks.get(case.__name__)
     if lacks is None:
         case(cell)

@@ -155,8 +155,19 @@ class World:
 
         self.run(ended())
 
+    def rest(self) -> None:
+        """Waits until no inference function is still at what follows its answer."""
+
+        async def rested() -> None:
+            async with asyncio.timeout(10):
+                while any(each.finishing for each in self.up.stack.environments("InferenceFunction")):
+                    await asyncio.sleep(0.002)
+
+        self.run(rested())
+
     def forget_health(self, account_id: str) -> None:
         """Takes away what the fleet knows of an account's credentials, as if nothing had ever failed."""
+        self.rest()
         at = {"pk": {"S": keys.health(account_id)}, "sk": {"S": keys.HEALTH}}
         self.dynamodb().delete_item(TableName=self.up.stack.resources["HealthTable"], Key=at)
 
