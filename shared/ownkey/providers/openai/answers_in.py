@@ -47,7 +47,7 @@ from ownkey.providers.crossing.conversation import (
     ToolUse,
 )
 from ownkey.providers.failures import failure_in_answer
-from ownkey.providers.openai.chat import note
+from ownkey.providers.openai.chat import note, usage_in
 from ownkey.providers.openai.finishes import FAILED, read_finish
 from ownkey.providers.openai.tags import ThinkTags
 from ownkey.providers.openai.thoughts import DETAILS, SUMMARY, thought_of
@@ -106,7 +106,7 @@ class ChatReader:
         """
         self._splitter = EventSplitter()
         self._reading = Reading()
-        self._usage_at = parameters.usage.split(".")
+        self._usage_at = parameters.usage
         self._tags = ThinkTags() if parameters.reasoning is ReasoningField.THINK_TAGS else None
         self._as_text = as_text
         self._begun = False
@@ -171,7 +171,7 @@ class ChatReader:
             yield Begun(self._reading.response_id or None, self._reading.model or None)
         if choice is not None and choice.get("index") in (0, None):
             yield from self._read_choice(choice)
-        yield from self._count(values, choice)
+        yield from self._count(values)
 
     def end(self) -> Iterator[Event]:
         """The provider has said all. Only once.
@@ -427,13 +427,9 @@ class ChatReader:
             start, end = _offset(cited.get("start_index")), _offset(cited.get("end_index"))
             yield CitationAdded(self._text, Citation("url", url, string(cited.get("title")), start=start, end=end))
 
-    def _count(self, values: Mapping[str, Any], choice: Mapping[str, Any] | None) -> Iterator[Event]:
-        usage = values.get("usage")
-        if not usage and len(self._usage_at) > 1:
-            usage = choice if self._usage_at[0] == "choices" else values
-            for name in self._usage_at[self._usage_at[0] == "choices" :]:
-                usage = usage.get(name) if isinstance(usage, dict) else None
-        if not isinstance(usage, dict) or not usage:
+    def _count(self, values: Mapping[str, Any]) -> Iterator[Event]:
+        usage = values.get("usage") or usage_in(values, self._usage_at)
+        if not isinstance(usage, dict):
             return
         note(self._reading, {"usage": usage, "service_tier": values.get("service_tier")})
         if self._reading.usage is not None and self._reading.usage != self._told:

@@ -68,7 +68,8 @@ class OpenAiChat:
 
     def events(self, call: Call, annotate: Annotate, reading: Reading) -> Events:
         """What a stream's chunks say, noted in `reading`."""
-        return _Chunks(reading, annotate, usage_wanted=_asks_for_usage(call.body))
+        usage_at = call.provider.parameters_of(call.model_id).usage
+        return _Chunks(reading, annotate, usage_at, usage_wanted=_asks_for_usage(call.body))
 
     def decode_failure(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderFailure:
         """An `error` object, or whatever a compatible provider sends."""
@@ -84,9 +85,10 @@ class _Chunks:
 
     terminator = DONE
 
-    def __init__(self, reading: Reading, annotate: Annotate, *, usage_wanted: bool) -> None:
+    def __init__(self, reading: Reading, annotate: Annotate, usage_at: str, *, usage_wanted: bool) -> None:
         self._reading = reading
         self._annotate = annotate
+        self._usage_at = usage_at
         self._usage_wanted = usage_wanted
 
     def stripped(self, events: bytes) -> bytes:
@@ -111,7 +113,12 @@ class _Chunks:
     def read(self, event: bytes, document: Document) -> bytes | None:
         """Notes id, model, finish reason and usage."""
         values = document.values
-        note(self._reading, values)
+        if "usage" not in values:
+            elsewhere = usage_in(values, self._usage_at)
+            values = {**values, "usage": elsewhere} if elsewhere and self._usage_wanted else values
+            note(self._reading, {**values, "usage": elsewhere})
+        else:
+            note(self._reading, values)
         if "usage" not in values:
             return event
         if self._usage_wanted:
@@ -141,6 +148,16 @@ class _Chunks:
 def _asks_for_usage(body: Document) -> bool:
     options = body.values.get("stream_options")
     return isinstance(options, dict) and options.get("include_usage") is True
+
+
+def usage_in(values: Mapping[str, Any], path: str) -> Mapping[str, Any] | None:
+    """The usage of a chunk, where its provider has it (`catalog.Parameters.usage`)."""
+    choices = values.get("choices")
+    found: Any = values
+    for name in path.split("."):
+        inside = found.get(name) if isinstance(found, dict) else None
+        found = choices[0] if name == "choices" and isinstance(choices, list) and choices else inside
+    return found if isinstance(found, dict) and found else None
 
 
 def note(reading: Reading, values: Mapping[str, Any]) -> None:
