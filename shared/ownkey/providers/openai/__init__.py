@@ -10,6 +10,7 @@
 `answers_in`   of `api`: answers read, whole and in chunks; `tags`: thoughts in their text
 `departures`   how a provider departs from the dialect: a request changed by its row's `parameters`
 `thoughts`     `reasoning_details`, read and written; `finishes`, the finish reasons
+`identifiers`  tools' names and calls' ids as OpenAI takes them
 `usage`        the arithmetic of tokens, both ways
 ============== ===================================================================================
 """

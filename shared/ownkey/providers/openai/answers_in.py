@@ -83,14 +83,13 @@ def parsed(data: bytes, what: str) -> dict[str, Any]:
     return values
 
 
-def read_answer(body: bytes, parameters: Parameters, as_text: str | None = None) -> Answer:
-    """A whole completion.
+def read_answer(body: bytes, reader: ChatReader) -> Answer:
+    """A whole completion, by a reader that has read nothing yet.
 
     Raises:
         ProviderFailure: it is none, or an error in spite of its status.
     """
     values = parsed(body, "The provider's answer")
-    reader = ChatReader(parameters, as_text)
     if not isinstance(values.get("choices"), list) and not values.get("error"):
         raise ProviderInvalidResponse("The provider's answer is no chat completion: it has no choices.")
     return folded([*reader.read(values), *reader.end()])
@@ -99,15 +98,19 @@ def read_answer(body: bytes, parameters: Parameters, as_text: str | None = None)
 class ChatReader:
     """An `EventReader`. `read` and `end` are its share below the framing of the events."""
 
-    def __init__(self, parameters: Parameters, as_text: str | None = None) -> None:
+    def __init__(
+        self, parameters: Parameters, names: Mapping[str, str] | None = None, as_text: str | None = None
+    ) -> None:
         """
         Args:
+            names: Tools' names as they were sent → as the client has them, where they are others.
             as_text: A tool whose arguments are the answer's text (`requests_out.AS_TEXT`).
         """
         self._splitter = EventSplitter()
         self._reading = Reading()
         self._usage_at = parameters.usage
         self._tags = ThinkTags() if parameters.reasoning is ReasoningField.THINK_TAGS else None
+        self._names = names or {}
         self._as_text = as_text
         self._begun = False
         self._over = False
@@ -390,7 +393,7 @@ class ChatReader:
             if before is not call and _is_complete(before.arguments):
                 yield from self._end_call(before)
         call.at = self._next()
-        yield PartBegun(call.at, ToolUse(call.id or self._made_id(call.at), call.name))
+        yield PartBegun(call.at, ToolUse(call.id or self._made_id(call.at), self._names.get(call.name, call.name)))
         if call.arguments:
             yield ArgumentsAdded(call.at, call.arguments)
 
@@ -401,7 +404,7 @@ class ChatReader:
 
     def _made_id(self, at: int) -> str:
         """For a call without one: the same whenever the same answer is read."""
-        return f"call_{sha256(f'{self._reading.response_id} {at}'.encode(errors='replace')).hexdigest()[:24]}"
+        return f"call_{sha256(f'{self._reading.response_id} {at}'.encode(errors='surrogatepass')).hexdigest()[:24]}"
 
     # ── What comes with the text, and at the end
 

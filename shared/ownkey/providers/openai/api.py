@@ -29,13 +29,13 @@ class ChatApi:
 
     def read_answer(self, call: Call, body: bytes) -> Answer:
         """A `chat.completion`."""
-        parameters = call.provider.parameters_of(call.model_id)
-        return answers_in.read_answer(body, parameters, call.kept.get(requests_out.AS_TEXT))
+        return answers_in.read_answer(body, self.reader(call))
 
     def reader(self, call: Call) -> answers_in.ChatReader:
         """Of `chat.completion.chunk`s; `read` takes a parsed one."""
         parameters = call.provider.parameters_of(call.model_id)
-        return answers_in.ChatReader(parameters, call.kept.get(requests_out.AS_TEXT))
+        names = call.kept.get(requests_out.NAMES, {})
+        return answers_in.ChatReader(parameters, names, call.kept.get(requests_out.AS_TEXT))
 
     def decode_failure(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderFailure:
         """An `error` object, or whatever a compatible provider sends."""

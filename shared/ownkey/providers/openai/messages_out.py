@@ -40,6 +40,7 @@ from ownkey.providers.crossing.conversation import (
     Turn,
 )
 from ownkey.providers.crossing.drops import Drops
+from ownkey.providers.openai.identifiers import sent_id, sent_name
 from ownkey.providers.openai.parts_in import plain_text
 from ownkey.providers.openai.thoughts import DETAILS, detail_of
 
@@ -151,7 +152,7 @@ class _Writer:
         content: Any = text
         if self._marked(result.cache or next((part.cache for part in texts if part.cache), None)):
             content = [self._text(Text(text, cache=result.cache or texts[-1].cache))]
-        self._say("tool", content, tool_call_id=result.tool_use_id)
+        self._say("tool", content, tool_call_id=sent_id(result.tool_use_id))
         media = [part for part in result.content if not isinstance(part, Text)]
         if not media:
             return []
@@ -196,7 +197,8 @@ class _Writer:
         arguments = call.arguments or "{}"
         if tool is not None and tool.free_form:
             arguments = _dumps({"input": call.arguments})
-        return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
+        function = {"name": sent_name(call.name), "arguments": arguments}
+        return {"id": sent_id(call.id), "type": "function", "function": function}
 
     def _joined(self, texts: Sequence[Text], by: str) -> Any:
         """Texts as one; as a list where marks are to be kept apart."""

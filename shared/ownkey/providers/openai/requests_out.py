@@ -17,6 +17,7 @@ from typing import Any
 
 from ownkey.catalog import Parameters
 from ownkey.providers.crossing.conversation import (
+    EFFORTS,
     FREE_FORM_SCHEMA,
     Conversation,
     HostedTool,
@@ -29,11 +30,14 @@ from ownkey.providers.crossing.drops import Drops
 from ownkey.providers.crossing.effort import effort_of, room_of
 from ownkey.providers.document import REMOVED
 from ownkey.providers.openai.departures import departed
+from ownkey.providers.openai.identifiers import sent_name
 from ownkey.providers.openai.messages_out import Style, Thoughts, messages_of
 from ownkey.providers.translator import Call
 
 AS_TEXT = "openai.as_text"
 """In `Call.kept`: the name of the tool whose arguments are the answer's text."""
+NAMES = "openai.names"
+"""In `Call.kept`: names of tools as they were sent → as the client has them."""
 _TIERS = frozenset({"auto", "default", "flex", "scale", "priority", "fast"})
 _NO_PARAMETERS: Mapping[str, Any] = {"type": "object", "properties": {}}
 
@@ -58,7 +62,7 @@ def members_of(call: Call, conversation: Conversation, drops: Drops) -> dict[str
     members: dict[str, Any] = {"messages": messages_of(conversation, style, drops)}
     members |= _tools(call, conversation, drops)
     members |= _output(call, conversation, parameters, drops)
-    members |= _reasoning(call, conversation, style, drops)
+    members |= _reasoning(call, conversation, parameters, style, drops)
     members |= _wishes(conversation, drops)
     if conversation.stream:
         members["stream"] = True
@@ -117,6 +121,7 @@ def _tools(call: Call, conversation: Conversation, drops: Drops) -> dict[str, An
     if not functions:
         return members
     members["tools"] = functions
+    call.kept[NAMES] = {sent_name(tool.name): tool.name for tool in conversation.tools if isinstance(tool, Tool)}
     if choice is not None:
         members["tool_choice"] = _choice(choice)
     if conversation.parallel_tool_calls is not None:
@@ -137,7 +142,7 @@ def _function(tool: Tool, drops: Drops) -> dict[str, Any]:
         drops.drop("tools.format")
     if tool.cache is not None:
         drops.drop("cache_control")
-    function: dict[str, Any] = {"name": tool.name}
+    function: dict[str, Any] = {"name": sent_name(tool.name)}
     if tool.description is not None:
         function["description"] = tool.description
     schema = FREE_FORM_SCHEMA if tool.free_form else tool.schema
@@ -152,7 +157,7 @@ def _choice(choice: ToolChoice) -> Any:
 
 
 def _named(name: str) -> dict[str, Any]:
-    return {"type": "function", "function": {"name": name}}
+    return {"type": "function", "function": {"name": sent_name(name)}}
 
 
 def _output(call: Call, conversation: Conversation, parameters: Parameters, drops: Drops) -> dict[str, Any]:
@@ -172,13 +177,15 @@ def _output(call: Call, conversation: Conversation, parameters: Parameters, drop
 
 def _forced(call: Call, wanted: OutputFormat) -> dict[str, Any]:
     """A function that has to be called, in place of a schema."""
-    call.kept[AS_TEXT] = wanted.name
+    call.kept[AS_TEXT] = sent_name(wanted.name)
     described = wanted.description or "Gives the answer."
-    function = {"name": wanted.name, "description": described, "parameters": wanted.schema}
+    function = {"name": sent_name(wanted.name), "description": described, "parameters": wanted.schema}
     return {"tools": [{"type": "function", "function": function}], "tool_choice": _named(wanted.name)}
 
 
-def _reasoning(call: Call, conversation: Conversation, style: Style, drops: Drops) -> dict[str, Any]:
+def _reasoning(
+    call: Call, conversation: Conversation, parameters: Parameters, style: Style, drops: Drops
+) -> dict[str, Any]:
     wanted = conversation.reasoning
     if wanted is None:
         return {}
@@ -188,7 +195,8 @@ def _reasoning(call: Call, conversation: Conversation, style: Style, drops: Drop
         if not wanted.off and wanted != Reasoning(visible=wanted.visible):
             drops.drop("reasoning")
         return {}
-    effort = effort_of(wanted, room_of(conversation, call.model))
+    known = [effort for effort in EFFORTS if f"reasoning_effort={effort}" not in parameters.unsupported]
+    effort = effort_of(wanted, room_of(conversation, call.model), known) if known else None
     return {} if effort is None else {"reasoning_effort": effort}
 
 
