@@ -38,7 +38,7 @@ _PLACES = _DOCUMENT_PLACES | {_URL}
 
 def read_citation(values: Mapping[str, Any]) -> Citation | None:
     """A citation; None: of a kind that is not known. It is for the whole text block it stands at."""
-    kind, index = values.get("type"), values.get("document_index")
+    kind, index = string(values.get("type")), values.get("document_index")
     if kind not in _PLACES:
         return None
     return Citation(
