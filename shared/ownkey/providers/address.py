@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from ownkey.catalog import Auth
 from ownkey.providers.document import REMOVED
-from ownkey.providers.passthrough import request_headers, rewritten
+from ownkey.providers.passthrough import request_headers, rewritten, unwritable
 from ownkey.providers.translator import Call, Encoded
 
 
@@ -82,9 +82,16 @@ def passed_on(address: Address, call: Call, changes: Mapping[str, Any], dropped:
 
 
 def addressed(address: Address, call: Call, members: Mapping[str, Any], dropped: tuple[str, ...] = ()) -> Encoded:
-    """A body written anew, sent to the address."""
+    """A body written anew, sent to the address.
+
+    Raises:
+        InvalidParameter: as `passthrough.unwritable` has it.
+    """
     placed = {**members, **address.members(call)}
-    body = _dumps({name: value for name, value in placed.items() if value is not REMOVED}).encode()
+    try:
+        body = _dumps({name: value for name, value in placed.items() if value is not REMOVED}).encode()
+    except (ValueError, RecursionError):
+        raise unwritable() from None
     return Encoded(address.url(call), address.headers(call), body, address.auth(call), dropped)
 
 

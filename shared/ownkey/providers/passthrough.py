@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from ownkey.domain.errors import ProviderFailure, ProviderInvalidResponse, ProviderStreamBroken
+from ownkey.domain.errors import InvalidParameter, ProviderFailure, ProviderInvalidResponse, ProviderStreamBroken
 from ownkey.providers.credentials import credential_headers
 from ownkey.providers.document import REMOVED, Document, InvalidDocument
 from ownkey.providers.failures import failure_in_answer
@@ -37,10 +37,22 @@ def request_headers(call: Call, forwarded: frozenset[str]) -> dict[str, str]:
 
 
 def rewritten(call: Call, changes: Mapping[str, Any]) -> bytes:
-    """The client's body with the changes (`Document.edited`'s); untouched where they change nothing."""
+    """The client's body with the changes (`Document.edited`'s); untouched where they change nothing.
+
+    Raises:
+        InvalidParameter: as `unwritable` has it.
+    """
     values = call.body.values
     changes = {name: value for name, value in changes.items() if values.get(name, REMOVED) != value}
-    return call.body.edited(changes) if changes else call.body.raw
+    try:
+        return call.body.edited(changes) if changes else call.body.raw
+    except (ValueError, RecursionError):
+        raise unwritable() from None
+
+
+def unwritable() -> InvalidParameter:
+    """The error for values that were read and cannot be written again: `1e999` is infinite to who reads it."""
+    return InvalidParameter("The request has a number larger than any can be, or is nested too deeply.")
 
 
 def parsed_answer(body: bytes) -> Document:
