@@ -137,3 +137,12 @@ def test_errors_are_azures_own(world: World) -> None:
 
 def test_the_models_that_deployments_have_are_listed(team: Account) -> None:
     assert {model.id for model in team.openai().models.list()} == {"gpt-4o", "gpt-4o-mini"}
+
+
+def test_embeddings_of_a_deployment(world: World) -> None:
+    account = world.account(platform_allowed=False)
+    account.owner.ok("POST", "/api/byok", credential("text-embedding-3-small"))
+    answer = account.openai().embeddings.create(model="text-embedding-3-small", input="red fox")
+    assert answer.usage.model_extra["is_byok"] is True
+    assert len(answer.data) == 1
+    assert entry(world).path.endswith("/openai/v1/embeddings")

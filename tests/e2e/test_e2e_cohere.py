@@ -91,3 +91,25 @@ def test_what_cohere_refuses_is_told_in_its_words(team: Account) -> None:
     with pytest.raises(openai.NotFoundError, match="not found") as unknown:
         team.openai().chat.completions.create(model=MODEL, messages=said("[[sim: fail=unknown_model]] x"))
     assert unknown.value.response.json()["error"]["metadata"]["source"] == "provider"
+
+
+def test_embeddings_by_openais_sdk(team: Account) -> None:
+    """The SDK asks for base64 where it is told nothing, and reads it."""
+    answer = team.openai().embeddings.create(model="cohere/embed-v4.0", input=["red fox", "whale"], dimensions=4)
+    plain = team.openai().embeddings.create(
+        model="cohere/embed-v4.0", input=["red fox", "whale"], dimensions=4, encoding_format="float"
+    )
+    assert [each.embedding for each in answer.data] == [each.embedding for each in plain.data]
+    assert (len(answer.data[0].embedding), answer.usage.prompt_tokens) == (4, 3)
+    # 0.12 dollars a million
+    cost = Decimal(str(answer.usage.model_extra["cost_details"]["upstream_inference_cost"]))
+    assert cost == 3 * Decimal("0.12") / 10**6
+
+
+def test_a_ranking_in_coheres_own_shape(team: Account) -> None:
+    body = {"model": "cohere/rerank-v4.0-pro", "query": "red fox", "documents": ["a whale", "a red fox"], "top_n": 1}
+    answer = team.post("/v1/rerank", body)
+    assert answer.status_code == 200, answer.text
+    assert [(each["index"], each["relevance_score"]) for each in answer.json()["results"]] == [(1, 1.0)]
+    row = team.attempt(answer.headers["x-ownkey-request-id"])
+    assert (row["model"], row["usage"]["search_units"]) == ("rerank-v4.0-pro", 1)

@@ -62,6 +62,7 @@ class AzureAddress:
 
 
 CHAT = AzureAddress("/chat/completions")
+EMBEDDINGS = AzureAddress("/embeddings")
 RESPONSES = AzureAddress("/responses", below_deployment=False, since="2025-03-01-preview")
 
 
