@@ -14,7 +14,7 @@ from ownkey.domain.errors import ProviderInvalidResponse
 from ownkey.domain.usage import STANDARD_TERMS
 from ownkey.providers.anthropic.messages import read_terms, read_usage
 from ownkey.providers.anthropic.words import FINISHES, read_citation
-from ownkey.providers.counts import member, string
+from ownkey.providers.counts import member, parsed, string
 from ownkey.providers.crossing import (
     Answer,
     AnswerPart,
@@ -36,12 +36,12 @@ from ownkey.providers.crossing import (
     Thinking,
     ToolUse,
 )
-from ownkey.providers.document import Document, InvalidDocument
 from ownkey.providers.failures import failure_in_answer
 from ownkey.providers.sse import EventSplitter, data_of
 
 _dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _NOTHING = "{}"
+_EVENT = "An event of the provider's stream"
 
 
 def read_message(values: Mapping[str, Any], emulated: str | None = None) -> Answer:
@@ -100,7 +100,9 @@ class MessageReader:
         """What the bytes say."""
         events = self._splitter.feed(data)
         for event in events.removesuffix(b"\n\n").split(b"\n\n") if events else ():
-            yield from self._event(event)
+            told = data_of(event)
+            if told is not None:
+                yield from self.read(parsed(told, _EVENT))
 
     def close(self, *, orderly: bool) -> Iterator[Event]:
         """The end of the input: a last event that but its blank line is missing of, an end that was not said."""
@@ -108,20 +110,25 @@ class MessageReader:
             return
         rest = data_of(self._splitter.rest())
         if rest is not None and _is_json(rest):
-            yield from self._read(rest)
+            yield from self.read(parsed(rest, _EVENT))
         if self._stop and not self._over:
             yield from self._end()
 
-    def read(self, values: Mapping[str, Any]) -> Iterator[Event]:
+    def read(self, values: Mapping[str, Any]) -> Iterable[Event]:
         """One event's JSON.
 
         Raises:
             ProviderFailure: it is an error, or cannot be read.
         """
         if self._over:
-            return
+            return ()
         if values.get("error"):
             raise failure_in_answer(values)
+        if values.get("type") == "content_block_delta":  # nearly all of them
+            return self._delta(_index(values), member(values, "delta"))
+        return self._of_the_frame(values)
+
+    def _of_the_frame(self, values: Mapping[str, Any]) -> Iterator[Event]:
         match values.get("type"):
             case "message_start":
                 message = member(values, "message")
@@ -130,8 +137,6 @@ class MessageReader:
             case "content_block_start":
                 yield from self._begin({})
                 yield from self._block(_index(values), member(values, "content_block"))
-            case "content_block_delta":
-                yield from self._delta(_index(values), member(values, "delta"))
             case "content_block_stop":
                 at, _ = self._open.pop(_index(values), (None, None))
                 if at is not None:
@@ -147,18 +152,6 @@ class MessageReader:
                 yield from self._end()
             case _:
                 return
-
-    def _event(self, event: bytes) -> Iterator[Event]:
-        data = data_of(event)
-        if data is not None:
-            yield from self._read(data)
-
-    def _read(self, data: bytes) -> Iterator[Event]:
-        try:
-            values = Document.parse(data).values
-        except InvalidDocument as e:
-            raise ProviderInvalidResponse(f"An event of the provider's stream cannot be read: {e.reason}.") from e
-        yield from self.read(values)
 
     def _begin(self, message: Mapping[str, Any]) -> Iterator[Event]:
         if not self._begun:
@@ -189,35 +182,31 @@ class MessageReader:
         self._open[index] = (at, part)
         yield PartBegun(at, part)
 
-    def _delta(self, index: int, delta: Mapping[str, Any]) -> Iterator[Event]:
+    def _delta(self, index: int, delta: Mapping[str, Any]) -> Iterable[Event]:
         if index not in self._open:
             raise ProviderInvalidResponse("The provider's stream adds to a block that is not open.")
         at, part = self._open[index]
         if at is None:
-            return
+            return ()
         match part, delta.get("type"):
             case (Text(), "text_delta"):
-                yield from _text(at, delta.get("text"))
+                return _text(at, delta.get("text"))
             case (Thinking(), "thinking_delta"):
-                yield from _text(at, delta.get("thinking"))
+                return _text(at, delta.get("thinking"))
             case (Thinking(), "signature_delta"):
                 signature = string(delta.get("signature"))
-                if signature:
-                    yield SignatureAdded(at, signature, Format.ANTHROPIC)
+                return (SignatureAdded(at, signature, Format.ANTHROPIC),) if signature else ()
             case (Text(), "citations_delta"):
                 citation = read_citation(member(delta, "citation"))
-                if citation is not None:
-                    yield CitationAdded(at, citation)
+                return (CitationAdded(at, citation),) if citation is not None else ()
             case (Text(), "input_json_delta"):  # the call that is the text
-                for added in _text(at, delta.get("partial_json")):
-                    self._unsaid = None
-                    yield added
+                added = _text(at, delta.get("partial_json"))
+                self._unsaid = None if added else self._unsaid
+                return added
             case (ToolUse(), "input_json_delta"):
                 arguments = string(delta.get("partial_json"))
-                if arguments:
-                    yield ArgumentsAdded(at, arguments)
-            case _:
-                return
+                return (ArgumentsAdded(at, arguments),) if arguments else ()
+        return ()
 
     def _part_end(self, at: int) -> Iterator[Event]:
         if self._unsaid == at:  # a call without arguments is an object without members
@@ -234,7 +223,7 @@ class MessageReader:
         yield Ended(_finish(native, called=self._called), string(self._stop.get("stop_sequence")), native)
 
 
-def _text(at: int, text: Any) -> Iterable[Event]:
+def _text(at: int, text: Any) -> tuple[Event, ...]:
     return (TextAdded(at, text),) if isinstance(text, str) and text else ()
 
 
@@ -291,7 +280,7 @@ def _index(values: Mapping[str, Any]) -> int:
 
 def _is_json(data: bytes) -> bool:
     try:
-        Document.parse(data)
-    except InvalidDocument:
+        parsed(data, "")
+    except ProviderInvalidResponse:
         return False
     return True

@@ -40,6 +40,8 @@ from ownkey.providers.crossing.signatures import wrapped
 from ownkey.providers.translator import Annotate, Call
 
 _TIERS = frozenset({"standard", "priority", "batch"})
+_DELTA = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":'
+_SAID, _THOUGHT = b',"delta":{"type":"text_delta","text":', b',"delta":{"type":"thinking_delta","thinking":'
 _dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
@@ -92,6 +94,9 @@ class MessageWriter:
 
     def write(self, event: Event) -> bytes:
         """The events of the wire that it makes: none, one or some."""
+        if type(event) is TextAdded and event.at == self._now:  # nearly all of them
+            kind = _THOUGHT if self._signature is not None else _SAID
+            return b"%b%d%b%b}}\n\n" % (_DELTA, event.at, kind, _dumps(event.text).encode("utf-8", "replace"))
         return b"".join(self._event(event))
 
     def _event(self, event: Event) -> Iterator[bytes]:
@@ -130,10 +135,8 @@ class MessageWriter:
         match event:
             case PartBegun(at, part):
                 yield from self._begin(at, part)
-            case TextAdded(at, text):
-                thinks = self._signature is not None
-                kind, name = ("thinking_delta", "thinking") if thinks else ("text_delta", "text")
-                yield _delta(at, {"type": kind, name: text})
+            case TextAdded():
+                yield self.write(event)
             case ArgumentsAdded(at, text):
                 yield _delta(at, {"type": "input_json_delta", "partial_json": text})
             case CitationAdded(at, citation):

@@ -7,11 +7,12 @@ from typing import Any
 
 from ownkey.domain.errors import ProviderFailure, ProviderInvalidResponse
 from ownkey.providers.address import Address, addressed
+from ownkey.providers.counts import parsed
 from ownkey.providers.crossing import Answer, Conversation, Drops, folded
 from ownkey.providers.gemini import failures
 from ownkey.providers.gemini.address import MethodAddress, model_name
 from ownkey.providers.gemini.contents import contents_of, text_parts
-from ownkey.providers.gemini.reader import GeminiReader, parsed
+from ownkey.providers.gemini.reader import GeminiReader
 from ownkey.providers.gemini.thinking import of_third_generation
 from ownkey.providers.gemini.wishes import generation_config, tool_config, tools_of, without_what_it_lacks
 from ownkey.providers.translator import Call, Encoded

@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import Any
 
 from ownkey.domain.errors import ProviderInvalidResponse
-from ownkey.providers.counts import member, string
+from ownkey.providers.counts import member, parsed, string
 from ownkey.providers.crossing import (
     ArgumentsAdded,
     Begun,
@@ -35,7 +35,6 @@ from ownkey.providers.crossing import (
     Thinking,
     ToolUse,
 )
-from ownkey.providers.document import Document, InvalidDocument
 from ownkey.providers.gemini.citations import citations_in, objects, searches_in
 from ownkey.providers.gemini.failures import failure_in_answer
 from ownkey.providers.gemini.usage import read_terms, read_usage
@@ -225,18 +224,6 @@ class GeminiReader:
         self._usage |= {name: value for name, value in usage.items() if value is not None}
         if (read := read_usage(self._usage, searches)) is not None:
             yield Counted(read, read_terms(self._usage))
-
-
-def parsed(data: bytes, what: str) -> Mapping[str, Any]:
-    """A JSON object.
-
-    Raises:
-        ProviderInvalidResponse: it is none; `what` begins the sentence.
-    """
-    try:
-        return Document.parse(data).values
-    except InvalidDocument as e:
-        raise ProviderInvalidResponse(f"{what} cannot be read: {e.reason}.") from None
 
 
 def _is_object(data: bytes) -> bool:

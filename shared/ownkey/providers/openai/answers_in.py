@@ -15,12 +15,12 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
-from typing import Any, NoReturn
+from typing import Any
 
 from ownkey.catalog import Parameters, ReasoningField
 from ownkey.domain.errors import ProviderInvalidResponse
 from ownkey.domain.usage import Usage
-from ownkey.providers.counts import member, string
+from ownkey.providers.counts import member, parsed, string
 from ownkey.providers.crossing.answer import (
     Answer,
     ArgumentsAdded,
@@ -60,27 +60,7 @@ _NO_LOGPROB = -9_999.0
 _LEGACY = "function_call"
 
 
-def _refuse_constant(_: str) -> NoReturn:
-    raise ValueError("NaN and Infinity are not JSON")
-
-
-_decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
 _dumps = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
-
-
-def parsed(data: bytes, what: str) -> dict[str, Any]:
-    """The object that is the data.
-
-    Raises:
-        ProviderInvalidResponse: it is none.
-    """
-    try:
-        values = _decode(data.decode())
-    except (ValueError, RecursionError):  # a UnicodeDecodeError among them
-        raise ProviderInvalidResponse(f"{what} cannot be read: it is not valid JSON.") from None
-    if not isinstance(values, dict):
-        raise ProviderInvalidResponse(f"{what} cannot be read: it is not a JSON object.")
-    return values
 
 
 def read_answer(body: bytes, reader: ChatReader) -> Answer:
@@ -469,7 +449,7 @@ class _OpenCall:
 
 def _is_complete(arguments: str) -> bool:
     try:
-        _decode(arguments)
+        json.loads(arguments)
     except (ValueError, RecursionError):
         return False
     return True
