@@ -39,7 +39,7 @@ STATE_FILE = Path(".local") / "state.json"
 _SIGN_IN_AGAIN_S = 30 * 60
 
 
-def _simulated(simulator: Simulator, provider: Provider) -> str | dict[str, str]:
+def simulated_upstream(simulator: Simulator, provider: Provider) -> str | dict[str, str]:
     """Where the simulator stands for a provider. A validation call with an address of its own is found beside it."""
     base_url, own = simulator.base_url(provider.id), urlsplit(provider.validation.path)
     if not own.netloc or "{" in provider.validation.path:
@@ -128,7 +128,7 @@ async def running(options: RunOptions) -> AsyncIterator[Running]:
     async with await start_simulator() as simulator:
         catalog = Catalog.load()
         simulated = {
-            provider.id: _simulated(simulator, provider)
+            provider.id: simulated_upstream(simulator, provider)
             for provider in catalog.providers
             if provider.kind is not Kind.CUSTOM and provider.id not in options.real | options.upstreams.keys()
         }

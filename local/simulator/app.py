@@ -19,6 +19,7 @@ from local.simulator.azure_routes import azure_routes
 from local.simulator.bedrock_runtime import runtime_routes
 from local.simulator.behaviour import Behaviour, Scripts, split_directives
 from local.simulator.cache import PromptCache
+from local.simulator.catalog_routes import catalog_routes
 from local.simulator.delivery import deliver
 from local.simulator.dialects import CHAT, MODELS, Profile, profile_of
 from local.simulator.journal import Entry, Journal
@@ -117,6 +118,7 @@ class Simulator:
         app.add_routes(runtime_routes(self, self._serve_call))
         app.add_routes(azure_routes(self._serve_call))
         app.add_routes(probe_routes(self))
+        app.add_routes(catalog_routes(self, self._serve))
         app.router.add_route("*", "/{provider}/{version:v[12]}/{tail:.*}", self._serve)
         self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=SHUTDOWN_S)
         await self._runner.setup()

@@ -21,6 +21,7 @@ from local.simulator import (
 )
 from local.simulator.brain import CacheUse, Prompt, Segment
 from local.simulator.cache import PromptCache
+from local.simulator.presented import key_in, own_headers
 from local.simulator.refusals import ANTHROPIC, OPENAI, Refusal, Refused, masked
 from local.simulator.replies import Exchange, Stream, Whole, page
 from local.simulator.text import compact
@@ -175,6 +176,13 @@ class CompatibleDialect(OpenAIDialect):
         },
         **OpenAIDialect.paths,
     }
+    key_headers = own_headers()
+
+    def credential(self, headers: Mapping[str, str]) -> tuple[str | None, str | None]:
+        for auth in self.key_headers:
+            if key := key_in(headers, auth):
+                return auth.header, key
+        return super().credential(headers)
 
 
 class ResponsesDialect(OpenAIDialect):
