@@ -21,12 +21,13 @@ from local.simulator.behaviour import Behaviour, Scripts, split_directives
 from local.simulator.cache import PromptCache
 from local.simulator.catalog_routes import catalog_routes
 from local.simulator.delivery import deliver
-from local.simulator.dialects import CHAT, MODELS, Profile, profile_of
+from local.simulator.dialects import CHAT, MODELS, Profile
 from local.simulator.journal import Entry, Journal
 from local.simulator.keys import INFERENCE, Keys
 from local.simulator.keys import MODELS as MODELS_ENDPOINT
 from local.simulator.models import Models
 from local.simulator.probe_routes import probe_routes
+from local.simulator.profiles import profile_of
 from local.simulator.refusals import Refusal, Refused, find
 from local.simulator.replies import Exchange, Reply, Silence, Whole, distorted, page, retry_headers, think
 from local.simulator.report_routes import report_routes
@@ -118,8 +119,8 @@ class Simulator:
         app.add_routes(runtime_routes(self, self._serve_call))
         app.add_routes(azure_routes(self._serve_call))
         app.add_routes(probe_routes(self))
-        app.add_routes(catalog_routes(self, self._serve))
-        app.router.add_route("*", "/{provider}/{version:v[12]}/{tail:.*}", self._serve)
+        app.add_routes(catalog_routes(self, self.serve))
+        app.router.add_route("*", "/{provider}/{version:v[12](?:beta)?}/{tail:.*}", self.serve)
         self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=SHUTDOWN_S)
         await self._runner.setup()
         await web.TCPSite(self._runner, host, port).start()
@@ -139,7 +140,8 @@ class Simulator:
     ) -> None:
         await self.close()
 
-    async def _serve(self, request: web.Request) -> web.StreamResponse:
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """Answers a request to `{provider}`, `{tail}` being what follows the version (a cloud's host)."""
         return await self._serve_call(request, await _call_of(request))
 
     async def _serve_call(self, request: web.Request, call: Call) -> web.StreamResponse:
@@ -306,21 +308,22 @@ def _echoing(call: Call, refusal: Refusal, behaviour: Behaviour) -> Refusal:
 
 async def _call_of(request: web.Request) -> Call:
     provider = request.match_info["provider"]
-    profile = profile_of(provider).at(request.match_info["tail"])
-    scheme, key = profile.dialect.credential(request.headers)
     raw = await request.read()
+    read = _body_of(raw, request.headers.get("Content-Type", ""))
+    profile, tail, body = profile_of(provider).opened(request.match_info["tail"], read)
+    scheme, key = profile.dialect.credential(request.headers)
     return Call(
         provider=provider,
         profile=profile,
         method=request.method,
         path=request.path,
-        tail=request.match_info["tail"],
+        tail=tail,
         query=dict(request.query),
         headers=request.headers,
         scheme=scheme,
         key=key,
         raw=raw,
-        body=_body_of(raw, request.headers.get("Content-Type", "")),
+        body=body,
         request_id=profile.dialect.request_id(),
     )
 

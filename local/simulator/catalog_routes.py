@@ -14,10 +14,10 @@ from aiohttp import web
 
 from local.simulator.behaviour import Behaviour
 from local.simulator.delivery import deliver
-from local.simulator.dialects import COMPATIBLE, PROFILES
 from local.simulator.keys import MODELS, Keys
 from local.simulator.presented import key_in
 from local.simulator.probe_call import answer
+from local.simulator.profiles import COMPATIBLE, PROFILES
 from local.simulator.replies import Whole
 from ownkey.catalog import Catalog, Form, Provider, Scheme
 from ownkey.domain.surfaces import Dialect

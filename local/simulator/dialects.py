@@ -1,10 +1,10 @@
-"""The dialects behind one interface, and which provider speaks which."""
+"""The vendors' dialects behind one interface; `profiles` says which provider speaks which."""
 
 from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -44,9 +44,19 @@ class Profile:
     """Of the API, as its base URL ends."""
     others: Mapping[str, Dialect] = field(default_factory=dict)
     """What follows /v1/ → the dialect spoken there in place of `dialect`."""
+    reads_path: Callable[[str, Any], tuple[Dialect, str, Any]] | None = None
+    """Where the path says more than the endpoint: from the path and the body to dialect, endpoint, and the body with
+    what stood in the path."""
+
+    def opened(self, tail: str, body: Any) -> tuple[Profile, str, Any]:
+        """The provider as it is behind a path, the endpoint there, and what is asked of it."""
+        if self.reads_path is not None:
+            dialect, tail, body = self.reads_path(tail, body)
+            return replace(self, dialect=dialect), tail, body
+        return self.at(tail), tail, body
 
     def at(self, tail: str) -> Profile:
-        """The provider as it is behind a path."""
+        """The provider as it is behind a path that names the endpoint alone."""
         return replace(self, dialect=self.others[tail]) if tail in self.others else self
 
 
@@ -347,23 +357,3 @@ class CohereDialect:
 
     def request_id(self) -> str:
         return secrets.token_hex(16)
-
-
-_OPENAI = OpenAIDialect()
-PROFILES: dict[str, Profile] = {
-    "openai": Profile(
-        _OPENAI,
-        re.compile(r"sk-(proj-|svcacct-)?sim-[\w-]+"),
-        "openai",
-        "openai",
-        others=dict.fromkeys(ResponsesDialect.paths, ResponsesDialect()),
-    ),
-    "anthropic": Profile(AnthropicDialect(), re.compile(r"sk-ant-(api03-)?sim-[\w-]+"), "anthropic", "anthropic"),
-    "cohere": Profile(CohereDialect(), re.compile(r"[\w-]*sim-[\w-]+"), version="v2"),
-}
-COMPATIBLE = Profile(CompatibleDialect(), re.compile(r"[\w-]*sim-[\w-]+"))
-
-
-def profile_of(provider: str) -> Profile:
-    """The profile of a provider: any id but the two vendors' is a compatible provider of OpenAI's family."""
-    return PROFILES.get(provider, COMPATIBLE)

@@ -1,4 +1,7 @@
-"""The validation calls of clouds, mounted: journalled, scripted and delivered like any other request."""
+"""The validation calls of clouds, mounted: journalled, scripted and delivered like any other request.
+
+A probe that has `serves` passes what it says so of on to the dialects: requests to a model.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +37,8 @@ def probe_routes(simulator: Simulator) -> list[web.RouteDef]:
             body=await request.read(),
             now_s=simulator.keys.clock(),
         )
+        if hasattr(probe, "serves") and probe.serves(call):
+            return await simulator.serve(request)
         scheme, key = probe.key_of(call)
         entry = simulator.journal.open(
             name, call.method, request.path, request.query_string, call.headers, (scheme, key), call.body
