@@ -16,6 +16,7 @@ from ownkey.domain.usage import Usage
 from ownkey.providers import Translator, translator_of
 from ownkey.providers import anthropic as anthropic_dialect
 from ownkey.providers import openai as openai_dialect
+from tests.support.crossing import FOLDERS
 from tests.support.providers import CATALOG, FIXTURES, annotate, call, events, fixture, passed
 
 FILES = {"request.json", "response.json", "stream.sse", "usage.json", "errors.json"}
@@ -56,8 +57,10 @@ def cases(name: str) -> list[Any]:
     "provider", [each for each in CATALOG.providers if each.surfaces], ids=lambda provider: provider.id
 )
 def test_every_provider_that_serves_speaks_a_dialect_that_has_fixtures(provider) -> None:
-    found = list((FIXTURES / provider.family).iterdir())
-    assert {path.with_suffix(".sse").name if path.suffix == ".bin" else path.name for path in found} >= FILES
+    own = FIXTURES / provider.family
+    for folder in [own] if own.is_dir() else [FIXTURES / FOLDERS[wire] for _, wire in provider.protocols]:
+        found = list(folder.iterdir())
+        assert {path.with_suffix(".sse").name if path.suffix == ".bin" else path.name for path in found} >= FILES
 
 
 @families

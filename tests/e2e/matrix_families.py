@@ -9,6 +9,7 @@ from typing import Any
 
 from local.aws_keys import simulated_secret
 from tests.e2e.accounts import Account, new_provider_key
+from tests.e2e.service_accounts import vertex_credential
 from tests.e2e.world import World
 
 
@@ -83,5 +84,26 @@ FAMILIES = (
         model="cohere/command-a-03-2025",
         thinks="cohere/command-a-reasoning-08-2025",
         lacks={"document": "it reads plain text alone"},
+    ),
+    Family(
+        name="Gemini",
+        provider="gemini",
+        model="gemini/gemini-3.8-flash",
+        marks_cache=False,
+        tells_stop=False,
+    ),
+    Family(
+        name="Vertex AI (Google)",
+        provider="vertex",
+        model="vertex/gemini-2.5-flash",
+        credential=vertex_credential,
+        marks_cache=False,
+        tells_stop=False,
+    ),
+    Family(
+        name="Vertex AI (Anthropic)",
+        provider="vertex",
+        model="vertex/claude-haiku-4-5@20251001",
+        credential=vertex_credential,
     ),
 )

@@ -7,14 +7,11 @@ import uuid
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from local.aws_keys import simulated_secret
 from tests.e2e.accounts import Account
+from tests.e2e.service_accounts import EMAIL, key_file
 from tests.e2e.world import World
-
-EMAIL = "your-sa@your-project.iam.gserviceaccount.com"
 
 
 def an_id(prefix: str) -> str:
@@ -59,20 +56,7 @@ def api_key() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def vertex(world: World) -> dict[str, Any]:
     """A key file as Google writes it, of an account that the simulated Google knows."""
-    key = rsa.generate_private_key(65537, 2048)
-    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    world.call(world.up.simulator.tokens.trust_service_account, EMAIL, public.decode())
-    file = {
-        "type": "service_account",
-        "project_id": "your-project",
-        "private_key_id": uuid.uuid4().hex,
-        "private_key": private.decode(),
-        "client_email": EMAIL,
-    }
-    return {"provider_name": "VertexAI", "vertex_service_account": file}
+    return {"provider_name": "VertexAI", "vertex_service_account": key_file(world)}
 
 
 def secrets_of(body: Any) -> list[str]:

@@ -192,7 +192,7 @@ class TestThinking:
             (FLASH, {"effort": "max", "visible": True}, {"thinkingLevel": "HIGH", "includeThoughts": True}),
             (FLASH, {"effort": "none"}, {"thinkingLevel": "MINIMAL"}),
             (FLASH, {"budget_tokens": 2_000}, {"thinkingLevel": "LOW"}),
-            (FLASH, {"adaptive": True}, None),
+            (FLASH, {"adaptive": True}, {}),
             ("gemini-3-pro-preview", {"effort": "medium"}, {"thinkingLevel": "LOW"}),
             ("gemini-3.1-pro-preview", {"effort": "minimal"}, {"thinkingLevel": "LOW"}),
             ("gemini-3.7-flash", {"effort": "minimal"}, {"thinkingLevel": "LOW"}),
@@ -210,7 +210,13 @@ class TestThinking:
         ],
     )
     def test_each_line_of_models_is_told_in_its_own_way(self, model, reasoning, expected):
-        assert thinking(model, **reasoning) == expected
+        found = thinking(model, **({"visible": False} | reasoning))
+        assert found == {"includeThoughts": False} | expected
+
+    def test_thoughts_that_are_asked_for_are_shown_unless_the_client_says_otherwise(self):
+        assert thinking(FLASH, effort="low")["includeThoughts"] is True
+        assert thinking(FLASH, adaptive=True) == {"includeThoughts": True}
+        assert thinking(OLDER, effort="none") == {"thinkingBudget": 0}
 
     @pytest.mark.parametrize(
         "model", ["gemini-2.0-flash", "gemini-1.5-pro", "gemini-2.5-flash-image", "gemma-3-27b-it"]

@@ -1,4 +1,4 @@
-"""Escapes in a request's URL: `/` and `:` within a segment of its path, and nothing else, nowhere else."""
+"""Escapes in a request's URL: `/` and `:` within a segment of its path, and nothing else, nowhere else. `@` is none."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ownkey.upstream import UrlPolicy
 
 LOCAL = "http://127.0.0.1:9000"
 HOST = "https://models.example.com"
-ADMITTED = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:-]|%2F|%3A)+)*/?")
+ADMITTED = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%2F|%3A)+)*/?")
 
 
 @pytest.fixture
@@ -29,6 +29,8 @@ def policy() -> UrlPolicy:
         f"{LOCAL}/bedrock/v1/models.example.com/model/a%2Fb/converse",
         f"{HOST}/model/a%3A0/invoke?beta=true",
         f"{HOST}/model/a%3A0/",
+        f"{HOST}/models/claude-sonnet-4-5@20250929:rawPredict",
+        f"{LOCAL}/vertex/v1/a.example.com/models/a@1:streamRawPredict?alt=sse",
     ],
 )
 def test_a_name_with_slashes_and_colons_is_one_segment(policy, url):
@@ -43,6 +45,11 @@ def test_the_rest_is_made_canonical_as_ever(policy):
 @pytest.mark.parametrize(
     "url",
     [
+        "https://user@models.example.com/model/a",
+        "https://models.example.com@evil.example",
+        "https://models.example.com@evil.example/",
+        "https://@models.example.com/a@b",
+        f"{HOST}/model/@%40",
         f"{HOST}/model/a%2fb",
         f"{HOST}/model/a%3a0",
         f"{HOST}/model/a%252Fb",

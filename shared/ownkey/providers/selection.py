@@ -44,6 +44,7 @@ _APIS: Mapping[str, str] = {
     "azure_responses": "azure.apis:responses",
     "gemini_vertex": "vertex.apis:gemini",
     "openai_responses": "responses.api:ResponsesApi",
+    "openai_vertex": "vertex.apis:chat",
 }
 """Wire → its `crossing.ProviderApi`."""
 _COUNTING_APIS: Mapping[str, str] = {

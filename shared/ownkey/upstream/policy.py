@@ -40,8 +40,8 @@ class UrlPolicy:
     def request_url(self, url: str) -> str:
         """The URL of a request, put together anew from what was checked: the transport reads exactly this.
 
-        Unlike a base URL's, its path may have `/` and `:` escaped within a segment, as `%2F` and `%3A`: names of models
-        have them. Read plainly it must be admitted all the same, since servers differ in when they unescape.
+        Unlike a base URL's, its path may have `@`, and `/` and `:` escaped within a segment, as `%2F` and `%3A`: names
+        of models have them. Read plainly it must be admitted all the same, since servers differ in when they unescape.
 
         Raises:
             UnsafeBaseUrl: as `check`; or the query has characters that none needs.
@@ -50,10 +50,11 @@ class UrlPolicy:
         if not _QUERY.fullmatch(query):
             raise UnsafeBaseUrl("The URL's query has characters that are not allowed in one.")
         end = "/" if base.endswith("/") else ""
-        if "%" not in base:
+        if "%" not in base and "@" not in base:
             return self.check(base) + end + mark + query
         origin, path = _at_path(base)
-        self.check(origin + _ESCAPE.sub(lambda escape: _ESCAPED[escape[1]], path))
+        # Behind the authority `@` is a letter like others.
+        self.check(origin + _ESCAPE.sub(lambda escape: _ESCAPED[escape[1]], path).replace("@", "~"))
         return self.check(origin) + path.removesuffix("/") + end + mark + query
 
     def _check(self, url: str) -> str:

@@ -91,8 +91,10 @@ def thinking_config(
         budget = _budget(reasoning, room, line)
         if budget is not None:
             config["thinkingBudget"] = budget
-    if reasoning.visible is not None:
-        config["includeThoughts"] = reasoning.visible
+    # By itself it thinks unseen; who asks for thought on a surface that shows it expects to see it.
+    visible = reasoning.visible if reasoning.off or reasoning.visible is not None else True
+    if visible is not None:
+        config["includeThoughts"] = visible
     return config or None
 
 

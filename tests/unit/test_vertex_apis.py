@@ -1,0 +1,121 @@
+"""Vertex AI's addresses: each publisher's own dialect, the model in the path, the token presented as a bearer."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ownkey.domain.errors import UnsupportedParameter
+from ownkey.domain.surfaces import Surface
+from ownkey.providers import Encoded, translator_for
+from ownkey.upstream import UrlPolicy
+from tests.support.providers import CATALOG, CHAT, MESSAGES, call
+
+VERTEX = CATALOG.provider("vertex")
+PUBLIC = {"project_id": "your-project", "client_email": "sa@your-project.iam.gserviceaccount.com"}
+LLAMA = "meta/llama-3.3-70b-instruct-maas"
+
+
+def base_url(location: str) -> str:
+    found = VERTEX.forms[0].destination(PUBLIC | {"location": location})
+    assert found is not None
+    return found
+
+
+def encoded(surface: Surface, model: str, body: dict[str, Any], location: str = "global", **options: Any) -> Encoded:
+    translator = translator_for(surface, VERTEX, model, None)
+    assert translator is not None
+    request = call(body, provider="vertex", model=model, **options)
+    return translator.encode_request(replace(request, base_url=base_url(location)))
+
+
+GLOBAL = "https://aiplatform.googleapis.com/v1/projects/your-project/locations/global"
+
+
+@pytest.mark.parametrize("surface", [Surface.CHAT, Surface.MESSAGES])
+@pytest.mark.parametrize(
+    ("model", "stream", "path"),
+    [
+        ("gemini-3.8-flash", False, "/publishers/google/models/gemini-3.8-flash:generateContent"),
+        ("gemini-3.8-flash", True, "/publishers/google/models/gemini-3.8-flash:streamGenerateContent?alt=sse"),
+        ("claude-haiku-4-5", False, "/publishers/anthropic/models/claude-haiku-4-5:rawPredict"),
+        (
+            "claude-haiku-4-5@20251001",
+            True,
+            "/publishers/anthropic/models/claude-haiku-4-5@20251001:streamRawPredict",
+        ),
+        (LLAMA, False, "/endpoints/openapi/chat/completions"),
+        (LLAMA, True, "/endpoints/openapi/chat/completions"),
+    ],
+)
+def test_every_model_is_asked_in_its_publishers_way(surface: Surface, model: str, stream: bool, path: str) -> None:
+    body = (CHAT if surface is Surface.CHAT else MESSAGES) | {"stream": stream}
+    request = encoded(surface, model, body)
+    assert request.url == GLOBAL + path
+    assert UrlPolicy().request_url(request.url) == request.url
+    assert (request.auth.header, request.auth.template) == ("Authorization", "Bearer {key}")
+    sent = json.loads(request.body)
+    assert sent.get("model") == (LLAMA if model is LLAMA else None)
+    assert sent.get("anthropic_version") == ("vertex-2023-10-16" if "claude" in model else None)
+
+
+@pytest.mark.parametrize(
+    ("location", "host"),
+    [
+        ("us-central1", "us-central1-aiplatform.googleapis.com"),
+        ("eu", "aiplatform.eu.rep.googleapis.com"),
+        ("us", "aiplatform.us.rep.googleapis.com"),
+    ],
+)
+def test_a_location_has_its_host(location: str, host: str) -> None:
+    request = encoded(Surface.MESSAGES, "claude-haiku-4-5", MESSAGES, location)
+    assert request.url.startswith(f"https://{host}/v1/projects/your-project/locations/{location}/publishers/")
+
+
+def test_messages_pass_through_but_for_model_and_version() -> None:
+    body = MESSAGES | {"a_field_of_tomorrow": 1.0, "stream": True}
+    headers = {"anthropic-version": "2023-06-01", "anthropic-beta": "b1", "authorization": "Bearer ok-gateway"}
+    request = encoded(Surface.MESSAGES, "claude-haiku-4-5", body, client_headers=headers, beta=True)
+    passed = {name: value for name, value in body.items() if name != "model"}
+    assert json.loads(request.body) == passed | {"anthropic_version": "vertex-2023-10-16"}
+    assert b"1.0" in request.body
+    assert "?" not in request.url
+    assert request.headers["anthropic-beta"] == "b1"
+    assert not {"anthropic-version", "authorization"} & request.headers.keys()
+
+
+def test_a_client_of_the_newer_version_is_answered_in_it() -> None:
+    headers = {"anthropic-version": "2026-10-21"}
+    request = encoded(Surface.MESSAGES, "claude-haiku-4-5", MESSAGES, client_headers=headers)
+    assert json.loads(request.body)["anthropic_version"] == "2026-10-21"
+
+
+def test_counts_of_claude_name_the_model_in_the_body() -> None:
+    body = {"messages": MESSAGES["messages"], "model": "claude-haiku-4-5"}
+    request = encoded(Surface.COUNT_TOKENS, "claude-haiku-4-5@20251001", body)
+    assert request.url == f"{GLOBAL}/publishers/anthropic/models/count-tokens:rawPredict"
+    assert json.loads(request.body) == {
+        "messages": MESSAGES["messages"],
+        "model": "claude-haiku-4-5@20251001",
+        "anthropic_version": "vertex-2023-10-16",
+    }
+
+
+def test_counts_of_gemini_stand_in_no_other_object() -> None:
+    request = encoded(Surface.COUNT_TOKENS, "gemini-3.8-flash", MESSAGES | {"system": "Be brief."})
+    assert request.url == f"{GLOBAL}/publishers/google/models/gemini-3.8-flash:countTokens"
+    assert json.loads(request.body).keys() == {"contents", "systemInstruction", "generationConfig"}
+
+
+def test_open_models_are_not_counted() -> None:
+    assert translator_for(Surface.COUNT_TOKENS, VERTEX, LLAMA, None) is None
+
+
+@pytest.mark.parametrize("model", ["mistral-large@2407", "claude-x/../../y", "gemini-x:y"])
+def test_what_has_no_address_here_is_refused(model: str) -> None:
+    with pytest.raises(UnsupportedParameter) as refused:
+        encoded(Surface.CHAT, model, CHAT)
+    assert refused.value.param == "model"
