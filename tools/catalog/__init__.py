@@ -7,6 +7,7 @@
 `forms`        what may be wrong with a row's forms (pure)
 `oracle`       compares every price with genai-prices; disagreements must be signed off
 `source`       reads the pinned price file out of its wheel (the only part that uses the network)
+`measure`      what the documents count
 `page`         the providers for people: docs/providers.md (pure)
 `build`        puts the files together
 =============  ===================================================================================================

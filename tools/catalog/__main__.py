@@ -1,4 +1,5 @@
-"""`python -m tools.catalog build` writes the catalog's data files; `check` only says whether they would change."""
+"""`python -m tools.catalog build` writes the catalog's data files; `check` only says whether they would change;
+`measure` prints what the documents count."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from tools.catalog.build import PINS, SIGNED_OFF, BuildError, build
+from tools.catalog.measure import measured
 from tools.catalog.oracle import read_sign_offs
 from tools.catalog.source import Pins, SourceError, price_file
 from tools.catalog.transform import UnknownPriceFieldError
@@ -16,9 +18,12 @@ from tools.catalog.transform import UnknownPriceFieldError
 def main(arguments: list[str]) -> int:
     """0: built, or nothing to build; 1: refused, with the reasons on stderr."""
     parser = argparse.ArgumentParser(prog="python -m tools.catalog", description=__doc__)
-    parser.add_argument("command", choices=("build", "check"))
+    parser.add_argument("command", choices=("build", "check", "measure"))
     parser.add_argument("--wheel", type=Path, help="litellm's wheel, if it is here already")
     options = parser.parse_args(arguments)
+    if options.command == "measure":
+        print(*measured(), sep="\n")
+        return 0
     pins = Pins.read(PINS)
     try:
         if (installed := version("genai-prices")) != pins.genai_prices_version:
