@@ -151,7 +151,7 @@ def _check_tool(where: str, tool: dict[str, Any]) -> None:
     if not isinstance(schema, dict) or schema.get("type") != "object":
         raise refused(f"{where}.custom.input_schema.type: Field required")
     if tool.get("strict"):
-        _check_closed(f"{where}.custom.input_schema", schema)
+        check_closed(f"{where}.custom.input_schema", schema)
 
 
 def _check_format(body: dict[str, Any]) -> None:
@@ -160,10 +160,10 @@ def _check_format(body: dict[str, Any]) -> None:
         return
     if wanted.get("type") != "json_schema" or not isinstance(wanted.get("schema"), dict):
         raise refused("output_config.format.schema: Field required")
-    _check_closed("output_config.format.schema", wanted["schema"])
+    check_closed("output_config.format.schema", wanted["schema"])
 
 
-def _check_closed(where: str, schema: Any) -> None:
+def check_closed(where: str, schema: Any) -> None:
     """Every object of a schema that the model is held to says that it has no further members."""
     if not isinstance(schema, dict):
         return
@@ -174,9 +174,9 @@ def _check_closed(where: str, schema: Any) -> None:
         raise refused(f"{where}: For 'object' type, 'additionalProperties' must be explicitly set to false")
     for name in ("properties", "$defs", "definitions"):
         for each in (schema.get(name) or {}).values():
-            _check_closed(where, each)
+            check_closed(where, each)
     for each in (schema.get("items"), *schema.get("anyOf", ()), *schema.get("allOf", ())):
-        _check_closed(where, each)
+        check_closed(where, each)
 
 
 def read(body: dict[str, Any]) -> Prompt:

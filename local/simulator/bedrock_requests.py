@@ -21,6 +21,7 @@ from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
 from local.simulator.anthropic_blocks import is_signature
+from local.simulator.anthropic_requests import check_closed
 from local.simulator.behaviour import split_directives
 from local.simulator.brain import IMAGE_TOKENS, MESSAGE_TOKENS, Prompt, Segment, Tool
 from local.simulator.refusals import Refusal, Refused
@@ -74,6 +75,7 @@ def check(body: dict[str, Any]) -> None:
             _check_block(message["role"], block)
     _check_documents(messages)
     _check_tools(body, messages)
+    _check_schemas(body)
 
 
 def check_for_model(body: dict[str, Any], model: str) -> None:
@@ -175,6 +177,21 @@ def _check_tools(body: dict[str, Any], messages: list[dict[str, Any]]) -> None:
         if set(results) != open_calls or len(results) != len(open_calls):
             raise refused("Expected toolResult blocks for exactly the toolUse blocks of the previous turn.")
         open_calls = set(calls)
+
+
+def _check_schemas(body: dict[str, Any]) -> None:
+    """Those that an answer or a call is held to are of the part of JSON Schema that is known."""
+    held = [("outputConfig.textFormat", _schema(body))]
+    tools = [each["toolSpec"] for each in (body.get("toolConfig") or {}).get("tools", ()) if "toolSpec" in each]
+    held += [(f"toolSpec {each['name']}", each["inputSchema"]["json"]) for each in tools if each.get("strict")]
+    for each in tools:
+        if each["inputSchema"]["json"].get("type") != "object":
+            raise refused("The value at toolSpec.inputSchema.json.type must be one of the following: object.")
+    try:
+        for where, schema in held:
+            check_closed(where, schema)
+    except Refused as e:
+        raise refused(e.refusal.message) from None
 
 
 def read(body: dict[str, Any]) -> Prompt:

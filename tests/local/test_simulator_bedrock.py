@@ -23,7 +23,13 @@ NOVA, LLAMA, OPEN = "us.amazon.nova-pro-v1:0", "meta.llama3-1-70b-instruct-v1:0"
 CLAUDE = "us.anthropic.claude-opus-4-8"
 PROFILE = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3"
 PNG = b"\x89PNG\r\n\x1a\n"
-SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+SCHEMA = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}},
+    "required": ["city"],
+    "additionalProperties": False,
+}
+LOOSE = {"type": "object", "properties": {}}
 WEATHER = {"toolSpec": {"name": "get_weather", "inputSchema": {"json": SCHEMA}}}
 TIME = {"toolSpec": {"name": "get_time", "inputSchema": {"json": {"type": "object"}}}}
 
@@ -32,6 +38,10 @@ BODY = {
     "max_tokens": 9,
     "messages": [{"role": "user", "content": "Hi"}],
 }
+
+
+def strict(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"toolSpec": {"name": "a", "inputSchema": {"json": schema}, "strict": True}}
 
 
 @pytest.fixture
@@ -198,6 +208,8 @@ class TestWhatIsRefused:
             ),
             ({"modelId": LLAMA, "toolConfig": {"tools": [TIME], "toolChoice": {"any": {}}}}, "toolChoice.any"),
             ({"modelId": LLAMA, "system": [{"text": "a"}, {"cachePoint": {"type": "default"}}]}, "caching"),
+            ({"toolConfig": {"tools": [strict(LOOSE)]}}, "additionalProperties"),
+            ({"toolConfig": {"tools": [strict({"type": "string"})]}}, "object"),
             ({"additionalModelRequestFields": {"thinking": {"type": "enabled"}}}, "extraneous key"),
         ],
     )

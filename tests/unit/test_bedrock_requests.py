@@ -48,6 +48,8 @@ OWN = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2
 DATA = base64.b64encode(b"data").decode()
 PNG = Inline("image/png", DATA)
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
+CLOSED = SCHEMA | {"additionalProperties": False}
+OPENED = SCHEMA | {"additionalProperties": {"type": "string"}}
 WEATHER = Tool("get_weather", "The weather.", SCHEMA)
 API = ConverseApi()
 
@@ -254,14 +256,23 @@ class TestTools:
         body, _ = asked(tools=(WEATHER, Tool("now")), tool_choice=ToolChoice("required", ("now",)))
         assert [each["toolSpec"]["name"] for each in body["toolConfig"]["tools"]] == ["now"]
 
-    @pytest.mark.parametrize(("model", "mode"), [(LLAMA, "required"), (LLAMA, "named"), (MISTRAL, "named")])
+    @pytest.mark.parametrize(("model", "mode"), [(LLAMA, "required"), (LLAMA, "named")])
     def test_a_call_that_cannot_be_demanded_is_refused(self, model: str, mode: Any) -> None:
         names = ("get_weather",) if mode == "named" else ()
         assert refusal(model=model, tools=(WEATHER,), tool_choice=ToolChoice(mode, names)) == "tool_choice"
 
+    def test_a_named_tool_is_the_only_one_where_that_is_all_that_can_be_said(self) -> None:
+        choice = ToolChoice("named", ("now",))
+        config = asked(model=MISTRAL, tools=(WEATHER, Tool("now")), tool_choice=choice)[0]["toolConfig"]
+        assert [each["toolSpec"]["name"] for each in config["tools"]] == ["now"]
+        assert config["toolChoice"] == {"any": {}}
+
     def test_what_is_strict_only_where_schemas_hold(self) -> None:
         strict = Tool("a", schema=SCHEMA, strict=True)
-        assert asked(model=OPEN, tools=(strict,))[0]["toolConfig"]["tools"][0]["toolSpec"]["strict"] is True
+        held = asked(model=OPEN, tools=(strict,))[0]["toolConfig"]["tools"][0]["toolSpec"]
+        assert (held["strict"], held["inputSchema"]["json"]) == (True, CLOSED)
+        _, sent = asked(model=OPEN, tools=(Tool("a", schema=OPENED, strict=True),), parallel_tool_calls=True)
+        assert sent.dropped == ("tools.strict",)
         body, sent = asked(model=NOVA, tools=(strict,), parallel_tool_calls=False)
         assert "strict" not in body["toolConfig"]["tools"][0]["toolSpec"]
         assert sent.dropped == ("parallel_tool_calls", "tools.strict")
@@ -342,12 +353,12 @@ class TestCaching:
     def test_a_model_without_a_cache_gets_none(self) -> None:
         body, sent = asked(said(Text("Long", CacheMark())), model=LLAMA, cache=CacheMark())
         assert body["messages"][0]["content"] == [{"text": "Long"}]
-        assert sent.dropped == ("cache",)
+        assert sent.dropped == ("cache_control",)
 
     def test_nova_caches_no_tools(self) -> None:
         body, sent = asked(tools=(Tool("a", cache=CacheMark()),))
         assert len(body["toolConfig"]["tools"]) == 1
-        assert sent.dropped == ("cache",)
+        assert sent.dropped == ("cache_control",)
 
 
 class TestWishes:
@@ -403,7 +414,7 @@ class TestSchemas:
         body, _ = asked(model=OPEN, output=self.WANTED)
         text_format = body["outputConfig"]["textFormat"]
         definition = text_format["structure"]["jsonSchema"]
-        assert json.loads(definition.pop("schema")) == SCHEMA
+        assert json.loads(definition.pop("schema")) == CLOSED
         assert (text_format["type"], definition) == ("json_schema", {"name": "place", "description": "A place."})
 
     def test_one_that_cannot_be_gives_the_arguments_of_a_tool(self) -> None:
@@ -428,6 +439,14 @@ class TestSchemas:
         ]
         reader = API.reader(request)
         assert folded([*reader.feed(converse_stream(events)), *reader.close(orderly=True)]) == whole
+
+    @pytest.mark.parametrize("schema", [None, OPENED])
+    def test_so_does_one_that_can_where_the_schema_lets_in_anything(self, schema: Any) -> None:
+        body, _ = asked(model=OPEN, output=OutputFormat(schema, "any thing"))
+        (tool,) = body["toolConfig"]["tools"]
+        assert tool["toolSpec"]["name"] == "any_thing"
+        assert tool["toolSpec"]["inputSchema"]["json"] == (schema or {"type": "object"})
+        assert "outputConfig" not in body
 
     def test_nor_can_one_that_has_other_tools_or_cannot_be_made_to_call_one(self) -> None:
         assert refusal(output=self.WANTED, tools=(WEATHER,), names={"output": "response_format"}) == "response_format"

@@ -12,7 +12,7 @@ from typing import Any
 
 from ownkey.domain.errors import ProviderInvalidResponse
 from ownkey.domain.usage import Terms, Usage
-from ownkey.providers.bedrock.requests import answer_tool
+from ownkey.providers.bedrock.tools import answer_tool
 from ownkey.providers.counts import count, member, string, tells
 from ownkey.providers.crossing import (
     Answer,

@@ -15,7 +15,7 @@ from ownkey.domain.errors import ProviderInvalidResponse
 from ownkey.providers.bedrock.answers import answer_id, finish_of, read_citation, read_terms, read_usage
 from ownkey.providers.bedrock.eventstream import FrameSplitter
 from ownkey.providers.bedrock.failures import failure_in_frame
-from ownkey.providers.bedrock.requests import answer_tool
+from ownkey.providers.bedrock.tools import answer_tool
 from ownkey.providers.counts import member, string
 from ownkey.providers.crossing import (
     AnswerPart,

@@ -78,7 +78,7 @@ class PartWriter:
         if mark is None:
             return
         if not self._family.caches:
-            self._drops.drop("cache")
+            self._drops.drop("cache_control")
             return
         yield {"cachePoint": {"type": "default", **({"ttl": mark.ttl} if mark.ttl != "5m" else {})}}
 

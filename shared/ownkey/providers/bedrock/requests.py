@@ -8,27 +8,16 @@ without tools whose turns have calls of some names these anew: Converse refuses 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from ownkey.providers.bedrock.families import Family, family_of, placed
 from ownkey.providers.bedrock.parts import Block, PartWriter
-from ownkey.providers.crossing import (
-    FREE_FORM_SCHEMA,
-    Conversation,
-    Drops,
-    OutputFormat,
-    Role,
-    Tool,
-    ToolChoice,
-    ToolUse,
-)
+from ownkey.providers.bedrock.tools import text_format, tool_config
+from ownkey.providers.crossing import Conversation, Drops, Role
 from ownkey.providers.crossing.effort import effort_of, room_of
 from ownkey.providers.translator import Call
 
-_ANSWER_TOOL = "bedrock_answer_tool"
-"""In `Call.kept`: the name of the tool that stands for the answer."""
 _TIERS: Mapping[str, str | None] = {
     "auto": None,
     "standard": "default",
@@ -43,13 +32,6 @@ _TUNES = (
     *("user", "metadata", "cache_key"),
 )
 """Fields of a conversation that only tune it, and that Converse has no place for."""
-_NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}}
-
-
-def answer_tool(call: Call) -> str | None:
-    """The tool whose arguments are the answer, where the model cannot be held to a schema otherwise."""
-    name = call.kept.get(_ANSWER_TOOL)
-    return name if isinstance(name, str) else None
 
 
 def write(call: Call, conversation: Conversation, drops: Drops) -> dict[str, Any]:
@@ -65,8 +47,8 @@ def write(call: Call, conversation: Conversation, drops: Drops) -> dict[str, Any
     bare = _reasoning(call, conversation, family, fields, drops)
     inference = _inference(conversation, drops, bare=bare)
     _top_k(conversation, family, fields, drops)
-    if conversation.output is not None and answer_tool(call) is None:
-        body["outputConfig"] = {"textFormat": _text_format(conversation.output)}
+    if held := text_format(conversation, family, drops):
+        body["outputConfig"] = {"textFormat": held}
     if inference:
         body["inferenceConfig"] = inference
     if fields:
@@ -98,7 +80,7 @@ def write_prompt(call: Call, conversation: Conversation, family: Family, drops: 
         messages, system = [{"role": "user", "content": system}], []
     if messages and "cachePoint" not in messages[-1]["content"][-1]:
         messages[-1]["content"] += parts.cache_point(conversation.cache)
-    tools = _tools(call, conversation, family, parts, drops)
+    tools = tool_config(call, conversation, family, parts, drops)
     return {
         "messages": messages,
         **({"system": system} if system else {}),
@@ -108,91 +90,6 @@ def write_prompt(call: Call, conversation: Conversation, family: Family, drops: 
 
 def _as_user(block: Block) -> Block:
     return {"text": f"<system>\n{block['text']}\n</system>"} if "text" in block else block
-
-
-# ── Tools
-
-
-def _tools(
-    call: Call, conversation: Conversation, family: Family, parts: PartWriter, drops: Drops
-) -> dict[str, Any] | None:
-    called = {part.name for turn in conversation.turns for part in turn.parts if isinstance(part, ToolUse)}
-    choice = conversation.tool_choice or ToolChoice("auto")
-    if choice.mode == "none":
-        if called and conversation.tools:
-            raise drops.refusal("tool_choice", "it cannot forbid tools that were called before")
-        wanted: list[Tool] = []
-    else:
-        wanted = _wanted(conversation, choice, drops)
-    if conversation.output is not None and not family.schema:
-        return _answering(call, conversation.output, family, called or wanted, drops)
-    if not wanted:
-        return {"tools": [_spec(Tool(name), family, drops) for name in sorted(called)]} if called else None
-    if conversation.parallel_tool_calls is not None:
-        drops.drop("parallel_tool_calls")
-    specs = []
-    for tool in wanted:
-        specs.append(_spec(tool, family, drops))
-        if tool.cache is not None and not family.caches_tools:
-            drops.drop("cache")
-        else:
-            specs += parts.cache_point(tool.cache)
-    return {"tools": specs, **_choice(choice, family, drops)}
-
-
-def _wanted(conversation: Conversation, choice: ToolChoice, drops: Drops) -> list[Tool]:
-    """The client's tools that may be called."""
-    wanted = []
-    for tool in conversation.tools:
-        if not isinstance(tool, Tool):
-            raise drops.refusal("tools", "it runs no tools of its own")
-        if choice.mode == "named" or not choice.names or tool.name in choice.names:
-            wanted.append(tool)
-    return wanted
-
-
-def _spec(tool: Tool, family: Family, drops: Drops) -> Block:
-    if tool.grammar is not None:
-        drops.drop("tools.format")
-    if tool.strict and not family.schema:
-        drops.drop("tools.strict")
-    schema = FREE_FORM_SCHEMA if tool.free_form else tool.schema or _NO_ARGUMENTS
-    return {
-        "toolSpec": {
-            "name": tool.name,
-            **({"description": tool.description} if tool.description else {}),
-            "inputSchema": {"json": schema},
-            **({"strict": True} if tool.strict and family.schema else {}),
-        }
-    }
-
-
-def _choice(choice: ToolChoice, family: Family, drops: Drops) -> dict[str, Any]:
-    if choice.mode in ("auto", "none"):
-        return {}
-    kind = "tool" if choice.mode == "named" else "any"
-    if kind not in family.forced:
-        raise drops.refusal("tool_choice", "this model cannot be made to call a tool")
-    return {"toolChoice": {"tool": {"name": choice.names[0]}} if kind == "tool" else {"any": {}}}
-
-
-def _answering(call: Call, wanted: OutputFormat, family: Family, tools: object, drops: Drops) -> dict[str, Any]:
-    """The one tool whose arguments are the answer."""
-    if tools or "tool" not in family.forced:
-        raise drops.refusal("output", "this model cannot be held to a schema")
-    call.kept[_ANSWER_TOOL] = wanted.name
-    schema = wanted.schema or {"type": "object"}
-    tool = Tool(wanted.name, wanted.description or "Gives the answer.", schema)
-    return {"tools": [_spec(tool, family, drops)], "toolChoice": {"tool": {"name": wanted.name}}}
-
-
-def _text_format(wanted: OutputFormat) -> dict[str, Any]:
-    definition = {
-        "schema": json.dumps(wanted.schema or {"type": "object"}, separators=(",", ":")),
-        "name": wanted.name,
-        **({"description": wanted.description} if wanted.description else {}),
-    }
-    return {"type": "json_schema", "structure": {"jsonSchema": definition}}
 
 
 # ── Wishes
