@@ -181,7 +181,7 @@ def _blocks(exchange: Exchange, completion: Completion) -> Iterator[tuple[dict[s
 def _thinking_deltas(exchange: Exchange) -> list[dict[str, Any]]:
     """The thoughts, unless the request leaves them out, and the signature that proves them."""
     thought = f"The user says: {exchange.prompt.text}"
-    shown = (exchange.body.get("thinking") or {}).get("display") != "omitted"
+    shown = anthropic_models.shows_thoughts(exchange.body.get("thinking") or {}, exchange.model["id"])
     deltas = [{"type": "thinking_delta", "thinking": piece} for piece in (tokenize(thought) if shown else ())]
     return [*deltas, {"type": "signature_delta", "signature": signature_of(thought)}]
 

@@ -35,6 +35,12 @@ def efforts(model: str) -> dict[str, bool]:
     return {"low": known, "medium": known, "high": known, "xhigh": known and newest, "max": known and most}
 
 
+def shows_thoughts(thinking: dict[str, Any], model: str) -> bool:
+    """Whether thoughts come with their words: since 4.7 only where that is asked for."""
+    by_itself = "summarized" if model.startswith((*_4_5, *_4_6)) else "omitted"
+    return bool((thinking.get("display") or by_itself) == "summarized")
+
+
 def check(body: dict[str, Any], model: str) -> None:
     """Raise Refused for what this model does not take."""
     thinking = body.get("thinking") or {}

@@ -136,7 +136,8 @@ class TestChatToClaude:
     @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "stream"])
     @pytest.mark.parametrize("model", [CLAUDE, ADAPTIVE])
     def test_thoughts_go_back_with_their_signature(self, chat, world, key, model, streamed):
-        asked = ask("get_time", tools=[TIME], reasoning_effort="high") | {"model": model}
+        shown = {"extra_body": {"include_reasoning": True}}
+        asked = ask("get_time", tools=[TIME], reasoning_effort="high") | {"model": model} | shown
         message = self.streamed(chat, asked) if streamed else chat.create(**asked).choices[0].message.to_dict()
         assert message["reasoning_content"] == "The user says: get_time"
         (thought,) = message["reasoning_details"]
@@ -147,6 +148,16 @@ class TestChatToClaude:
         assert answer.usage.completion_tokens_details.reasoning_tokens > 0
         block = sent(world, key)["messages"][1]["content"][0]
         assert (block["type"], block["signature"]) == ("thinking", thought["signature"])
+
+    def test_thoughts_without_words_go_back_with_their_signature(self, chat, world, key):
+        """As Claude gives them since 4.7, where nobody asks to see them."""
+        asked = ask("get_time", tools=[TIME], reasoning_effort="low") | {"model": ADAPTIVE}
+        message = chat.create(**asked).choices[0].message
+        assert "reasoning_content" not in message.to_dict()
+        result = {"role": "tool", "tool_call_id": message.tool_calls[0].id, "content": "noon"}
+        chat.create(**asked | {"messages": [*asked["messages"], message.to_dict(), result]})
+        assert sent(world, key)["messages"][1]["content"][0]["type"] == "thinking"
+        assert sent(world, key)["output_config"] == {"effort": "low"}
 
     @staticmethod
     def streamed(chat: Any, asked: dict[str, Any]) -> dict[str, Any]:

@@ -153,7 +153,8 @@ async def test_a_stream_adds_up_to_its_whole_twin(client):
     ("model", "thinking", "shown"),
     [
         (MODEL, {"type": "enabled", "budget_tokens": 1024}, "The user says: hello"),
-        (ADAPTIVE, {"type": "adaptive"}, "The user says: hello"),
+        (ADAPTIVE, {"type": "adaptive"}, ""),
+        (ADAPTIVE, {"type": "adaptive", "display": "summarized"}, "The user says: hello"),
         (ADAPTIVE, {"type": "adaptive", "display": "omitted"}, ""),
     ],
 )
