@@ -76,6 +76,8 @@ class Surface(Protocol):
     """One endpoint by its own SDK."""
 
     name: str
+    cannot_ask: frozenset[str]
+    """Columns for which its dialect has no words."""
 
     def ask(
         self,
@@ -93,6 +95,7 @@ class Chat:
     """OpenAI's chat completions."""
 
     name = "chat"
+    cannot_ask: frozenset[str] = frozenset()
     _FINISH = {"stop": "end", "length": "length", "tool_calls": "tool"}  # noqa: RUF012
 
     def ask(
@@ -195,6 +198,7 @@ class Messages:
     """Anthropic's messages."""
 
     name = "messages"
+    cannot_ask: frozenset[str] = frozenset()
     _FINISH = {  # noqa: RUF012
         "end_turn": "end",
         "max_tokens": "length",
@@ -285,6 +289,7 @@ class Responses:
     """OpenAI's Responses."""
 
     name = "responses"
+    cannot_ask = frozenset({"stop"})
 
     def ask(
         self,
@@ -296,7 +301,7 @@ class Responses:
         then: Then | None = None,
     ) -> Said:
         """By `responses.create`; of a stream the last event has the whole."""
-        body = self._body(wish) | {"model": model, "store": False, "include": ["reasoning.encrypted_content"]}
+        body = self._body(wish) | {"model": model, "store": False}
         if then is not None:
             said, results = then
             body["input"] += said.turn
@@ -327,9 +332,12 @@ class Responses:
             content.insert(0, {"type": "input_file", "filename": "paper.pdf", "file_data": data})
         items: list[Json] = [{"role": role, "content": text} for role, text in wish.before]
         items.append({"role": "user", "content": content})
+        if wish.cached:
+            marked = {"type": "input_text", "text": wish.cached, "prompt_cache_breakpoint": {"mode": "explicit"}}
+            items.insert(0, {"role": "developer", "content": [marked]})
         body: Json = {"input": items, "max_output_tokens": wish.limit}
-        if wish.system or wish.cached:
-            body["instructions"] = "\n\n".join(each for each in (wish.cached, wish.system) if each)
+        if wish.system:
+            body["instructions"] = wish.system
         if wish.tools:
             body["tools"] = [
                 {"type": "function", "name": each.name, "parameters": each.schema, "strict": False}
@@ -342,6 +350,7 @@ class Responses:
             body["text"] = {"format": {"type": "json_schema", "name": "invoice", "schema": wish.schema, "strict": True}}
         if wish.thinking:
             body["reasoning"] = {"effort": "high", "summary": "auto"}
+            body["include"] = ["reasoning.encrypted_content"]
         return body
 
     def _said(self, response: Any, headers: Any) -> Said:

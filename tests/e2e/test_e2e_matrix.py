@@ -14,7 +14,7 @@ from tests.e2e.accounts import Account
 from tests.e2e.matrix_asking import SURFACES, Surface, Wish
 from tests.e2e.matrix_cases import CASES, Asking
 from tests.e2e.matrix_families import FAMILIES, Family
-from tests.e2e.matrix_page import PAGE, Matrix
+from tests.e2e.matrix_page import NOT_ASKED, PAGE, Matrix
 from tests.e2e.world import World
 from tests.support.providers import CATALOG
 
@@ -62,6 +62,9 @@ def test_what_can_be_asked(
     matrix: Matrix,
 ) -> None:
     reached(family, surface)
+    if case.__name__ in surface.cannot_ask:
+        matrix.saw(family.name, surface.name, case.__name__, NOT_ASKED)
+        return
     account = account_for(family, world, accounts)
     cell = Asking(surface, account, family, streamed)
     lacks = family.lacks.get(case.__name__)

@@ -207,8 +207,10 @@ def test_a_schema_is_held_or_refused() -> None:
         ("gpt-5.4-mini", Reasoning(effort="none", visible=True), {"effort": "none"}),
         ("gpt-5-mini", Reasoning(effort="none"), {"effort": "minimal"}),
         ("o3", Reasoning(effort="max"), {"effort": "high"}),
-        ("gpt-5.4-mini", Reasoning(adaptive=True), None),
-        ("gpt-5.4-mini", Reasoning(budget_tokens=2_000), {"effort": "low"}),
+        ("gpt-5.4-mini", Reasoning(adaptive=True), {"summary": "auto"}),
+        ("gpt-5.4-mini", Reasoning(adaptive=True, visible=False), None),
+        ("gpt-5.4-mini", Reasoning(budget_tokens=2_000), {"effort": "low", "summary": "auto"}),
+        ("gpt-5.4-mini", Reasoning(effort="low"), {"effort": "low"}),
         ("gpt-4o-mini", Reasoning(effort="high"), None),
     ],
 )

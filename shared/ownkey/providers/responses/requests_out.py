@@ -84,7 +84,9 @@ def _reasoning(reasoning: Reasoning | None, model_id: str, room: int) -> Members
     if reasoning is None:
         return {}
     effort = effort_for(reasoning, model_id, room)
-    shown = reasoning.summary or ("auto" if reasoning.visible else None)
+    # Who asks for thinking itself, not for an effort alone, is shown it by the APIs that have such a wish.
+    thinking = reasoning.adaptive or reasoning.budget_tokens is not None
+    shown = reasoning.summary or ("auto" if reasoning.visible or (reasoning.visible is None and thinking) else None)
     wanted = {"effort": effort, "summary": None if reasoning.off else shown}
     said = {name: value for name, value in wanted.items() if value is not None}
     return {"reasoning": said} if said else {}
