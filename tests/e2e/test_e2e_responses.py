@@ -1,4 +1,4 @@
-"""OpenAI's Responses against the running stack, by OpenAI's SDK: passed through, crossing, and served from other surfaces."""
+"""OpenAI's Responses against the running stack, by its SDK: passed through, crossing, served from other surfaces."""
 
 from __future__ import annotations
 
