@@ -206,6 +206,7 @@ class TestResolve:
             ("gpt-4o", None, "gpt-4o"),
             ("openai/gpt-4o", "openai", "gpt-4o"),
             ("x-ai/grok-4.5", "xai", "grok-4.5"),
+            ("anthropic/claude-haiku-4.5", "anthropic", "claude-haiku-4-5"),
             ("openai/gpt-unheard-of", "openai", "gpt-unheard-of"),
             ("groq/openai/gpt-oss-120b", "groq", "openai/gpt-oss-120b"),
             ("openai-compatible/my-model", "openai-compatible", "my-model"),

@@ -176,6 +176,17 @@ def test_a_gateway_that_lists_the_whole_name_stands_behind_the_named_provider() 
     ]
 
 
+def test_a_makers_model_in_another_spelling_is_the_makers_own() -> None:
+    """As gateways write it: those that list that very name stand behind."""
+    spelt = "anthropic/claude-haiku-4.5"
+    gateways = [provider.id for provider in CATALOG.providers_of(spelt)]
+    found = plan(spelt, [credential(gateways[0]), credential("anthropic")])
+    assert [(c.provider.id, c.model_id) for c in found.candidates] == [
+        ("anthropic", "claude-haiku-4-5"),
+        (gateways[0], spelt),
+    ]
+
+
 def test_a_model_that_nobody_lists_is_served_by_a_server_of_ones_own() -> None:
     own = [
         credential("openai", alias="public"),

@@ -154,15 +154,19 @@ class Catalog:
     def resolve(self, model: str) -> ModelRef:
         """Takes `vendor/model` apart where `vendor` is a provider's id or alias; else the whole is a bare id.
 
-        Providers name models with slashes too (`openai/gpt-oss-120b` at several hosts): where the vendor does not list
-        the rest, but others list the whole, the whole is meant.
+        Names that differ from a listed one in their punctuation mean that one (`anthropic/claude-haiku-4.5`). Providers
+        name models with slashes too (`openai/gpt-oss-120b` at several hosts): where the vendor does not list the rest,
+        but others list the whole, the whole is meant.
         """
         vendor, slash, rest = model.partition("/")
         provider = self.find_provider(vendor) if slash and rest else None
         if provider is None:
             return ModelRef(None, model)
-        if self._listed_as(provider.id, rest) is None and self.providers_of(model):
-            return ModelRef(None, model)
+        if self._listed_as(provider.id, rest) is None:
+            if alike := self.model_alike(provider.id, rest):
+                return ModelRef(provider.id, alike)
+            if self.providers_of(model):
+                return ModelRef(None, model)
         return ModelRef(provider.id, rest)
 
     def _remembered(self, key: tuple[str, str], row: Mapping[str, Any] | None, listed_as: str) -> Model | None:
