@@ -82,11 +82,12 @@ class Validation:
 _EMPTY_REQUEST: Mapping[str, Any] = {
     "method": "POST",
     "body": "{}",
-    "accepted": (400, 422),
+    "accepted": (400, 404, 422),
     "limited": (402, 403),
     "rejected": (401,),
 }
-"""Refused in any case: for its key, or for its emptiness where keys are looked at first. It costs nothing."""
+"""Refused in any case: for its key, or for its emptiness where keys are looked at first (404: it names no model that is
+there). It costs nothing."""
 PROBES: Mapping[str, Mapping[str, Any]] = {
     "models": {
         "method": "GET",
