@@ -190,3 +190,23 @@ def test_what_is_spoken_and_heard_stands_in_no_log(world: World, team: Account, 
     assert word.encode() not in logs
     assert base64.b64encode(word.encode())[:-4] not in logs
     assert word not in str(world.items("RecordsTable"))
+
+
+def test_cohere_embeds_and_ranks_for_a_client_of_openai(world: World) -> None:
+    team = world.account(platform_allowed=False)
+    team.save_key("Cohere", alias="command")
+    model = "cohere/embed-v4.0"
+    plain = team.openai().embeddings.create(model=model, input=["a red fox", "a whale"], dimensions=8)
+    coded: Any = team.openai().embeddings.create(
+        model=model, input=["a red fox", "a whale"], dimensions=8, encoding_format="base64"
+    )
+    assert [len(each.embedding) for each in plain.data] == [8, 8]
+    assert len(base64.b64decode(coded.data[0].embedding)) == 32
+    assert plain.usage.prompt_tokens > 0
+    row = record(team, "embeddings")
+    assert (row["provider"], row["usage"]["input"]) == ("cohere", plain.usage.prompt_tokens)
+    body = {"model": "cohere/rerank-v3.5", "query": "red fox", "documents": ["a blue whale", "a red fox"], "top_n": 1}
+    answer = team.post("/v1/rerank", body).json()
+    assert [each["index"] for each in answer["results"]] == [1]
+    assert record(team, "rerank")["usage"]["search_units"] == 1
+    assert cost(team, "rerank") == Decimal("0.002")

@@ -12,6 +12,7 @@
 `gemini`        Google's
 `vertex`        Google's, Anthropic's and OpenAI's at Vertex AI's addresses
 `responses`     OpenAI's Responses
+`embeddings`    embeddings to providers with words of their own
 `media`         what is no conversation: vectors, pictures, sound, verdicts, ranks
 `crossing`      between dialects: what a client says, whatever it speaks, and what a provider answers
 `address`       where an API is found, and what follows from the place

@@ -55,13 +55,16 @@ _COUNTING_APIS: Mapping[str, str] = {
 }
 """Wire → its `crossing.CountingApi`; the client is `_CLIENTS[Surface.MESSAGES]`."""
 _LATE: Mapping[tuple[Surface, str], str] = {
-    (Surface.CHAT, Dialect.AZURE): "azure.chat:AzureChat",
     (Surface.CHAT, "openai_vertex"): "vertex.apis:passed_chat",
+    (Surface.CHAT, Dialect.AZURE): "azure.chat:AzureChat",
     (Surface.COUNT_TOKENS, "anthropic_bedrock"): "bedrock.invoke:BedrockCountTokens",
     (Surface.COUNT_TOKENS, "anthropic_vertex"): "vertex.apis:passed_count",
-    (Surface.EMBEDDINGS, Dialect.AZURE): "azure.embeddings:AzureEmbeddings",
-    (Surface.EMBEDDINGS, Dialect.COHERE): "cohere.embed:CohereEmbeddings",
+    (Surface.EMBEDDINGS, "gemini_vertex"): "embeddings.google:vertex",
+    (Surface.EMBEDDINGS, Dialect.AZURE): "azure.media:embeddings",
+    (Surface.EMBEDDINGS, Dialect.COHERE): "cohere.embed:crossed",
+    (Surface.EMBEDDINGS, Dialect.GEMINI): "embeddings.google:studio",
     (Surface.EMBEDDINGS, Dialect.OPENAI): "media.embeddings:Embeddings",
+    (Surface.IMAGES, Dialect.AZURE): "azure.media:images",
     (Surface.IMAGES, Dialect.OPENAI): "media.images:Images",
     (Surface.MESSAGES, "anthropic_bedrock"): "bedrock.invoke:BedrockMessages",
     (Surface.MESSAGES, "anthropic_vertex"): "vertex.apis:passed_messages",
@@ -70,8 +73,11 @@ _LATE: Mapping[tuple[Surface, str], str] = {
     (Surface.RERANK, Dialect.OPENAI): "media.rerank:Rerank",
     (Surface.RESPONSES, Dialect.AZURE): "azure.apis:passed_responses",
     (Surface.RESPONSES, Dialect.OPENAI): "responses.passthrough:OpenAiResponses",
+    (Surface.SPEECH, Dialect.AZURE): "azure.media:speech",
     (Surface.SPEECH, Dialect.OPENAI): "media.speech:Speech",
+    (Surface.TRANSCRIPTIONS, Dialect.AZURE): "azure.media:transcriptions",
     (Surface.TRANSCRIPTIONS, Dialect.OPENAI): "media.transcriptions:Transcriptions",
+    (Surface.TRANSLATIONS, Dialect.AZURE): "azure.media:translations",
     (Surface.TRANSLATIONS, Dialect.OPENAI): "media.transcriptions:Translations",
 }
 """(surface, wire) → a whole `Translator` that is loaded when first used."""

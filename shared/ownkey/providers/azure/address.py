@@ -62,7 +62,6 @@ class AzureAddress:
 
 
 CHAT = AzureAddress("/chat/completions")
-EMBEDDINGS = AzureAddress("/embeddings")
 RESPONSES = AzureAddress("/responses", below_deployment=False, since="2025-03-01-preview")
 
 

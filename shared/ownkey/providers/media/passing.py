@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from ownkey.domain.errors import ProviderFailure, ProviderInvalidResponse
 from ownkey.domain.usage import Usage
+from ownkey.providers.address import Address, Plain, passed_on
 from ownkey.providers.counts import string
 from ownkey.providers.document import REMOVED, Document
 from ownkey.providers.failures import decode_failure
 from ownkey.providers.media.billed import billable
-from ownkey.providers.passthrough import GATEWAY_FIELDS, parsed_answer, request_headers, rewritten
+from ownkey.providers.passthrough import GATEWAY_FIELDS, parsed_answer
 from ownkey.providers.sse import with_data
 from ownkey.providers.translator import Annotate, AnswerKind, Call, Encoded, Reading, StreamDecoder, Whole
 
-FORWARDED_HEADERS = frozenset({"openai-beta"})
+_FORWARDED_HEADERS = frozenset({"openai-beta"})
 
 ReadUsage = Callable[[Call, Mapping[str, Any]], Usage | None]
 """An answer's, or an event's, own word on what was used."""
@@ -26,16 +28,22 @@ class Passing:
 
     path: ClassVar[str]
 
+    def __init__(self, address: Address | None = None) -> None:
+        self._address = address or Plain(f"/{self.path}", _FORWARDED_HEADERS)
+
     def encode_request(self, call: Call) -> Encoded:
         """The client's body, without what is the gateway's, with the provider's names."""
+        encoded = passed_on(self._address, call, self.changes(call))
+        return replace(encoded, answer=self.answer(call))
+
+    def changes(self, call: Call) -> dict[str, Any]:
+        """Of the client's body, whatever the address demands."""
         values = call.body.values
-        changes: dict[str, Any] = dict.fromkeys(GATEWAY_FIELDS, REMOVED) | {"model": call.model_id}
+        changes: dict[str, Any] = dict.fromkeys(GATEWAY_FIELDS, REMOVED)
         for name, theirs in call.provider.parameters_of(call.model_id).renamed.items():
             if name in values:
                 changes |= {name: REMOVED, theirs: values[name]}
-        headers = request_headers(call, FORWARDED_HEADERS)
-        url = f"{call.base_url}/{self.path}"
-        return Encoded(url, headers, rewritten(call, changes), call.provider.auth, answer=self.answer(call))
+        return changes
 
     def answer(self, call: Call) -> AnswerKind:
         """How it will come."""

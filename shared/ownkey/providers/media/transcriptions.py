@@ -13,8 +13,8 @@ from ownkey.providers.counts import count, member, string, tells
 from ownkey.providers.document import REMOVED
 from ownkey.providers.form import Form
 from ownkey.providers.media.billed import SECOND, is_by
-from ownkey.providers.media.passing import FORWARDED_HEADERS, LastEvent, Passing
-from ownkey.providers.passthrough import GATEWAY_FIELDS, Scanner, request_headers
+from ownkey.providers.media.passing import LastEvent, Passing
+from ownkey.providers.passthrough import GATEWAY_FIELDS, Scanner
 from ownkey.providers.translator import Annotate, AnswerKind, Call, Encoded, Reading, StreamDecoder, Whole
 
 _PLAIN = frozenset({"text", "srt", "vtt"})
@@ -28,12 +28,12 @@ class Transcriptions(Passing):
 
     def encode_request(self, call: Call) -> Encoded:
         """The client's form, with the provider's name of the model."""
-        changes: dict[str, Any] = dict.fromkeys(GATEWAY_FIELDS, REMOVED)
-        headers = request_headers(call, FORWARDED_HEADERS)
         assert isinstance(call.body, Form)
-        headers |= {"content-type": call.body.content_type, "accept": "text/event-stream" if call.streamed else "*/*"}
-        body = call.body.edited(changes | {"model": call.model_id})
-        return Encoded(f"{call.base_url}/{self.path}", headers, body, call.provider.auth, answer=self.answer(call))
+        body = call.body.edited({**dict.fromkeys(GATEWAY_FIELDS, REMOVED), **self._address.members(call)})
+        accepted = "text/event-stream" if call.streamed else "*/*"
+        headers = {**self._address.headers(call), "content-type": call.body.content_type, "accept": accepted}
+        url, auth = self._address.url(call), self._address.auth(call)
+        return Encoded(url, headers, body, auth, answer=self.answer(call))
 
     def answer(self, call: Call) -> AnswerKind:
         """A model that does not stream ignores that it was asked to."""
