@@ -11,7 +11,7 @@ from tools.packaging.python313 import compile_tree
 BOOTSTRAP = "ownkey-bootstrap"
 APART = ("payments",)
 """Parts of `ownkey` that one function alone has, in a layer of its own."""
-_NOT_SHIPPED = shutil.ignore_patterns("__pycache__", "*.pyc", "Makefile", ".*")
+_NOT_SHIPPED = shutil.ignore_patterns("__pycache__", "*.pyc", "Makefile", ".*", "providers.toml")
 
 
 def build_shared(root: Path, out: Path) -> None:
