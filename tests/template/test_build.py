@@ -83,7 +83,7 @@ def test_the_wrapper_stands_where_lambda_looks_and_may_run(deployed: Artefacts) 
 
 def test_our_code_ships_with_its_data(deployed: Artefacts) -> None:
     shipped = {path.name for path in files(deployed.layers[1] / "python" / "ownkey" / "catalog")}
-    assert {"providers.toml", "models.json"} <= shipped
+    assert {"providers.json", "models.json"} <= shipped
 
 
 def test_the_built_template_needs_no_yaml_that_cloudformation_lacks(deployed: Artefacts) -> None:
