@@ -16,8 +16,14 @@ _NO_SYSTEM_TURNS = (*_4_5, *_4_6, "claude-opus-4-7", "claude-mythos-preview")
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
 
 
+def _plain(model: str) -> str:
+    """The id as Anthropic has it: `us.anthropic.claude-…` at Bedrock."""
+    return model[max(0, model.find("claude-")) :]
+
+
 def thinking_types(model: str) -> dict[str, bool]:
     """`thinking.type` → whether the model takes it."""
+    model = _plain(model)
     between = model == "claude-sonnet-5-5"
     return {
         "adaptive": not model.startswith(_4_5),
@@ -29,6 +35,7 @@ def thinking_types(model: str) -> dict[str, bool]:
 
 def efforts(model: str) -> dict[str, bool]:
     """Effort → whether the model takes it."""
+    model = _plain(model)
     known = not model.startswith(_4_5) or model.startswith("claude-opus-4-5")
     newest = not model.startswith((*_4_5, *_4_6, "claude-mythos-preview"))
     most = not model.startswith(_4_5)
@@ -37,12 +44,13 @@ def efforts(model: str) -> dict[str, bool]:
 
 def shows_thoughts(thinking: dict[str, Any], model: str) -> bool:
     """Whether thoughts come with their words: since 4.7 only where that is asked for."""
-    by_itself = "summarized" if model.startswith((*_4_5, *_4_6)) else "omitted"
+    by_itself = "summarized" if _plain(model).startswith((*_4_5, *_4_6)) else "omitted"
     return bool((thinking.get("display") or by_itself) == "summarized")
 
 
 def check(body: dict[str, Any], model: str) -> None:
     """Raise Refused for what this model does not take."""
+    model = _plain(model)
     thinking = body.get("thinking") or {}
     kind, choice = thinking.get("type"), (body.get("tool_choice") or {}).get("type")
     if kind == "adaptive" and not thinking_types(model)["adaptive"]:
