@@ -85,9 +85,30 @@ def test_a_turn_of_tools_goes_back_with_its_plan_and_its_results() -> None:
         {
             "role": "tool",
             "tool_call_id": "a",
-            "content": [{"type": "text", "text": "4"}, {"type": "text", "text": "degrees"}],
+            "content": "4\n\ndegrees",
         },
         {"role": "user", "content": "Well?"},
+    ]
+
+
+def test_results_that_failed_gave_nothing_or_a_picture() -> None:
+    results = (
+        ToolResult("a", None, (Text("no such city"),), failed=True),
+        ToolResult("b", None),
+        ToolResult("c", None, (Image(Link("https://pictures.example/a.png")),)),
+    )
+    assert messages(Turn(Role.USER, (*results, Text(""), Text("Well?")))) == [
+        {"role": "tool", "tool_call_id": "a", "content": "Error: no such city"},
+        {"role": "tool", "tool_call_id": "b", "content": "(nothing)"},
+        {"role": "tool", "tool_call_id": "c", "content": "(nothing)"},
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "What the tool call c gave besides text:"},
+                {"type": "image_url", "image_url": {"url": "https://pictures.example/a.png"}},
+                {"type": "text", "text": "Well?"},
+            ],
+        },
     ]
 
 
@@ -241,7 +262,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"turns": (Turn(Role.USER, (Image(FileId("file-1")),)),)}, "messages"),
     ({"turns": (Turn(Role.USER, (Document(PDF),)),)}, "messages"),
     ({"turns": (Turn(Role.USER, (Document(Inline("text/plain", "%%"), citations=True),)),)}, "messages"),
-    ({"turns": (Turn(Role.USER, (ToolResult("a", None, (Image(PDF),)),)),)}, "messages"),
+    ({"turns": (Turn(Role.USER, (ToolResult("a", None, (Document(PDF),)),)),)}, "messages"),
     ({"turns": (Turn(Role.ASSISTANT, (Image(PDF),)),)}, "messages"),
     ({"turns": (Turn(Role.USER, (Document(PLAIN, citations=True),)),), "output": OutputFormat()}, "response_format"),
 ]

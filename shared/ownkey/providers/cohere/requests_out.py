@@ -4,6 +4,7 @@ What is Cohere's own about it:
 
 - a tool's call is planned in words, `tool_plan`: thinking without a signature, given back with the calls it was for;
 - one named tool is demanded by offering that one alone and demanding a call;
+- results of tools are text: pictures among them follow in a user's message;
 - a document that is to be cited stands beside the messages, any other one as text where the client has it;
 - a JSON schema and tools exclude each other; strictness is all tools' or none's, and wants a required argument in each;
 - thoughts are counted, not rated.
@@ -14,7 +15,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import Any
 
 from ownkey.providers.crossing import (
@@ -52,6 +53,8 @@ _NEVER_THINKS = re.compile(
     r"c4ai-.+|command-r.*|command-a-(?:03-2025|(?:vision|translate)-.+)|command(?:-light|-nightly)*"
 )
 """Models from before Cohere's first that reasons (August 2025), and those for a task: they refuse to be told."""
+_NOTHING = "(nothing)"
+"""What a tool gave that gave nothing: no message may be empty."""
 _NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}}
 _RANGES: Mapping[str, tuple[str, float, float]] = {
     "temperature": ("temperature", 0.0, 2.0),
@@ -109,17 +112,17 @@ def _leave_out(conversation: Conversation, members: Json, drops: Drops) -> None:
 def _messages(conversation: Conversation, cited: list[Document], drops: Drops) -> Iterator[Json]:
     for text in conversation.system:
         _note_mark(text.cache, drops)
-    if conversation.system:
-        yield {"role": "system", "content": "\n\n".join(text.text for text in conversation.system)}
+    if system := "\n\n".join(text.text for text in conversation.system if text.text):
+        yield {"role": "system", "content": system}
     for turn in conversation.turns:
         if turn.name is not None:
             drops.drop("messages.name")
         if turn.role is Role.ASSISTANT:
             yield from _assistant(conversation, turn, drops)
         else:
-            yield from _results(turn, drops)
+            seen = yield from _results(turn, drops)
             content = _content((part for part in turn.parts if not isinstance(part, ToolResult)), cited, drops)
-            if content:
+            if content := seen + content:
                 yield {"role": turn.role.value, "content": _plain_if_text(content)}
 
 
@@ -149,28 +152,35 @@ def _call(conversation: Conversation, part: ToolUse, drops: Drops) -> Json:
     return {"id": part.id, "type": "function", "function": {"name": part.name, "arguments": arguments}}
 
 
-def _results(turn: Turn, drops: Drops) -> Iterator[Json]:
+def _results(turn: Turn, drops: Drops) -> Generator[Json, None, list[Json]]:
+    """The tools' messages; gives the pictures among the results, which can but follow them."""
+    seen: list[Json] = []
     for part in turn.parts:
         if isinstance(part, ToolResult):
             _note_mark(part.cache, drops)
-            texts = [_text_of_result(each, drops) for each in part.content]
-            content = [{"type": "text", "text": text} for text in texts] if len(texts) > 1 else "".join(texts)
-            yield {"role": "tool", "tool_call_id": part.tool_use_id, "content": content}
+            images = [each for each in part.content if isinstance(each, Image)]
+            texts = [_text_of_result(each, drops) for each in part.content if not isinstance(each, Image)]
+            text = "\n\n".join(filter(None, texts))
+            if part.failed and not text.lower().startswith("error"):
+                text = f"Error: {text}" if text else "Error"
+            yield {"role": "tool", "tool_call_id": part.tool_use_id, "content": text or _NOTHING}
+            if images:
+                seen.append({"type": "text", "text": f"What the tool call {part.tool_use_id} gave besides text:"})
+                seen += _content(images, [], drops)
+    return seen
 
 
-def _text_of_result(part: Text | Image | Document, drops: Drops) -> str:
-    if isinstance(part, Text):
-        _note_mark(part.cache, drops)
-        return part.text
-    if isinstance(part, Document):
-        return _titled(part, drops)
-    raise drops.refusal("messages", "its tools' results are text")
+def _text_of_result(part: Text | Document, drops: Drops) -> str:
+    _note_mark(part.cache, drops)
+    return part.text if isinstance(part, Text) else _titled(part, drops)
 
 
 def _content(parts: Iterable[Part], cited: list[Document], drops: Drops) -> list[Json]:
     content: list[Json] = []
     for part in parts:
         match part:
+            case Text("", cache):
+                _note_mark(cache, drops)
             case Text():
                 _note_mark(part.cache, drops)
                 content.append({"type": "text", "text": part.text})
