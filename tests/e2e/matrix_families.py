@@ -23,8 +23,8 @@ class Family:
     model: str
     thinks: str | None = None
     """A model that reasons, where it is another; empty: none does."""
-    credential: Callable[[World], dict[str, Any]] | None = None
-    """Makes the credential's body. None: a plain key."""
+    credential: Callable[[World], dict[str, Any] | list[dict[str, Any]]] | None = None
+    """Makes the credential's body, or those of several. None: a plain key."""
     marks_cache: bool = True
     """Whether a prompt is cached only where the request says so; else it must not."""
     tells_stop: bool = True
@@ -37,7 +37,8 @@ class Family:
     def join(self, account: Account, world: World) -> None:
         """Saves the credential."""
         made = self.credential(world) if self.credential else {"key": new_provider_key(self.provider)}
-        account.owner.ok("POST", "/api/byok", {"provider": self.provider, **made})
+        for each in made if isinstance(made, list) else [made]:
+            account.owner.ok("POST", "/api/byok", {"provider": self.provider, **each})
 
     def model_for(self, *, thinking: bool) -> str:
         """What to ask."""
@@ -52,6 +53,15 @@ def _bedrock_signed(_: World) -> dict[str, Any]:
     key_id = f"AKIASIM{uuid.uuid4().hex[:13].upper()}"
     secret = simulated_secret(key_id)
     return {"aws_access_key_id": key_id, "aws_secret_access_key": secret, "aws_region": "us-east-1"}
+
+
+def _azure(_: World) -> list[dict[str, Any]]:
+    """A deployment at the v1 address, and one that reasons, at a dated one."""
+    resource = {"azure_endpoint": "https://matrix.openai.azure.com", "azure_api_key": f"sim-{uuid.uuid4().hex}"}
+    return [
+        {**resource, "azure_deployment": "gpt-4o-mini"},
+        {**resource, "azure_deployment": "gpt_5", "api_version": "2025-04-01-preview"},
+    ]
 
 
 FAMILIES = (
@@ -77,6 +87,16 @@ FAMILIES = (
         provider="Bedrock",
         model="bedrock/us.anthropic.claude-haiku-4-5-20251001-v1:0",
         credential=_bedrock_key,
+    ),
+    Family(
+        name="Azure OpenAI",
+        provider="Azure",
+        model="azure/gpt-4o-mini",
+        thinks="azure/gpt-5",
+        credential=_azure,
+        hides=("chat",),
+        marks_cache=False,
+        tells_stop=False,
     ),
     Family(
         name="Cohere",
