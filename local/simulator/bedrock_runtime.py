@@ -31,6 +31,7 @@ from local.simulator.dialects import CHAT, COUNT, AnthropicDialect, Profile
 from local.simulator.probe_call import ProbeCall
 from local.simulator.refusals import Refusal, Refused
 from local.simulator.replies import Exchange, Stream, Whole
+from local.simulator.text import compact
 
 if TYPE_CHECKING:
     from local.simulator.app import Call, Simulator
@@ -135,6 +136,11 @@ class InvokedDialect(_Runtime, AnthropicDialect):
             raise bedrock_requests.refused("anthropic_version: no version of this API")
         if unknown := sorted(_NOT_HERE & body.keys()):
             raise bedrock_requests.refused(f"{unknown[0]}: Extra inputs are not permitted")
+        if b'"type":"url"' in compact(body.get("messages")).encode():
+            raise bedrock_requests.refused("messages: URL sources are not supported")
+        for tool in body.get("tools") or ():
+            if str(tool.get("type", "custom")).startswith(("web_", "code_execution")):
+                raise bedrock_requests.refused(f"tools: {tool['type']} is not supported")
         own = {name: value for name, value in body.items() if name not in ("anthropic_version", "anthropic_beta")}
         betas = {"anthropic-beta": ",".join(body["anthropic_beta"])} if "anthropic_beta" in body else {}
         with _as_bedrock_says():

@@ -15,15 +15,21 @@ from ownkey.providers.crossing import (
     CacheMark,
     Conversation,
     Document,
+    Drops,
     Event,
     EventReader,
+    HostedTool,
     Image,
+    Inline,
     Role,
     Text,
     ToolResult,
     Turn,
 )
 from ownkey.providers.translator import Call, Encoded
+
+_RUN_BY_ANTHROPIC = frozenset({"code_execution", "web_fetch", "web_search"})
+"""Tools of its own API alone; those that the client runs (`bash`, `computer`, …) are here too."""
 
 
 class BedrockMessagesApi(MessagesApi):
@@ -35,7 +41,11 @@ class BedrockMessagesApi(MessagesApi):
     def write_request(self, call: Call, conversation: Conversation) -> Encoded:
         """As `ProviderApi` has it, without what Bedrock refuses: its tiers are other ones, and it takes marks of a
         cache on single parts alone.
+
+        Raises:
+            UnsupportedParameter: also for what Anthropic itself would fetch, keep or run.
         """
+        _refuse_what_is_not_here(conversation, Drops(conversation.names, call.provider.display_name))
         tier = conversation.service_tier
         dropped = () if tier in (None, "auto") else (conversation.names.get("service_tier", "service_tier"),)
         turns = conversation.turns if conversation.cache is None else _marked(conversation.turns, conversation.cache)
@@ -66,6 +76,19 @@ class UnframedReader:
     def close(self, *, orderly: bool) -> Iterable[Event]:
         """As `EventReader` has it; within a frame nothing ends orderly."""
         return self._events.close(orderly=orderly and self._frames.whole)
+
+
+def _refuse_what_is_not_here(conversation: Conversation, drops: Drops) -> None:
+    for tool in conversation.tools:
+        if isinstance(tool, HostedTool) and tool.kind in _RUN_BY_ANTHROPIC:
+            raise drops.refusal("tools", f"it does not run {tool.kind}")
+    for turn in conversation.turns:
+        for part in turn.parts:
+            for each in part.content if isinstance(part, ToolResult) else (part,):
+                if isinstance(each, Image | Document) and not isinstance(each.source, Inline):
+                    raise drops.refusal(
+                        "messages", "it takes images and documents as data alone, not by URL or file id"
+                    )
 
 
 def _marked(turns: tuple[Turn, ...], mark: CacheMark) -> tuple[Turn, ...]:
