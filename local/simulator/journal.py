@@ -17,7 +17,10 @@ from local.simulator.behaviour import digest_of
 MAX_REQUESTS = 2_000
 MAX_BODY_CHARACTERS = 100_000
 SECRET_HEADERS = frozenset(
-    {"authorization", "x-api-key", "api-key", "x-amz-security-token", "cookie", "proxy-authorization"}
+    {
+        *("authorization", "x-api-key", "api-key", "x-goog-api-key", "x-amz-security-token", "cookie"),
+        "proxy-authorization",
+    }
 )
 REDACTED = "[redacted]"
 SHORTEST_SCRUBBED = 8  # a shorter one is no secret, and would tear words apart

@@ -97,9 +97,9 @@ class TestAddresses:
 
 class TestTurns:
     def test_neighbours_of_one_role_are_joined(self):
-        more = Turn(Role.USER, (Text("again"), Text("")))
+        more, system = Turn(Role.USER, (Text("again"), Text(""))), "<system>\nBe kind.\n</system>"
         assert contents(HELLO, more, Turn(Role.SYSTEM, (Text("Be kind."),))) == [
-            {"role": "user", "parts": [{"text": "Hello"}, {"text": "again"}, {"text": "Be kind."}]}
+            {"role": "user", "parts": [{"text": "Hello"}, {"text": "again"}, {"text": system}]}
         ]
 
     def test_the_systems_words_alone_are_a_question(self):

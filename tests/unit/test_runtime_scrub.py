@@ -161,6 +161,8 @@ class TestFormats:
             "xai-4fJx0aQm7Lw2TbYc9VnZkE83",
             "hf_4fJx0aQm7Lw2TbYc9VnZkE83",
             "AIzaSyD4fJx0aQm7Lw2TbYc9VnZkE83",
+            "AQ.Ab8RN6L4fJx0aQm7Lw2TbYc9VnZkE83",
+            "ya29.c.c0AY_VpZ4fJx0aQm7Lw2TbYc9",
             "AKIAIOSFODNN7EXAMPLE",
             "ASIAIOSFODNN7EXAMPLE",
             "Bearer 4fJx0aQm7Lw2",

@@ -218,6 +218,8 @@ _FORMATS = (
     *((head, re.compile(_BEGIN + re.escape(head) + _KEY_BODY)) for head in _KEY_HEADS),
     ("ok-", re.compile(_BEGIN + r"ok-[A-Za-z0-9_-]{1,48}-[A-Za-z0-9]{8,}")),
     ("aiza", re.compile(r"AIza[A-Za-z0-9_-]{16,}")),
+    ("aq.", re.compile(_BEGIN + r"AQ\.[A-Za-z0-9_.-]{20,}")),
+    ("ya29.", re.compile(_BEGIN + r"ya29\.[A-Za-z0-9_.-]{16,}")),
     ("akia", re.compile(r"AKIA[A-Z0-9]{12,}")),
     ("asia", re.compile(r"ASIA[A-Z0-9]{12,}")),
     ("eyj", re.compile(r"eyJ[A-Za-z0-9_-]{8,4096}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?")),

@@ -40,25 +40,25 @@ _APIS: Mapping[str, str] = {
     Dialect.GEMINI: "gemini.api:GeminiApi",
     Dialect.OPENAI: "openai.api:ChatApi",
     "anthropic_bedrock": "bedrock.crossed:BedrockMessagesApi",
-    "anthropic_vertex": "vertex.apis:messages",
+    "anthropic_vertex": "vertex.anthropic:VertexMessagesApi",
     "azure_responses": "azure.apis:responses",
-    "gemini_vertex": "vertex.apis:gemini",
+    "gemini_vertex": "vertex.google:VertexGemini",
     "openai_responses": "responses.api:ResponsesApi",
-    "openai_vertex": "vertex.apis:chat",
+    "openai_vertex": "vertex.openai:VertexChatApi",
 }
 """Wire → its `crossing.ProviderApi`."""
 _COUNTING_APIS: Mapping[str, str] = {
     Dialect.BEDROCK: "bedrock.api:ConverseCount",
     Dialect.GEMINI: "gemini.api:GeminiApi",
     Dialect.OPENAI: "responses.counting:InputTokensApi",
-    "gemini_vertex": "vertex.apis:gemini",
+    "gemini_vertex": "vertex.google:VertexGemini",
 }
 """Wire → its `crossing.CountingApi`; the client is `_CLIENTS[Surface.MESSAGES]`."""
 _LATE: Mapping[tuple[Surface, str], str] = {
-    (Surface.CHAT, "openai_vertex"): "vertex.apis:passed_chat",
+    (Surface.CHAT, "openai_vertex"): "vertex.openai:VertexChat",
     (Surface.CHAT, Dialect.AZURE): "azure.chat:AzureChat",
     (Surface.COUNT_TOKENS, "anthropic_bedrock"): "bedrock.invoke:BedrockCountTokens",
-    (Surface.COUNT_TOKENS, "anthropic_vertex"): "vertex.apis:passed_count",
+    (Surface.COUNT_TOKENS, "anthropic_vertex"): "vertex.anthropic:VertexCountTokens",
     (Surface.EMBEDDINGS, "gemini_vertex"): "embeddings.google:vertex",
     (Surface.EMBEDDINGS, Dialect.AZURE): "azure.media:embeddings",
     (Surface.EMBEDDINGS, Dialect.COHERE): "cohere.embed:crossed",
@@ -67,7 +67,7 @@ _LATE: Mapping[tuple[Surface, str], str] = {
     (Surface.IMAGES, Dialect.AZURE): "azure.media:images",
     (Surface.IMAGES, Dialect.OPENAI): "media.images:Images",
     (Surface.MESSAGES, "anthropic_bedrock"): "bedrock.invoke:BedrockMessages",
-    (Surface.MESSAGES, "anthropic_vertex"): "vertex.apis:passed_messages",
+    (Surface.MESSAGES, "anthropic_vertex"): "vertex.anthropic:VertexMessages",
     (Surface.MODERATIONS, Dialect.OPENAI): "media.moderations:Moderations",
     (Surface.RERANK, Dialect.COHERE): "media.rerank:Rerank",
     (Surface.RERANK, Dialect.OPENAI): "media.rerank:Rerank",

@@ -73,6 +73,8 @@ def contents_of(conversation: Conversation, model_id: str, drops: Drops) -> list
         if turn.name is not None:
             drops.drop("messages.name")
         parts = writer.parts_of(turn)
+        if turn.role is Role.SYSTEM:
+            parts = [{"text": f"<system>\n{part['text']}\n</system>"} if "text" in part else part for part in parts]
         if parts and contents and contents[-1]["role"] == role:
             contents[-1]["parts"] += parts
         elif parts:

@@ -1,9 +1,12 @@
 """Vertex AI: Google's, Anthropic's and open models, each in its own dialect, at the address of a project and location.
 
-====== =============================================================================================
-`apis` the dialects' translators and APIs with Vertex AI's addresses, for `selection` to load by name
-====== =============================================================================================
+=========== ========================================================================================================
+`google`    `{base_url}/publishers/google/models/{model}:generateContent`
+`anthropic` `{base_url}/publishers/anthropic/models/{model}:rawPredict`: messages, passed through and as an API
+`openai`    `{base_url}/endpoints/openapi/chat/completions`: the others, named `publisher/model`; in the same two ways
+=========== ========================================================================================================
 
 The base URL has project and location (`catalog/providers.toml`); what is presented is a token that the service
-account's key was exchanged for (`ownkey.tokens`).
+account's key was exchanged for (`ownkey.tokens`). Each module has what `selection` loads by name, and no more: a
+request to one maker's model pays for no other's dialect.
 """
