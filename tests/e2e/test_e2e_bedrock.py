@@ -8,6 +8,7 @@ import uuid
 from typing import Any
 
 import anthropic
+import boto3
 import openai
 import pytest
 
@@ -204,6 +205,38 @@ def test_a_key_that_was_revoked_is_put_aside(world: World) -> None:
             model=NOVA, messages=[{"role": "user", "content": "Hello"}]
         )
     assert refused.value.code in ("upstream_credentials_exhausted", "no_usable_credential")
+
+
+def a_role(world: World, account: Account) -> str:
+    """A role that trusts the deployment's account, for this account of ours alone."""
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"AWS": "arn:aws:iam::123456789012:root"},
+        "Action": "sts:AssumeRole",
+        "Condition": {"StringEquals": {"sts:ExternalId": f"ownkey:{account.id}"}},
+    }
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    name = f"ownkey-bedrock-{uuid.uuid4().hex[:8]}"
+    iam = boto3.client(
+        "iam",
+        endpoint_url=world.up.state.aws_endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="AKIATEST",
+        aws_secret_access_key="test",
+    )
+    try:
+        return str(iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)["Role"]["Arn"])
+    finally:
+        iam.close()
+
+
+def test_a_role_serves_without_any_secret_and_only_whom_it_trusts(world: World) -> None:
+    account, other = world.account(platform_allowed=False), world.account(platform_allowed=False)
+    role = {"provider_name": "Bedrock", "role_arn": a_role(world, account), "aws_region": "us-east-1"}
+    account.owner.ok("POST", "/api/byok", role)
+    assert chat(account, NOVA).choices[0].message.content == "You said: Hello"
+    assert streamed_message(account, CLAUDE).content[0].text == "You said: Hello"
+    assert other.owner.refused("POST", "/api/byok", role)[0] == 422
 
 
 def test_the_record_names_what_bedrock_itself_calls_the_request(world: World) -> None:
