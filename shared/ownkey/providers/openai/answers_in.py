@@ -182,11 +182,14 @@ class ChatReader:
         said = choice.get("delta")
         if not isinstance(said, dict):
             said = member(choice, "message")
-        if said:
-            yield from self._read_delta(said)
-        logprobs = choice.get("logprobs")
+        yield from self._read_words(said)
+        # What belongs to a text comes before the calls, which end it.
+        logprobs, annotations = choice.get("logprobs"), said.get("annotations")
         if isinstance(logprobs, dict):
             yield from self._read_logprobs(logprobs)
+        if isinstance(annotations, list):
+            yield from self._cite(annotations)
+        yield from self._read_calls(said)
         native = choice.get("finish_reason")
         if isinstance(native, str) and native:
             if native in FAILED:
@@ -194,7 +197,7 @@ class ChatReader:
             self._native = native
             self._stop = string(choice.get("stop_reason"))
 
-    def _read_delta(self, said: Mapping[str, Any]) -> Iterator[Event]:
+    def _read_words(self, said: Mapping[str, Any]) -> Iterator[Event]:
         details = said.get(DETAILS)
         if isinstance(details, list) and details:
             for item in details:
@@ -209,6 +212,8 @@ class ChatReader:
         refusal = said.get("refusal")
         if isinstance(refusal, str) and refusal:
             yield from self._refuse(refusal)
+
+    def _read_calls(self, said: Mapping[str, Any]) -> Iterator[Event]:
         calls = said.get("tool_calls")
         if isinstance(calls, list) and calls:
             whole = "index" not in calls[0] if isinstance(calls[0], dict) else False
@@ -218,9 +223,6 @@ class ChatReader:
         legacy = said.get(_LEGACY)
         if isinstance(legacy, dict):
             yield from self._add_call(_LEGACY, None, legacy.get("name"), legacy.get("arguments"))
-        annotations = said.get("annotations")
-        if isinstance(annotations, list) and annotations:
-            yield from self._cite(annotations)
 
     # ── Text, refusals, thoughts
 
@@ -391,10 +393,7 @@ class ChatReader:
     def _read_logprobs(self, logprobs: Mapping[str, Any]) -> Iterator[Event]:
         content = logprobs.get("content")
         found = tuple(_logprob(each) for each in content if isinstance(each, dict)) if isinstance(content, list) else ()
-        if found:
-            if self._text is None:
-                yield from self._open_text()
-            assert self._text is not None
+        if found and self._text is not None:
             yield LogprobsAdded(self._text, found)
 
     def _cite(self, annotations: Iterable[Any]) -> Iterator[Event]:
@@ -404,11 +403,9 @@ class ChatReader:
             if url is None:
                 continue
             self._reading.searched = True
-            if self._text is None:
-                yield from self._open_text()
-            assert self._text is not None
             start, end = _offset(cited.get("start_index")), _offset(cited.get("end_index"))
-            yield CitationAdded(self._text, Citation("url", url, string(cited.get("title")), start=start, end=end))
+            if self._text is not None:
+                yield CitationAdded(self._text, Citation("url", url, string(cited.get("title")), start=start, end=end))
 
     def _count(self, values: Mapping[str, Any]) -> Iterator[Event]:
         usage = values.get("usage") or usage_in(values, self._usage_at)
