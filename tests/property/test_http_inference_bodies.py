@@ -29,9 +29,22 @@ FIELDS = [
     "modalities",
     "tools",
     "system",
+    "input",
+    "instructions",
+    "max_output_tokens",
+    "text",
+    "include",
+    "previous_response_id",
+    "store",
     "response_format",
     "x",
 ]
+BODIES = {
+    "chat/completions": CHAT,
+    "messages": MESSAGES,
+    "responses": {"model": "gpt-4o-mini", "input": "Hello there"},
+}
+FOLDERS = {"/messages": "anthropic", "/responses": "responses"}
 PREFERENCES = ("order", "only", "ignore", "allow_fallbacks", "sort")
 
 
@@ -60,7 +73,7 @@ class Provider:
     async def send(self, request: UpstreamRequest) -> Any:
         body = json.loads(request.body)
         assert "provider" not in body
-        family = "anthropic" if "/messages" in request.url else "openai"
+        family = next((folder for path, folder in FOLDERS.items() if path in request.url), "openai")
         return Answer(family, body.get("stream") is True)
 
 
@@ -100,7 +113,7 @@ preferences = st.fixed_dictionaries({}, optional=dict.fromkeys(PREFERENCES, valu
 
 
 @given(
-    st.sampled_from(["chat/completions", "messages"]),
+    st.sampled_from(list(BODIES)),
     st.dictionaries(st.sampled_from(FIELDS), values, max_size=5),
     st.none() | preferences,
     st.booleans(),
@@ -109,7 +122,7 @@ preferences = st.fixed_dictionaries({}, optional=dict.fromkeys(PREFERENCES, valu
 def test_any_body_is_answered_or_refused_as_designed(
     runner: asyncio.Runner, world: World, path: str, changes: dict[str, Any], provider: Any, streamed: bool
 ) -> None:
-    body = {**(CHAT if path == "chat/completions" else MESSAGES), "stream": streamed, **changes}
+    body = {**BODIES[path], "stream": streamed, **changes}
     if provider is not None:
         body["provider"] = provider
     raw = json.dumps(body).encode()
@@ -117,7 +130,7 @@ def test_any_body_is_answered_or_refused_as_designed(
     assert response.status_code in (200, 400, 404)
     assert response.headers["x-ownkey-request-id"]
     if response.status_code == 200:
-        assert b"error" not in response.content
+        assert b'"error":{' not in response.content.replace(b" ", b"")
         start, end = world.attempts.records[-1]
         assert end.usage.total_tokens > 0
         assert end.charge_nanousd <= max(start.hold_nanousd, 10**8)

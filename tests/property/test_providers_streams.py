@@ -16,16 +16,17 @@ from ownkey.providers.document import REMOVED
 from ownkey.providers.openai import read_usage as read_openai
 from tests.support.providers import CHAT, MESSAGES, Passed, call, fixture, passed
 
-SURFACES = {Dialect.OPENAI: Surface.CHAT, Dialect.ANTHROPIC: Surface.MESSAGES}
 REQUESTS = {
     "silent": call(CHAT | {"stream": True}),
     "asking": call(CHAT | {"stream": True, "stream_options": {"include_usage": True}}),
     "messages": call(MESSAGES | {"stream": True}, provider="anthropic"),
+    "responses": call({"model": "gpt-4o", "input": "Hello", "stream": True}),
 }
 STREAMS = {
-    "silent": (Dialect.OPENAI, fixture("openai", "stream.sse")),
-    "asking": (Dialect.OPENAI, fixture("openai", "stream.sse")),
-    "messages": (Dialect.ANTHROPIC, fixture("anthropic", "stream.sse")),
+    "silent": (Surface.CHAT, Dialect.OPENAI, fixture("openai", "stream.sse")),
+    "asking": (Surface.CHAT, Dialect.OPENAI, fixture("openai", "stream.sse")),
+    "messages": (Surface.MESSAGES, Dialect.ANTHROPIC, fixture("anthropic", "stream.sse")),
+    "responses": (Surface.RESPONSES, Dialect.OPENAI, fixture("responses", "stream_refusal.sse")),
 }
 TROUBLE = [
     b": comment\n\n",
@@ -36,12 +37,14 @@ TROUBLE = [
     b'data: {"a"\ndata: :1}\n\n',
     b"retry: 3\n\n",
     b'data: {"choices":[],"usage" : null}\n\n',
+    b'data: {"type":"response.failed","response":{"error":{"code":"server_error","message":"broke"}}}\n\n',
+    b'data: {"type":"error","code":"server_error","message":"broke"}\n\n',
 ]
 
 
 def run(name: str, pieces: list[bytes], *, orderly: bool) -> Passed:
-    family, _ = STREAMS[name]
-    translator = translator_of(SURFACES[family], family)
+    surface, dialect, _ = STREAMS[name]
+    translator = translator_of(surface, dialect)
     assert translator is not None
     return passed(translator, REQUESTS[name], pieces, orderly=orderly)
 
@@ -55,7 +58,7 @@ def outcome(result: Passed) -> tuple[object, ...]:
 def streams(draw: st.DrawFn) -> tuple[str, bytes, list[bytes], bool]:
     """A stream, perhaps with trouble in it, perhaps cut short, and the same in pieces."""
     name = draw(st.sampled_from(sorted(STREAMS)))
-    events = STREAMS[name][1].split(b"\n\n")[:-1]
+    events = STREAMS[name][2].split(b"\n\n")[:-1]
     blocks = [event + b"\n\n" for event in events]
     for trouble in draw(st.lists(st.sampled_from(TROUBLE), max_size=2)):
         blocks.insert(draw(st.integers(0, len(blocks))), trouble)
@@ -76,7 +79,7 @@ def test_any_cut_gives_the_same(case: tuple[str, bytes, list[bytes], bool]) -> N
 
 @pytest.mark.parametrize("name", sorted(STREAMS))
 def test_every_single_cut_gives_the_same(name: str) -> None:
-    stream = STREAMS[name][1]
+    stream = STREAMS[name][2]
     whole = outcome(run(name, [stream], orderly=True))
     for at in range(len(stream)):
         assert outcome(run(name, [stream[:at], stream[at:]], orderly=True)) == whole
@@ -84,7 +87,7 @@ def test_every_single_cut_gives_the_same(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(STREAMS))
 def test_byte_by_byte_gives_the_same(name: str) -> None:
-    stream = STREAMS[name][1]
+    stream = STREAMS[name][2]
     assert outcome(run(name, [bytes([byte]) for byte in stream], orderly=True)) == outcome(
         run(name, [stream], orderly=True)
     )

@@ -149,6 +149,11 @@ async def test_the_platform_holds_what_the_request_allows_to_come_out(world: Wor
     assert 0 < end.charge_nanousd <= small
 
 
+async def test_the_end_user_is_known_by_openais_newer_name_too(world: World) -> None:
+    await world.post("/v1/responses", ASKED | {"safety_identifier": "ada"})
+    assert world.attempts.records[0][0].request.user == "ada"
+
+
 async def test_a_budget_refuses_before_anything_is_sent(world: World) -> None:
     world.registry.limits = [limit(id="lim_tokens", measure=Measure.TOKENS, amount=1_000)]
     await world.post("/v1/responses", ASKED | {"max_output_tokens": 50})

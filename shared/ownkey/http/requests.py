@@ -116,9 +116,10 @@ def app_of(headers: Mapping[str, str]) -> tuple[str | None, str | None]:
 
 
 def user_of(body: Mapping[str, Any]) -> str | None:
-    """The end user: `user`, or Anthropic's `metadata.user_id`."""
+    """The end user: `user`, OpenAI's newer `safety_identifier`, or Anthropic's `metadata.user_id`."""
     metadata = body.get("metadata")
-    return _text(body.get("user")) or (_text(metadata.get("user_id")) if isinstance(metadata, dict) else None)
+    named = _text(body.get("user")) or _text(body.get("safety_identifier"))
+    return named or (_text(metadata.get("user_id")) if isinstance(metadata, dict) else None)
 
 
 def tags_of(headers: Mapping[str, str], body: Mapping[str, Any]) -> tuple[str, ...]:
