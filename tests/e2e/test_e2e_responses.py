@@ -159,6 +159,14 @@ class TestOtherSurfaces:
         with chat.stream(model=RESPONSES_ALONE, messages=said("hello")) as stream:
             assert stream.get_final_completion().choices[0].message.content == "You said: hello"
 
+    def test_a_stop_sequence_ends_the_answer_though_the_api_has_none(self, team):
+        body = {"model": RESPONSES_ALONE, "max_tokens": 4_000, "stop_sequences": [" three"]}
+        whole = team.anthropic().messages.create(**body, messages=said("one two three four"))
+        assert (whole.content[0].text, whole.stop_reason) == ("You said: one two", "stop_sequence")
+        with team.anthropic().messages.stream(**body, messages=said("one two three four")) as stream:
+            built = stream.get_final_message()
+        assert (built.content[0].text, built.stop_sequence) == ("You said: one two", " three")
+
     def test_messages_reach_it_with_tools_and_thoughts(self, team):
         messages = team.anthropic().messages
         tool = {"name": "get_weather", "input_schema": WEATHER["parameters"]}

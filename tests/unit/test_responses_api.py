@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -227,7 +228,6 @@ def test_the_effort_is_one_that_the_model_knows(model: str, reasoning: Reasoning
     ("more", "param"),
     [
         ({"choices": 2}, "n"),
-        ({"stop": ("x",)}, "stop"),
         ({"tools": (HostedTool("code_execution", {}),)}, "tools"),
         ({"tools": (HostedTool("web_search", {"blocked_domains": ["a.example"]}),)}, "tools"),
         ({"output": OutputFormat(OPEN, strict=True)}, "output"),
@@ -283,6 +283,23 @@ def test_a_stream_and_its_whole_twin_are_the_same_answer(whole: Any, stream: Any
     events = [*reader.feed(stream.read_bytes()), *reader.close(orderly=True)]
     assert folded(events) == read
     assert read.usage is not None
+
+
+def test_stop_sequences_are_found_in_what_comes() -> None:
+    whole, stream = TWINS[0]
+    request = aimed()
+    API.write_request(request, said(stop=("Zürich",)))
+    answer = API.read_answer(request, whole.read_bytes())
+    (text,) = answer.parts
+    assert (text.text, answer.finish, answer.stop_sequence) == (
+        "You said: Say hello in ",
+        Finish.STOP_SEQUENCE,
+        "Zürich",
+    )
+    reader = API.reader(request)
+    streamed = folded([*reader.feed(stream.read_bytes()), *reader.close(orderly=True)])
+    assert replace(text, citations=()) == streamed.parts[0]
+    assert (streamed.finish, streamed.stop_sequence, streamed.usage) == (answer.finish, "Zürich", answer.usage)
 
 
 def read(name: str) -> Answer:

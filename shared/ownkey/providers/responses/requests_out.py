@@ -63,8 +63,6 @@ def write_request(conversation: Conversation, model_id: str, model: Model | None
 def _refuse_and_drop(conversation: Conversation, drops: Drops) -> None:
     if (conversation.choices or 1) > 1:
         raise drops.refusal("choices", "it gives one answer")
-    if conversation.stop:
-        raise drops.refusal("stop", "it stops at no text")
     drops.drop_given(
         {
             "top_k": conversation.top_k,
