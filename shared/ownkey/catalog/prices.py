@@ -126,8 +126,8 @@ class PriceList:
     """Factors on every rate: `geo:us` (inference kept in a country), `speed:fast`, `region:eu` (a regional host)."""
     fees: Mapping[str, Decimal] = field(default_factory=dict)
     """USD for each unit that is no token: `request`; `web_search_low`, `_medium`, `_high` (a call, by size of the
-    search context); `image_input`, `image_output`; `audio_second_input`, `audio_second_output`; `character_input`;
-    `search_unit`."""
+    search context); `image_input`, `image_output` (each); `audio_second_input`; `character_input`; `search_unit` (a
+    reranker's query with up to 100 documents)."""
 
     @property
     def base(self) -> Rates:
