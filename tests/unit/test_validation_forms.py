@@ -255,7 +255,7 @@ async def test_a_token_endpoint_out_of_reach_rejects_nothing(bench: Bench) -> No
     candidate = await bench.candidate("vertex", service_account())
     form = replace(bench.catalog.provider("vertex").form("service_account"), token_url="http://127.0.0.1:1/token")
     provider = replace(bench.catalog.provider("vertex"), forms=(form,))
-    bench.catalog._by_id["vertex"] = provider
+    bench.catalog._providers._known["vertex"] = provider
     finding = await bench.validator.validate(candidate)
     assert (finding.verdict, finding.status) == (Verdict.UNREACHABLE, None)
     assert bench.calls() == []
