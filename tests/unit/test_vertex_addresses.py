@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ownkey.domain.errors import UnsupportedParameter
+from ownkey.domain.errors import ProviderRateLimited, ProviderRefused, UnsupportedParameter
 from ownkey.domain.surfaces import Surface
 from ownkey.providers import Encoded, translator_for
 from ownkey.upstream import UrlPolicy
@@ -112,6 +112,19 @@ def test_counts_of_gemini_stand_in_no_other_object() -> None:
 
 def test_open_models_are_not_counted() -> None:
     assert translator_for(Surface.COUNT_TOKENS, VERTEX, LLAMA, None) is None
+
+
+@pytest.mark.parametrize("surface", [Surface.MESSAGES, Surface.CHAT, Surface.COUNT_TOKENS])
+def test_claudes_errors_are_googles_or_anthropics_own(surface: Surface) -> None:
+    translator = translator_for(surface, VERTEX, "claude-haiku-4-5", None)
+    assert translator is not None
+    wait = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "7s"}
+    quota = {"error": {"code": 429, "message": "Quota exceeded.", "status": "RESOURCE_EXHAUSTED", "details": [wait]}}
+    limited = translator.decode_failure(429, {}, json.dumps([quota]).encode())
+    assert (type(limited), limited.retry_after_s) == (ProviderRateLimited, 7.0)
+    own = {"type": "error", "error": {"type": "invalid_request_error", "message": "max_tokens: Field required"}}
+    refused = translator.decode_failure(400, {}, json.dumps(own).encode())
+    assert (type(refused), refused.details["provider_type"]) == (ProviderRefused, "invalid_request_error")
 
 
 @pytest.mark.parametrize("model", ["mistral-large@2407", "claude-x/../../y", "gemini-x:y"])

@@ -20,8 +20,10 @@ from ownkey.domain.errors import (
 
 MAX_REASON_CHARS = 200
 
-OUT_OF_FUNDS = re.compile(r"insufficient_quota|credit balance is too low|insufficient[_ ]balance", re.IGNORECASE)
-"""In an error's code, type or message: the key's account has no money left, whatever the status (OpenAI 429,
+OUT_OF_FUNDS = re.compile(
+    r"insufficient_quota|credit balance is too low|insufficient[_ ]balance|credits are depleted", re.IGNORECASE
+)
+"""In an error's code, type or message: the key's account has no money left, whatever the status (OpenAI and Google 429,
 Anthropic 400)."""
 BAD_KEY = re.compile(r"(?:incorrect|invalid) api key|api key (?:is )?(?:not valid|invalid|expired)", re.IGNORECASE)
 """How the message of a 400 begins that says so of the key (xAI). Begins: within it a client's own words may stand, and

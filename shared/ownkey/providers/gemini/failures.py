@@ -49,7 +49,11 @@ def _restated(status: int, headers: Mapping[str, str], error: Mapping[str, Any])
     """The same with the reason as its code and the status' word as its type: what `failures` reads."""
     reason = next(_details(error, "reason"), None)
     message = string(error.get("message"))
-    said = {"message": message, "code": reason, "type": string(error.get("status"))}
+    said = {
+        "message": message,
+        "code": reason or string(error.get("code")),
+        "type": string(error.get("status")) or string(error.get("type")),  # at Vertex AI a maker's own, too
+    }
     wait = next(filter(None, map(_DURATION.fullmatch, _details(error, "retryDelay"))), None)
     if wait and failures.read_retry_after(headers) is None:
         headers = {**headers, "retry-after": wait[1]}

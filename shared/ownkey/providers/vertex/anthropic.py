@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ownkey.domain.errors import ProviderFailure
 from ownkey.providers.address import Plain
 from ownkey.providers.anthropic import AnthropicCountTokens, AnthropicMessages
 from ownkey.providers.anthropic.api import MessagesApi
 from ownkey.providers.gemini.address import MethodAddress
+from ownkey.providers.gemini.failures import decode_failure
 from ownkey.providers.translator import Call
 
 _MODELS = "publishers/anthropic/models"
@@ -44,21 +46,29 @@ class _CountTokens(Plain):
         return {**super().members(call), **_version(call)}
 
 
-class VertexMessagesApi(MessagesApi):
+class _FailsAsGoogle:
+    """Errors are Google's, or Anthropic's own."""
+
+    def decode_failure(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderFailure:
+        """What an error answer means."""
+        return decode_failure(status, headers, body)
+
+
+class VertexMessagesApi(_FailsAsGoogle, MessagesApi):
     """`MessagesApi` there."""
 
     def __init__(self) -> None:
         super().__init__(_Messages())
 
 
-class VertexMessages(AnthropicMessages):
+class VertexMessages(_FailsAsGoogle, AnthropicMessages):
     """`messages`, passed through."""
 
     def __init__(self) -> None:
         super().__init__(_Messages())
 
 
-class VertexCountTokens(AnthropicCountTokens):
+class VertexCountTokens(_FailsAsGoogle, AnthropicCountTokens):
     """`count_tokens`, passed through."""
 
     def __init__(self) -> None:
