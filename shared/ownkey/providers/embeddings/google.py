@@ -49,8 +49,8 @@ class GoogleEmbed:
         named = {"model": f"models/{model_name(call)}"}
         sized = {} if asked.dimensions is None else {"outputDimensionality": asked.dimensions}
         typed = _typed(asked, "taskType")
-        requests = [{**named, **_content(text), **sized, **typed} for text in asked.texts]
-        return addressed(_STUDIO, call, {"requests": requests}, asked.dropped)
+        each_alone = [{**named, **_content(text), **sized, **typed} for text in asked.texts]
+        return addressed(_STUDIO, call, {"requests": each_alone}, asked.dropped)
 
     def read_answer(self, values: Mapping[str, Any]) -> Embedded:
         """As `EmbeddingsApi` has it."""
@@ -73,8 +73,8 @@ class VertexEmbed(GoogleEmbed):
         if "gemini" in model_name(call):
             config = sized | _typed(asked, "taskType")
             placed = {"embedContentConfig": config} if config else {}
-            requests = [{**_content(text), **placed} for text in asked.texts]
-            return addressed(_VERTEX, call, {"requests": requests}, asked.dropped)
+            each_alone = [{**_content(text), **placed} for text in asked.texts]
+            return addressed(_VERTEX, call, {"requests": each_alone}, asked.dropped)
         typed = _typed(asked, "task_type")
         members: dict[str, Any] = {"instances": [{"content": text, **typed} for text in asked.texts]}
         return addressed(_VERTEX_PREDICT, call, members | ({"parameters": sized} if sized else {}), asked.dropped)
