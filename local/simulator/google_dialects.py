@@ -15,7 +15,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from local.simulator import gemini_answers, gemini_requests
+from local.simulator import gemini_answers, gemini_requests, google_embeddings
 from local.simulator.anthropic_requests import refused as refused_by_anthropic
 from local.simulator.brain import CacheUse, Prompt, Segment
 from local.simulator.cache import PromptCache
@@ -26,7 +26,13 @@ from local.simulator.replies import Exchange, Stream, Whole, page
 from local.simulator.text import compact
 
 ANTHROPIC_VERSIONS = ("vertex-2023-10-16", "2026-10-21")
-_METHODS = {"generateContent": CHAT, STREAM: CHAT, "countTokens": COUNT}
+EMBED = "embed"
+_METHODS = {
+    "generateContent": CHAT,
+    STREAM: CHAT,
+    "countTokens": COUNT,
+    **dict.fromkeys(google_embeddings.METHODS, EMBED),
+}
 _CALL = re.compile(r"(?P<model>[^/:]+):(?P<method>[A-Za-z]+)")
 _VERTEX = re.compile(r"v1/projects/[a-z0-9-]+/locations/[a-z0-9-]+/(?P<rest>.+)")
 _GOOGLE, _ANTHROPIC = "publishers/google/models/", "publishers/anthropic/models/"
@@ -58,12 +64,17 @@ class GeminiDialect:
         return None
 
     def check(self, endpoint: str, body: Any, headers: Mapping[str, str], profile: Profile) -> None:
-        gemini_requests.check(gemini_requests.counted(body) if endpoint == COUNT else body)
+        if endpoint == EMBED:
+            google_embeddings.check(body, vertex=self._tokens)
+        else:
+            gemini_requests.check(gemini_requests.counted(body) if endpoint == COUNT else body)
 
     def check_for_model(self, body: dict[str, Any], model: dict[str, Any]) -> None:
         return None
 
     def read(self, body: dict[str, Any]) -> Prompt:
+        if _METHODS[body[METHOD]] == EMBED:
+            return google_embeddings.read(body)
         return gemini_requests.read(gemini_requests.counted(body))
 
     def cache_use(self, cache: PromptCache, owner: str, segments: tuple[Segment, ...]) -> CacheUse:
@@ -80,6 +91,8 @@ class GeminiDialect:
         return Whole(gemini_answers.model(row), gemini_answers.headers())
 
     def at_once(self, endpoint: str, body: dict[str, Any], prompt: Prompt, request_id: str) -> Whole | None:
+        if endpoint == EMBED:
+            return Whole(google_embeddings.answer(body, prompt), gemini_answers.headers())
         return Whole(gemini_answers.count(prompt), gemini_answers.headers()) if endpoint == COUNT else None
 
     def error(self, refusal: Refusal, profile: Profile, request_id: str) -> Whole:

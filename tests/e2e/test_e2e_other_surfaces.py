@@ -12,6 +12,7 @@ import pytest
 
 from local.simulator.media_answers import IMAGE_TOKENS, heard, sound, vector
 from tests.e2e.accounts import Account, SavedKey
+from tests.e2e.service_accounts import vertex_credential
 from tests.e2e.world import World
 from tests.support.media import EMBEDDINGS, SPEECH, form, form_type, recording
 
@@ -210,3 +211,21 @@ def test_cohere_embeds_and_ranks_for_a_client_of_openai(world: World) -> None:
     assert [each["index"] for each in answer["results"]] == [1]
     assert record(team, "rerank")["usage"]["search_units"] == 1
     assert cost(team, "rerank") == Decimal("0.002")
+
+
+@pytest.mark.parametrize(
+    "model", ["gemini/gemini-embedding-001", "vertex/text-embedding-005", "vertex/gemini-embedding-2"]
+)
+def test_google_embeds_for_a_client_of_openai(world: World, model: str) -> None:
+    team = world.account(platform_allowed=False)
+    if model.startswith("vertex"):
+        team.owner.ok("POST", "/api/byok", {"provider": "vertex", **vertex_credential(world)})
+    else:
+        team.save_key("gemini")
+    answer = team.openai().embeddings.create(model=model, input=["red", "fox"], dimensions=4)
+    assert [each.embedding for each in answer.data] == [
+        pytest.approx(vector(text, 4), abs=1e-6) for text in ("red", "fox")
+    ]
+    assert answer.usage.prompt_tokens == 2
+    assert record(team, "embeddings")["usage"]["input"] == 2
+    assert cost(team, "embeddings") > 0

@@ -14,6 +14,7 @@ from google.genai import errors, types
 from google.oauth2.credentials import Credentials
 
 from local.simulator import start_simulator
+from local.simulator.media_answers import vector
 
 KEY, TOKEN = "AIzasim-0123456789abcdef", "ya29.sim-token"
 MODEL, OLDER = "gemini-3.8-flash", "gemini-2.5-flash"
@@ -238,3 +239,25 @@ async def test_vertex_serves_claude_and_open_models(simulator) -> None:
     ) as client:
         said = await client.chat.completions.create(model="meta/llama-4", messages=asked["messages"])
         assert said.choices[0].message.content == "You said: Hello"
+
+
+async def test_embeddings(client):
+    config = types.EmbedContentConfig(output_dimensionality=4)
+    found = await client.embed_content(model="gemini-embedding-001", contents=["red", "fox"], config=config)
+    assert [each.values for each in found.embeddings] == [pytest.approx(vector(text, 4)) for text in ("red", "fox")]
+    assert found.usage_metadata.prompt_token_count == 2
+
+
+async def test_embeddings_at_vertex(simulator, http):
+    options = types.HttpOptions(base_url=at_vertex(simulator, "us-central1"), api_version="v1", httpx_async_client=http)
+    where = {"project": "your-project", "location": "us-central1", "credentials": Credentials(token=TOKEN)}
+    client = genai.Client(vertexai=True, **where, http_options=options).aio.models
+    config = types.EmbedContentConfig(output_dimensionality=4)
+    several = [types.Content(parts=[types.Part(text=text)]) for text in ("red", "fox")]
+    for model, contents in (("text-embedding-005", ["red", "fox"]), ("gemini-embedding-2", several)):
+        found = await client.embed_content(model=model, contents=contents, config=config)
+        assert [each.values for each in found.embeddings] == [pytest.approx(vector(text, 4)) for text in ("red", "fox")]
+    found = await client.embed_content(model="gemini-embedding-2", contents="red", config=config)
+    assert found.embeddings[0].values == pytest.approx(vector("red", 4))
+    found = await client.embed_content(model="text-embedding-005", contents=["red fox"])
+    assert found.embeddings[0].statistics.token_count == 2
