@@ -21,7 +21,7 @@ from local.simulator.behaviour import Behaviour, Scripts, split_directives
 from local.simulator.cache import PromptCache
 from local.simulator.catalog_routes import catalog_routes
 from local.simulator.delivery import deliver
-from local.simulator.dialects import CHAT, MODELS, Profile
+from local.simulator.dialects import CHAT, MODELS, Profile, tells_usage_unasked
 from local.simulator.journal import Entry, Journal
 from local.simulator.keys import INFERENCE, Keys
 from local.simulator.keys import MODELS as MODELS_ENDPOINT
@@ -244,6 +244,7 @@ class Simulator:
             completions=completions,
             usage=usage,
             behaviour=behaviour,
+            unasked_usage=tells_usage_unasked(call.provider),
         )
         return _delivered(call, dialect.answer(exchange), behaviour), behaviour
 

@@ -222,6 +222,14 @@ class ResponsesDialect(OpenAIDialect):
         return responses_answers.error_event(refusal)
 
 
+_UNASKED_USAGE = frozenset(each.id for each in Catalog.load().providers if "no_stream_options" in each.quirks)
+
+
+def tells_usage_unasked(provider: str) -> bool:
+    """Whether its streams have their usage without being asked: it refuses to be."""
+    return provider in _UNASKED_USAGE
+
+
 class AnthropicDialect:
     """Anthropic's messages."""
 

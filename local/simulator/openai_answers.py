@@ -68,7 +68,7 @@ def stream(exchange: Exchange) -> Stream:
     choices = [_choice_frames(exchange, chunk_id, *each) for each in enumerate(exchange.completions)]
     frames += [frame for abreast in zip_longest(*choices) for frame in abreast if frame is not None]
     usage = exchange.shown_usage
-    if _asked(exchange).get("include_usage") and usage is not None:
+    if _tells_usage(exchange) and usage is not None:
         frames.append(Frame(_event(_chunk(exchange, chunk_id, [], _usage(usage)))))
     return Stream((*frames, DONE), _headers(exchange), first_token_at=exchange.behaviour.pings)
 
@@ -257,12 +257,16 @@ def _chunk(
     """One chunk: `usage` is there only where it was asked for, and null before the last."""
     chunk = _head(exchange, "chat.completion.chunk", chunk_id)
     chunk["choices"] = choices
-    asked = _asked(exchange)
-    if asked.get("include_usage") and not exchange.behaviour.no_usage:
+    if _tells_usage(exchange) and not exchange.behaviour.no_usage:
         chunk["usage"] = usage
-    if exchange.first_party and asked.get("include_obfuscation", True):
+    if exchange.first_party and _asked(exchange).get("include_obfuscation", True):
         chunk["obfuscation"] = secrets.token_urlsafe(secrets.randbelow(9) + 1)
     return chunk
+
+
+def _tells_usage(exchange: Exchange) -> bool:
+    """Where it was asked for; some compatible providers tell without being asked, and refuse to be."""
+    return bool(exchange.unasked_usage or _asked(exchange).get("include_usage"))
 
 
 def _asked(exchange: Exchange) -> dict[str, Any]:

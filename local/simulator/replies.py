@@ -34,6 +34,8 @@ class Exchange:
     completions: list[Completion]
     usage: Usage
     behaviour: Behaviour
+    unasked_usage: bool = False
+    """Whether a stream tells its usage without being asked."""
 
     @property
     def served(self) -> str:

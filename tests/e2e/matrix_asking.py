@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from tests.e2e.accounts import Account
 
 Json = dict[str, Any]
-_MARK: Json = {"cache_control": {"type": "ephemeral"}}
+_BREAKPOINT: Json = {"prompt_cache_breakpoint": {"mode": "explicit"}}
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,6 @@ class Wish:
     thinking: bool = False
     cached: str | None = None
     """A long text that is to be cached, before everything else."""
-    mark: bool = True
-    """Whether the request says so."""
     stop: str | None = None
     limit: int = 4_000
 
@@ -76,8 +74,8 @@ class Surface(Protocol):
     """One endpoint by its own SDK."""
 
     name: str
-    cannot_ask: frozenset[str]
-    """Columns for which its dialect has no words."""
+    lacks: Mapping[str, str]
+    """Column → why it cannot be asked."""
 
     def ask(
         self,
@@ -95,7 +93,7 @@ class Chat:
     """OpenAI's chat completions."""
 
     name = "chat"
-    cannot_ask: frozenset[str] = frozenset()
+    lacks: Mapping[str, str] = {}
     _FINISH = {"stop": "end", "length": "length", "tool_calls": "tool"}  # noqa: RUF012
 
     def ask(
@@ -136,8 +134,7 @@ class Chat:
         if wish.system:
             messages.insert(0, {"role": "system", "content": wish.system})
         if wish.cached:
-            part: Json = {"type": "text", "text": wish.cached}
-            messages.insert(0, {"role": "system", "content": [part | _MARK if wish.mark else part]})
+            messages.insert(0, {"role": "system", "content": [{"type": "text", "text": wish.cached} | _BREAKPOINT]})
         messages.append({"role": "user", "content": content if len(content) > 1 else wish.text})
         body: Json = {"messages": messages, "max_completion_tokens": wish.limit}
         if wish.tools:
@@ -198,7 +195,7 @@ class Messages:
     """Anthropic's messages."""
 
     name = "messages"
-    cannot_ask: frozenset[str] = frozenset()
+    lacks: Mapping[str, str] = {}
     _FINISH = {  # noqa: RUF012
         "end_turn": "end",
         "max_tokens": "length",
@@ -248,7 +245,7 @@ class Messages:
         body: Json = {"messages": messages, "max_tokens": wish.limit}
         system: list[Json] = []
         if wish.cached:
-            system.append({"type": "text", "text": wish.cached} | _MARK)
+            system.append({"type": "text", "text": wish.cached, "cache_control": {"type": "ephemeral"}})
         if wish.system:
             system.append({"type": "text", "text": wish.system})
         if system:
@@ -261,7 +258,7 @@ class Messages:
         if wish.schema:
             body["output_config"] = {"format": {"type": "json_schema", "schema": wish.schema}}
         if wish.thinking:
-            body["thinking"] = {"type": "enabled", "budget_tokens": 2_000}
+            body["thinking"] = {"type": "enabled", "budget_tokens": 2_000, "display": "summarized"}
         if wish.stop:
             body["stop_sequences"] = [wish.stop]
         return body
@@ -289,7 +286,7 @@ class Responses:
     """OpenAI's Responses."""
 
     name = "responses"
-    cannot_ask = frozenset({"stop"})
+    lacks: Mapping[str, str] = {"stop": "Responses has no stop sequences."}
 
     def ask(
         self,
@@ -336,6 +333,9 @@ class Responses:
             marked = {"type": "input_text", "text": wish.cached, "prompt_cache_breakpoint": {"mode": "explicit"}}
             items.insert(0, {"role": "developer", "content": [marked]})
         body: Json = {"input": items, "max_output_tokens": wish.limit}
+        if wish.cached:
+            marked = [{"type": "input_text", "text": wish.cached} | _BREAKPOINT]
+            items.insert(0, {"role": "system", "content": marked})
         if wish.system:
             body["instructions"] = wish.system
         if wish.tools:
@@ -349,8 +349,7 @@ class Responses:
         if wish.schema:
             body["text"] = {"format": {"type": "json_schema", "name": "invoice", "schema": wish.schema, "strict": True}}
         if wish.thinking:
-            body["reasoning"] = {"effort": "high", "summary": "auto"}
-            body["include"] = ["reasoning.encrypted_content"]
+            body |= {"reasoning": {"effort": "high", "summary": "auto"}, "include": ["reasoning.encrypted_content"]}
         return body
 
     def _said(self, response: Any, headers: Any) -> Said:

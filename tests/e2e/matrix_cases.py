@@ -144,7 +144,6 @@ def cache(cell: Asking) -> None:
     wish = Wish(
         text="hello",
         cached=f"{cell.surface.name} {cell.streamed} {cell.account.id}. {LONG}",
-        mark=cell.family.marks_cache,
     )
     first, second = cell.ask(wish), cell.ask(wish)
     assert second.cached_tokens >= 1_024

@@ -23,45 +23,45 @@ class Family:
     model: str
     thinks: str | None = None
     """A model that reasons, where it is another; empty: none does."""
-    credential: Callable[[World], dict[str, Any] | list[dict[str, Any]]] | None = None
-    """Makes the credential's body, or those of several. None: a plain key."""
-    marks_cache: bool = True
-    """Whether a prompt is cached only where the request says so; else it must not."""
+    credentials: Callable[[World], list[dict[str, Any]]] | None = None
+    """Makes the credentials' bodies. None: one plain key."""
     tells_stop: bool = True
     """Whether its answers tell a stop sequence from an end."""
     hides: tuple[str, ...] = ()
     """Surfaces by which thoughts are counted, and not shown."""
     lacks: Mapping[str, str] = field(default_factory=dict)
-    """Column → why it is refused."""
+    """Column, or `surface column`, → why it is refused."""
 
     def join(self, account: Account, world: World) -> None:
-        """Saves the credential."""
-        made = self.credential(world) if self.credential else {"key": new_provider_key(self.provider)}
-        for each in made if isinstance(made, list) else [made]:
-            account.owner.ok("POST", "/api/byok", {"provider": self.provider, **each})
+        """Saves the credentials."""
+        for made in self.credentials(world) if self.credentials else [{"key": new_provider_key(self.provider)}]:
+            account.owner.ok("POST", "/api/byok", {"provider": self.provider, **made})
 
     def model_for(self, *, thinking: bool) -> str:
         """What to ask."""
         return self.thinks if thinking and self.thinks else self.model
 
 
-def _bedrock_key(_: World) -> dict[str, Any]:
-    return {"key": f"ABSKsim-{uuid.uuid4().hex}", "aws_region": "us-east-1"}
+def _azure(**fields: str) -> Callable[[World], list[dict[str, Any]]]:
+    """Two deployments, each with a credential."""
+    common = {"azure_endpoint": "https://your-resource.openai.azure.com", **fields}
+    return lambda _: [
+        {**common, "azure_api_key": f"sim-{uuid.uuid4().hex}", "azure_deployment": deployment, "alias": deployment}
+        for deployment in ("gpt-4o-mini", "gpt-5")
+    ]
 
 
-def _bedrock_signed(_: World) -> dict[str, Any]:
+def _bedrock_key(_: World) -> list[dict[str, Any]]:
+    return [{"key": f"ABSKsim-{uuid.uuid4().hex}", "aws_region": "us-east-1"}]
+
+
+def _bedrock_signed(_: World) -> list[dict[str, Any]]:
     key_id = f"AKIASIM{uuid.uuid4().hex[:13].upper()}"
     secret = simulated_secret(key_id)
-    return {"aws_access_key_id": key_id, "aws_secret_access_key": secret, "aws_region": "us-east-1"}
+    return [{"aws_access_key_id": key_id, "aws_secret_access_key": secret, "aws_region": "us-east-1"}]
 
 
-def _azure(_: World) -> list[dict[str, Any]]:
-    """A deployment at the v1 address, and one that reasons, at a dated one."""
-    resource = {"azure_endpoint": "https://matrix.openai.azure.com", "azure_api_key": f"sim-{uuid.uuid4().hex}"}
-    return [
-        {**resource, "azure_deployment": "gpt-4o-mini"},
-        {**resource, "azure_deployment": "gpt_5", "api_version": "2025-04-01-preview"},
-    ]
+_NO_STOP = {"stop": "Responses has no stop sequences"}
 
 
 FAMILIES = (
@@ -71,7 +71,32 @@ FAMILIES = (
         model="openai/gpt-4o-mini",
         thinks="openai/gpt-5",
         hides=("chat",),
-        marks_cache=False,
+        tells_stop=False,
+    ),
+    Family(
+        name="OpenAI (Responses alone)",
+        provider="OpenAI",
+        model="openai/gpt-5.1-codex",
+        tells_stop=False,
+        hides=("chat",),
+        lacks=_NO_STOP,
+    ),
+    Family(
+        name="Azure OpenAI (v1)",
+        provider="Azure",
+        model="azure/gpt-4o-mini",
+        thinks="azure/gpt-5",
+        credentials=_azure(),
+        hides=("chat",),
+        tells_stop=False,
+    ),
+    Family(
+        name="Azure OpenAI (dated API)",
+        provider="Azure",
+        model="azure/gpt-4o-mini",
+        thinks="azure/gpt-5",
+        credentials=_azure(api_version="2025-04-01-preview"),
+        hides=("chat",),
         tells_stop=False,
     ),
     Family(name="Anthropic", provider="Anthropic", model="anthropic/claude-haiku-4-5"),
@@ -80,23 +105,27 @@ FAMILIES = (
         provider="Bedrock",
         model="bedrock/us.amazon.nova-pro-v1:0",
         thinks="bedrock/openai.gpt-oss-120b-1:0",
-        credential=_bedrock_signed,
+        credentials=_bedrock_signed,
     ),
     Family(
         name="Bedrock (Anthropic)",
         provider="Bedrock",
         model="bedrock/us.anthropic.claude-haiku-4-5-20251001-v1:0",
-        credential=_bedrock_key,
+        credentials=_bedrock_key,
+    ),
+    Family(name="Gemini", provider="gemini", model="gemini/gemini-3.8-flash", tells_stop=False),
+    Family(
+        name="Vertex AI (Google)",
+        provider="vertex",
+        model="vertex/gemini-2.5-flash",
+        credentials=lambda world: [vertex_credential(world)],
+        tells_stop=False,
     ),
     Family(
-        name="Azure OpenAI",
-        provider="Azure",
-        model="azure/gpt-4o-mini",
-        thinks="azure/gpt-5",
-        credential=_azure,
-        hides=("chat",),
-        marks_cache=False,
-        tells_stop=False,
+        name="Vertex AI (Anthropic)",
+        provider="vertex",
+        model="vertex/claude-haiku-4-5@20251001",
+        credentials=lambda world: [vertex_credential(world)],
     ),
     Family(
         name="Cohere",
@@ -105,25 +134,16 @@ FAMILIES = (
         thinks="cohere/command-a-reasoning-08-2025",
         lacks={"document": "it reads plain text alone"},
     ),
+    Family(name="Mistral", provider="Mistral", model="mistral/mistral-large-latest", thinks="", tells_stop=False),
     Family(
-        name="Gemini",
-        provider="gemini",
-        model="gemini/gemini-3.8-flash",
-        marks_cache=False,
+        name="DeepSeek",
+        provider="DeepSeek",
+        model="deepseek/deepseek-chat",
+        thinks="deepseek/deepseek-reasoner",
         tells_stop=False,
+        lacks={
+            "chat schema": "the provider refuses `response_format` of this kind; other dialects ask by way of a tool"
+        },
     ),
-    Family(
-        name="Vertex AI (Google)",
-        provider="vertex",
-        model="vertex/gemini-2.5-flash",
-        credential=vertex_credential,
-        marks_cache=False,
-        tells_stop=False,
-    ),
-    Family(
-        name="Vertex AI (Anthropic)",
-        provider="vertex",
-        model="vertex/claude-haiku-4-5@20251001",
-        credential=vertex_credential,
-    ),
+    Family(name="Groq", provider="Groq", model="groq/openai/gpt-oss-120b", tells_stop=False),
 )

@@ -10,8 +10,6 @@ import pytest
 
 PAGE = Path(__file__).parents[2] / "docs" / "compatibility.md"
 _BEGIN, _END = "<!-- the matrix: written by `make matrix` -->\n", "<!-- end of the matrix -->\n"
-NOT_ASKED = ""
-"""In place of a reason: the surface's dialect has no words for it."""
 _SEEN: pytest.StashKey[Matrix] = pytest.StashKey()
 
 
@@ -20,7 +18,7 @@ class Matrix:
 
     def __init__(self) -> None:
         self._seen: dict[tuple[str, str, str], str | None] = {}
-        """(family, surface, column) → why it is refused, or `NOT_ASKED`; None: it works."""
+        """(family, surface, column) → what is otherwise, and after a colon why; None: it works."""
 
     @staticmethod
     def of(config: pytest.Config) -> Matrix:
@@ -49,13 +47,11 @@ class Matrix:
             cells = []
             for column in columns:
                 lacks = self._seen[family, surface, column]
-                if lacks == NOT_ASKED:
-                    cells.append("–")
-                    continue
                 number = None if lacks is None else notes.setdefault(lacks, len(notes) + 1)
-                cells.append("yes" if number is None else f"refused ({number})")
+                word = (lacks or "yes").partition(":")[0]
+                cells.append(word if number is None else f"{word} ({number})")
             lines.append(f"| {family} | {surface} | " + " | ".join(cells) + " |")
-        lines += ["", *(f"{number}. {lacks}" for lacks, number in notes.items())]
+        lines += ["", *(f"{number}. {lacks.partition(': ')[2]}" for lacks, number in notes.items())]
         return "\n".join(lines).rstrip() + "\n"
 
     def page(self) -> str:

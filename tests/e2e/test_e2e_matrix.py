@@ -12,9 +12,9 @@ from ownkey.domain.surfaces import Surface as ApiSurface
 from ownkey.providers import translator_for
 from tests.e2e.accounts import Account
 from tests.e2e.matrix_asking import SURFACES, Surface, Wish
-from tests.e2e.matrix_cases import CASES, Asking
+from tests.e2e.matrix_cases import CASES, Asking, thinking, thinking_tools
 from tests.e2e.matrix_families import FAMILIES, Family
-from tests.e2e.matrix_page import NOT_ASKED, PAGE, Matrix
+from tests.e2e.matrix_page import PAGE, Matrix
 from tests.e2e.world import World
 from tests.support.providers import CATALOG
 
@@ -61,20 +61,23 @@ def test_what_can_be_asked(
     accounts: dict[str, Account],
     matrix: Matrix,
 ) -> None:
-    reached(family, surface)
-    if case.__name__ in surface.cannot_ask:
-        matrix.saw(family.name, surface.name, case.__name__, NOT_ASKED)
+    why = surface.lacks.get(case.__name__)
+    if case in (thinking, thinking_tools) and family.thinks == "":
+        why = "its model does not show that it thinks."
+    if why is not None:
+        matrix.saw(family.name, surface.name, case.__name__, f"–: {why}")
         return
+    reached(family, surface)
     account = account_for(family, world, accounts)
     cell = Asking(surface, account, family, streamed)
-    lacks = family.lacks.get(case.__name__)
+    lacks = family.lacks.get(case.__name__) or family.lacks.get(f"{surface.name} {case.__name__}")
     if lacks is None:
         case(cell)
     else:
         with pytest.raises((openai.BadRequestError, anthropic.BadRequestError)) as refused:
             case(cell)
         assert refused.value.response.json()["error"]["code"] == "unsupported_parameter"
-    matrix.saw(family.name, surface.name, case.__name__, lacks)
+    matrix.saw(family.name, surface.name, case.__name__, lacks and f"refused: {lacks}.")
 
 
 FAULTS = {
