@@ -21,7 +21,8 @@ from ownkey.domain.errors import (
 MAX_REASON_CHARS = 200
 
 OUT_OF_FUNDS = re.compile(
-    r"insufficient_quota|credit balance is too low|insufficient[_ ]balance|credits are depleted", re.IGNORECASE
+    r"insufficient_quota|credit balance is too low|insufficient[_ ]balance|prepayment credits are depleted",
+    re.IGNORECASE,
 )
 """In an error's code, type or message: the key's account has no money left, whatever the status (OpenAI and Google 429,
 Anthropic 400)."""

@@ -15,7 +15,7 @@ from ownkey.domain.errors import ProviderFailure
 from ownkey.providers import failures
 from ownkey.providers.counts import member, string
 
-_BAD_KEY = re.compile(r"API_KEY_INVALID|API_KEY_EXPIRED|API key not valid|API key expired")
+_BAD_KEY = ("API_KEY_INVALID", "API_KEY_EXPIRED")
 _UNAUTHORIZED = 401
 _DURATION = re.compile(r"(\d{1,7}(?:\.\d{1,9})?)s")
 
@@ -57,10 +57,8 @@ def _restated(status: int, headers: Mapping[str, str], error: Mapping[str, Any])
     wait = next(filter(None, map(_DURATION.fullmatch, _details(error, "retryDelay"))), None)
     if wait and failures.read_retry_after(headers) is None:
         headers = {**headers, "retry-after": wait[1]}
-    bad_key = status < 500 and _BAD_KEY.search(f"{reason} {message}")
-    failure = failures.decode_failure(
-        _UNAUTHORIZED if bad_key else status, headers, json.dumps({"error": said}).encode()
-    )
+    told = _UNAUTHORIZED if reason in _BAD_KEY else status
+    failure = failures.decode_failure(told, headers, json.dumps({"error": said}).encode())
     failure.details["provider_status"] = status
     return failure
 
