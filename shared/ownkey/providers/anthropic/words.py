@@ -53,7 +53,7 @@ def read_citation(values: Mapping[str, Any]) -> Citation | None:
 
 def write_citation(citation: Citation) -> dict[str, Any]:
     """A citation, of any provider's. A document's place that another API tells in its own way is the whole of it."""
-    if citation.place.get("type") in _PLACES:
+    if string(citation.place.get("type")) in _PLACES:
         return dict(citation.place)
     if citation.kind == "url":
         return {

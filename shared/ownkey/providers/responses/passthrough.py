@@ -116,7 +116,7 @@ class _ResponseEvents:
         if not response:
             return event
         note_response(reading, response)
-        if values.get("type") not in _ENDINGS:
+        if string(values.get("type")) not in _ENDINGS:
             return event
         if values["type"] == "response.failed":
             raise failure_in_answer(response if response.get("error") else {"error": "The provider's response failed."})
@@ -128,11 +128,12 @@ class _ResponseEvents:
 
     def starts(self, values: Mapping[str, Any]) -> bool:
         """That a response is under way is no beginning: one that fails right after can still be another's."""
-        return values.get("type") not in _OPENINGS and values.get("type") not in ("error", "response.failed")
+        kind = string(values.get("type"))
+        return kind not in _OPENINGS and kind not in ("error", "response.failed")
 
     def ends(self, values: Mapping[str, Any]) -> bool:
         """The event with the whole response. One that has failed is no end, but a failure."""
-        return values.get("type") in _ENDINGS and values["type"] != "response.failed"
+        return string(values.get("type")) in _ENDINGS and values["type"] != "response.failed"
 
     def complete(self) -> bool:
         """Nothing but its last event completes a response."""
@@ -209,7 +210,7 @@ def _kept_apart(call: Call) -> dict[str, Any]:
             param=named,
         )
     for tool in _tools(values):
-        kind, place = tool.get("type"), member(tool, "environment").get("type", "local")
+        kind, place = string(tool.get("type")), member(tool, "environment").get("type", "local")
         if kind in _BILLED_APART or (kind == "shell" and place != "local"):
             raise UnsupportedParameter(
                 f"The tool {kind!r} cannot be served by the platform: the provider bills it apart.",

@@ -30,7 +30,7 @@ _ANNOTATIONS = frozenset({"url_citation", "file_citation", "container_file_citat
 
 def read_citation(values: Mapping[str, Any]) -> Citation | None:
     """An annotation; None: of a kind that is not known."""
-    kind = values.get("type")
+    kind = string(values.get("type"))
     if kind not in _ANNOTATIONS:
         return None
     return Citation(
@@ -45,7 +45,7 @@ def read_citation(values: Mapping[str, Any]) -> Citation | None:
 
 def write_citation(citation: Citation, text: str) -> dict[str, Any]:
     """An annotation of a text. A citation that does not say where it stands is of all of it."""
-    if citation.place.get("type") in _ANNOTATIONS:
+    if string(citation.place.get("type")) in _ANNOTATIONS:
         return dict(citation.place)
     if citation.kind == "url":
         return {
