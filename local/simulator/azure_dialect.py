@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from local.simulator.dialects import OpenAIDialect, Profile, ResponsesDialect, bearer
+from local.simulator.dialects import AnthropicDialect, OpenAIDialect, Profile, ResponsesDialect, bearer
 from local.simulator.refusals import OPENAI, Refusal
 from local.simulator.replies import Exchange, Frame, Stream, Whole, page
 from local.simulator.text import compact
@@ -100,6 +100,16 @@ AZURE = Profile(
     "azure",
     others={"responses": AzureResponsesDialect()},
 )
+
+
+class ClaudeDialect(AnthropicDialect):
+    """Anthropic's models: Anthropic's API, and Azure's keys."""
+
+    def credential(self, headers: Mapping[str, str]) -> tuple[str | None, str | None]:
+        return ("x-api-key", headers["x-api-key"]) if headers.get("x-api-key") else credential(headers)
+
+
+CLAUDE = Profile(ClaudeDialect(), re.compile(r"[\w-]*sim-[\w-]+"), "anthropic", "azure")
 
 
 def _filtered_whole(reply: Whole) -> Whole:

@@ -146,3 +146,21 @@ def test_embeddings_of_a_deployment(world: World) -> None:
     assert answer.usage.model_extra["is_byok"] is True
     assert len(answer.data) == 1
     assert entry(world).path.endswith("/openai/v1/embeddings")
+
+
+def test_claude_is_asked_by_its_own_api(world: World) -> None:
+    account = world.account(platform_allowed=False)
+    account.owner.ok(
+        "POST",
+        "/api/byok",
+        credential("opus", azure_model="claude-haiku-4-5", azure_endpoint="https://acme.services.ai.azure.com"),
+    )
+    asked: dict[str, Any] = {"model": "azure/opus", "max_tokens": 50, "messages": said("hello")}
+    assert account.anthropic().messages.create(**asked).content[0].text == "You said: hello"
+    assert (entry(world).path.endswith("/anthropic/v1/messages"), entry(world).body["model"]) == (True, "opus")
+    with account.anthropic().messages.stream(**asked) as stream:
+        assert stream.get_final_message().content[0].text == "You said: hello"
+    assert account.anthropic().messages.count_tokens(model="azure/opus", messages=said("hello")).input_tokens > 0
+    answer = account.openai().chat.completions.create(model="azure/opus", messages=said("hello"))
+    assert answer.choices[0].message.content == "You said: hello"
+    assert entry(world).auth == "x-api-key"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import anthropic
 import httpx
 import openai
 import pytest
@@ -90,3 +91,13 @@ async def test_a_dated_address_needs_its_date(simulator) -> None:
     async with httpx.AsyncClient(verify=False) as http:
         answer = await http.post(url, json=ask("Hello"), headers={"api-key": KEY})
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "404")
+
+
+async def test_claude_as_anthropics_own_client_for_azure_reaches_it(simulator) -> None:
+    http = anthropic.DefaultAsyncHttpxClient(verify=False)
+    base_url = f"{simulator.base_url('azure')}/acme.services.ai.azure.com/anthropic"
+    async with anthropic.AsyncAnthropicFoundry(api_key=KEY, base_url=base_url, max_retries=0, http_client=http) as sdk:
+        answer = await sdk.messages.create(
+            model="claude-haiku-4-5", max_tokens=50, messages=[{"role": "user", "content": "Hello"}]
+        )
+    assert answer.content[0].text == "You said: Hello"

@@ -39,6 +39,7 @@ _APIS: Mapping[str, str] = {
     Dialect.COHERE: "cohere.api:CohereApi",
     Dialect.GEMINI: "gemini.api:GeminiApi",
     Dialect.OPENAI: "openai.api:ChatApi",
+    "anthropic_azure": "azure.claude:messages",
     "anthropic_bedrock": "bedrock.crossed:BedrockMessagesApi",
     "anthropic_vertex": "vertex.anthropic:VertexMessagesApi",
     "azure_responses": "azure.apis:responses",
@@ -57,6 +58,7 @@ _COUNTING_APIS: Mapping[str, str] = {
 _LATE: Mapping[tuple[Surface, str], str] = {
     (Surface.CHAT, "openai_vertex"): "vertex.openai:VertexChat",
     (Surface.CHAT, Dialect.AZURE): "azure.chat:AzureChat",
+    (Surface.COUNT_TOKENS, "anthropic_azure"): "azure.claude:passed_count",
     (Surface.COUNT_TOKENS, "anthropic_bedrock"): "bedrock.invoke:BedrockCountTokens",
     (Surface.COUNT_TOKENS, "anthropic_vertex"): "vertex.anthropic:VertexCountTokens",
     (Surface.EMBEDDINGS, "gemini_vertex"): "embeddings.google:vertex",
@@ -66,6 +68,7 @@ _LATE: Mapping[tuple[Surface, str], str] = {
     (Surface.EMBEDDINGS, Dialect.OPENAI): "media.embeddings:Embeddings",
     (Surface.IMAGES, Dialect.AZURE): "azure.media:images",
     (Surface.IMAGES, Dialect.OPENAI): "media.images:Images",
+    (Surface.MESSAGES, "anthropic_azure"): "azure.claude:passed_messages",
     (Surface.MESSAGES, "anthropic_bedrock"): "bedrock.invoke:BedrockMessages",
     (Surface.MESSAGES, "anthropic_vertex"): "vertex.anthropic:VertexMessages",
     (Surface.MODERATIONS, Dialect.OPENAI): "media.moderations:Moderations",
