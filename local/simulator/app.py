@@ -224,7 +224,7 @@ class Simulator:
         instant = dialect.at_once(endpoint, call.body, prompt, call.request_id)
         if instant is not None:
             return instant, behaviour
-        cache = dialect.cache_use(self._cache, f"{call.key} {model['id']}", prompt.segments)
+        cache = dialect.cache_use(self._cache, f"{self.tokens.owner_of(call.key)} {model['id']}", prompt.segments)
         completions, usage = think(prompt, cache, behaviour)
         entry.served = str(model.get("serves", model["id"]))
         entry.used = {

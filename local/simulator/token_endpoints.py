@@ -81,6 +81,7 @@ class TokenEndpoints:
         self._service_accounts: dict[str, str] = {}
         self._used_proofs: set[str] = set()
         self._bearers: set[str | None] = set()
+        self._owners: dict[str | None, str] = {}
 
     def trust(self, rule: FederationRule) -> None:
         """Sets up a rule."""
@@ -93,7 +94,7 @@ class TokenEndpoints:
     def clear(self) -> None:
         """As after the start."""
         self.exchanges.clear()
-        for each in (self._rules, self._service_accounts, self._used_proofs, self._bearers):
+        for each in (self._rules, self._service_accounts, self._used_proofs, self._bearers, self._owners):
             each.clear()
 
     def check_bearer(self, key: str | None, scheme: str | None, headers: Mapping[str, str]) -> None:
@@ -135,7 +136,7 @@ class TokenEndpoints:
         if members.get("service_account_id") != rule.service_account_id:
             raise Denied("invalid_grant", "No enabled mapping matches the subject token.", 401)
         lifetime_s = min(_HOUR_S, int(claims["exp"] - self._keys.clock()))
-        token = self._give(request, "oaiwif-" + secrets.token_urlsafe(48), lifetime_s)
+        token = self._give(request, "oaiwif-" + secrets.token_urlsafe(48), lifetime_s, rule.id)
         issued = "urn:ietf:params:oauth:token-type:access_token"
         return {"access_token": token, "issued_token_type": issued, "token_type": "Bearer", "expires_in": lifetime_s}
 
@@ -152,7 +153,7 @@ class TokenEndpoints:
             raise Denied("invalid_grant", "The assertion was used before.", 401)
         self._used_proofs.add(claims["jti"])
         lifetime_s = max(60, min(rule.lifetime_s, 2 * int(claims["exp"] - self._keys.clock())))
-        token = self._give(request, "sk-ant-oat01-" + secrets.token_urlsafe(48), lifetime_s)
+        token = self._give(request, "sk-ant-oat01-" + secrets.token_urlsafe(48), lifetime_s, rule.id)
         self._bearers.add(digest_of(token))
         return {"access_token": token, "token_type": "Bearer", "expires_in": lifetime_s}
 
@@ -172,7 +173,7 @@ class TokenEndpoints:
         if claims["exp"] - claims["iat"] > _HOUR_S or not claims.get("scope"):
             raise Denied("invalid_grant", "Invalid JWT: Token must be a short-lived token with a scope.")
         lifetime_s = _HOUR_S - 1
-        token = self._give(request, "ya29." + secrets.token_urlsafe(48), lifetime_s)
+        token = self._give(request, "ya29." + secrets.token_urlsafe(48), lifetime_s, issuer)
         return {"access_token": token, "expires_in": lifetime_s, "token_type": "Bearer"}
 
     # ── Proofs
@@ -214,7 +215,12 @@ class TokenEndpoints:
             raise Denied("invalid_grant", "The token has expired, or is not valid yet.", 401)
         return claims
 
-    def _give(self, request: web.Request, token: str, lifetime_s: int) -> str:
+    def owner_of(self, key: str | None) -> str | None:
+        """Whose prompts a key caches: of a token whose it is, whichever of their tokens it be."""
+        return self._owners.get(digest_of(key), key)
+
+    def _give(self, request: web.Request, token: str, lifetime_s: int, owner: str) -> str:
+        self._owners[digest_of(token)] = owner
         self._keys.set(request.match_info["provider"], token, until_s=self._keys.clock() + lifetime_s)
         return token
 

@@ -61,9 +61,6 @@ def _bedrock_signed(_: World) -> list[dict[str, Any]]:
     return [{"aws_access_key_id": key_id, "aws_secret_access_key": secret, "aws_region": "us-east-1"}]
 
 
-_NO_STOP = {"stop": "Responses has no stop sequences"}
-
-
 FAMILIES = (
     Family(
         name="OpenAI",
@@ -79,7 +76,6 @@ FAMILIES = (
         model="openai/gpt-5.1-codex",
         tells_stop=False,
         hides=("chat",),
-        lacks=_NO_STOP,
     ),
     Family(
         name="Azure OpenAI (v1)",
