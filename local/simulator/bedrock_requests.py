@@ -125,6 +125,9 @@ def _check_block(role: str, block: dict[str, Any]) -> None:
     if kind == "toolUse" and not isinstance(block["toolUse"]["input"], dict):
         raise refused("The format of the value at toolUse.input is invalid. Provide a json object for the field.")
     if kind == "toolResult":
+        content = block["toolResult"]["content"]
+        if not content or any("text" in each and not each["text"].strip() for each in content):
+            raise refused("The content field of the toolResult is empty.")
         for each in block["toolResult"]["content"]:
             if "image" in each:
                 _check_source(each["image"]["source"])
@@ -180,11 +183,13 @@ def _check_tools(body: dict[str, Any], messages: list[dict[str, Any]]) -> None:
 
 
 def _check_schemas(body: dict[str, Any]) -> None:
-    """Those that an answer or a call is held to are of the part of JSON Schema that is known."""
+    """Those that an answer or a call is held to are of the part of JSON Schema that is known; all say what they are."""
     held = [("outputConfig.textFormat", _schema(body))]
     tools = [each["toolSpec"] for each in (body.get("toolConfig") or {}).get("tools", ()) if "toolSpec" in each]
     held += [(f"toolSpec {each['name']}", each["inputSchema"]["json"]) for each in tools if each.get("strict")]
     for each in tools:
+        if not each.get("description", "-").strip():
+            raise refused("The description of a tool must not be empty.")
         if each["inputSchema"]["json"].get("type") != "object":
             raise refused("The value at toolSpec.inputSchema.json.type must be one of the following: object.")
     try:

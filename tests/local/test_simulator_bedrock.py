@@ -206,6 +206,20 @@ class TestWhatIsRefused:
                 {"messages": said({"toolResult": {"toolUseId": "t1", "content": []}}), "toolConfig": {"tools": [TIME]}},
                 "toolResult",
             ),
+            (
+                {
+                    "messages": [
+                        *said({"text": "?"}),
+                        {
+                            "role": "assistant",
+                            "content": [{"toolUse": {"toolUseId": "t", "name": "get_time", "input": {}}}],
+                        },
+                        *said({"toolResult": {"toolUseId": "t", "content": [{"text": ""}]}}),
+                    ],
+                    "toolConfig": {"tools": [TIME]},
+                },
+                "toolResult is empty",
+            ),
             ({"modelId": LLAMA, "toolConfig": {"tools": [TIME], "toolChoice": {"any": {}}}}, "toolChoice.any"),
             ({"modelId": LLAMA, "system": [{"text": "a"}, {"cachePoint": {"type": "default"}}]}, "caching"),
             ({"toolConfig": {"tools": [strict(LOOSE)]}}, "additionalProperties"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -40,7 +41,7 @@ from ownkey.providers.crossing import (
     folded,
 )
 from tests.support.bedrock import converse_stream, problems
-from tests.support.providers import call
+from tests.support.providers import CATALOG, call
 
 NOVA, LLAMA, OPEN = "us.amazon.nova-pro-v1:0", "meta.llama3-1-70b-instruct-v1:0", "openai.gpt-oss-120b-1:0"
 NOVA_2, MISTRAL = "global.amazon.nova-2-lite-v1:0", "mistral.mistral-large-2402-v1:0"
@@ -315,6 +316,15 @@ class TestTools:
             {"toolUseId": second["toolUseId"], "content": [{"text": "no such city"}], "status": "error"},
         ]
 
+    @pytest.mark.parametrize("content", [(), (Text(""),), (Text(" \n"),)])
+    def test_a_result_of_nothing_says_so(self, content: tuple[Text, ...]) -> None:
+        called = said(ToolUse("t1", "now", "{}"), role=Role.ASSISTANT)
+        body, _ = asked(said(Text("Now?")), called, said(ToolResult("t1", "now", content)), tools=(Tool("now", " "),))
+        assert body["messages"][2]["content"] == [
+            {"toolResult": {"toolUseId": "t1", "content": [{"text": "(no output)"}]}}
+        ]
+        assert "description" not in body["toolConfig"]["tools"][0]["toolSpec"]
+
     def test_tools_that_were_called_are_named_where_none_are_offered_any_more(self) -> None:
         turns = (
             said(Text("Weather?")),
@@ -366,6 +376,13 @@ class TestWishes:
         body, sent = asked(max_output_tokens=7, temperature=1.8, top_p=-0.1, stop=("END", ""))
         assert body["inferenceConfig"] == {"maxTokens": 7, "temperature": 1, "topP": 0, "stopSequences": ["END"]}
         assert sent.dropped == ()
+
+    @pytest.mark.parametrize(("asked_for", "sent"), [(50_000, 10_000), (9_000, 9_000), (None, None)])
+    def test_so_is_the_limit_to_what_the_model_can(self, asked_for: int | None, sent: int | None) -> None:
+        request = replace(call({"model": NOVA}, provider="bedrock"), model=CATALOG.model("bedrock", NOVA))
+        conversation = Conversation(turns=(said(Text("Hello")),), max_output_tokens=asked_for)
+        body = json.loads(API.write_request(request, conversation).body)
+        assert body.get("inferenceConfig", {}).get("maxTokens") == sent
 
     @pytest.mark.parametrize(
         ("model", "fields"), [(NOVA, {"inferenceConfig": {"topK": 5}}), (MISTRAL, {"top_k": 5}), (LLAMA, None)]

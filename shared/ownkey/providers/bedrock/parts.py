@@ -53,6 +53,7 @@ _DOCUMENTS: Mapping[str, str] = {
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9\s()\[\]-]+")
 _SPACES = re.compile(r"\s+")
 _MAX_NAME_CHARS = 200
+_NOTHING_CAME = "(no output)"
 _TOOL_USE_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
@@ -178,7 +179,8 @@ class PartWriter:
         ]
         return {
             "toolUseId": _tool_use_id(part.tool_use_id),
-            "content": content,
+            # Some makers' models refuse a result of nothing, and all of them an empty text (pydantic-ai 6115).
+            "content": content or [{"text": _NOTHING_CAME}],
             **({"status": "error"} if part.failed else {}),
         }
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ownkey.catalog import Model
 from ownkey.providers.bedrock.families import Family, family_of, placed
 from ownkey.providers.bedrock.parts import Block, PartWriter
 from ownkey.providers.bedrock.tools import text_format, tool_config
@@ -45,7 +46,7 @@ def write(call: Call, conversation: Conversation, drops: Drops) -> dict[str, Any
     body = write_prompt(call, conversation, family, drops)
     fields: dict[str, Any] = {}
     bare = _reasoning(call, conversation, family, fields, drops)
-    inference = _inference(conversation, drops, bare=bare)
+    inference = _inference(call, conversation, drops, bare=bare)
     _top_k(conversation, family, fields, drops)
     if held := text_format(conversation, family, drops):
         body["outputConfig"] = {"textFormat": held}
@@ -95,8 +96,8 @@ def _as_user(block: Block) -> Block:
 # ── Wishes
 
 
-def _inference(conversation: Conversation, drops: Drops, *, bare: bool) -> dict[str, Any]:
-    """`inferenceConfig`; sampling within Converse's 0 … 1.
+def _inference(call: Call, conversation: Conversation, drops: Drops, *, bare: bool) -> dict[str, Any]:
+    """`inferenceConfig`; sampling within Converse's 0 … 1, the limit within the model's.
 
     Args:
         bare: Nothing of it can be said beside the reasoning that is asked for.
@@ -105,11 +106,16 @@ def _inference(conversation: Conversation, drops: Drops, *, bare: bool) -> dict[
         drops.drop_given({"temperature": conversation.temperature, "top_p": conversation.top_p})
     sampling = {"temperature": conversation.temperature, "topP": conversation.top_p} if not bare else {}
     stated = {
-        "maxTokens": conversation.max_output_tokens,
+        "maxTokens": _limit(conversation.max_output_tokens, call.model),
         **{name: None if value is None else min(max(value, 0), 1) for name, value in sampling.items()},
         "stopSequences": list(filter(None, conversation.stop)) or None,
     }
     return {name: value for name, value in stated.items() if value is not None}
+
+
+def _limit(asked: int | None, model: Model | None) -> int | None:
+    most = model.max_output if model is not None else None
+    return min(asked, most) if asked is not None and most is not None else asked
 
 
 def _reasoning(call: Call, conversation: Conversation, family: Family, fields: dict[str, Any], drops: Drops) -> bool:

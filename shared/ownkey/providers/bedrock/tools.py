@@ -111,7 +111,7 @@ def _spec(tool: Tool, family: Family, drops: Drops) -> Block:
     return {
         "toolSpec": {
             "name": tool.name,
-            **({"description": tool.description} if tool.description else {}),
+            **({"description": tool.description} if tool.description and tool.description.strip() else {}),
             "inputSchema": {"json": schema if strict is None else strict},
             **({} if strict is None else {"strict": True}),
         }
