@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ownkey.domain.errors import InvalidParameter, OwnkeyError, ProviderFailure, UnsupportedParameter
 from ownkey.domain.surfaces import Surface
 from ownkey.providers import Call, Encoded, Translator
-from tests.support.crossing import FOLDERS, PROVIDERS, broken, crossings, cut, damaged, files, requests
+from tests.support.crossing import FOLDERS, MODELS, PROVIDERS, broken, crossings, cut, damaged, files, requests
 from tests.support.providers import annotate, call, passed
 
 CROSSINGS = list(crossings())
@@ -27,7 +27,7 @@ every_crossing = pytest.mark.parametrize(
 def asked(surface: Surface, wire: str, body: dict[str, Any]) -> Call:
     """A call of a provider on that wire."""
     provider = PROVIDERS.get(wire, wire)
-    return call(body, provider=provider, model="some-model")
+    return call(body, provider=provider, model=MODELS.get(wire, "some-model"))
 
 
 def plain(surface: Surface, *, stream: bool) -> dict[str, Any]:

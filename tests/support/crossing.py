@@ -41,6 +41,8 @@ PROVIDERS = {
     "anthropic_bedrock": "bedrock",
 }
 """Wire → a provider that speaks it, where that is not of its name."""
+MODELS = {"openai_vertex": "publisher/some-model"}
+"""Wire → a model by whose name it can be asked for, where not any name is one."""
 ODD_VALUES: tuple[Any, ...] = (
     None,
     True,
