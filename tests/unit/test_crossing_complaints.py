@@ -7,6 +7,7 @@ calls: BerriAI/litellm#25321, #25561, #34692, maximhq/bifrost#3638, #6123. No us
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from ownkey.domain.surfaces import Dialect, Surface
 from ownkey.domain.usage import Usage
 from ownkey.providers import Translator, translator_of
-from tests.support.providers import CHAT, MESSAGES, annotate, call, events, fixture, passed
+from tests.support.providers import CATALOG, CHAT, MESSAGES, annotate, call, events, fixture, passed
 
 STREAMED_CHAT = call(
     {**CHAT, "model": "claude-haiku-4-5", "stream": True, "stream_options": {"include_usage": True}},
@@ -166,3 +167,14 @@ class TestUsageOfStreams:
         assert (chunks[-1]["choices"] == []) is asked
         assert any(each.get("usage") for each in chunks) is asked
         assert result.decoder.reading.usage is not None  # it is billed all the same
+
+
+class TestOneLimitForModelsOfManyMakers:
+    """Claude Code asks for 32,000 tokens of every model."""
+
+    @pytest.mark.parametrize(("asked", "sent"), [(32_000, 16_384), (100, 100)])
+    def test_a_limit_beyond_the_models_becomes_the_models(self, asked, sent):
+        model = CATALOG.model("openai", "gpt-4o-mini")
+        body = MESSAGES | {"model": "gpt-4o-mini", "max_tokens": asked}
+        request = replace(call(body, provider="openai"), model=model)
+        assert json.loads(TO_OPENAI.encode_request(request).body)["max_completion_tokens"] == sent

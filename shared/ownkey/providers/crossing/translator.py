@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
+from ownkey.catalog import Model
 from ownkey.domain.errors import ProviderFailure, ProviderStreamBroken
 from ownkey.domain.usage import Usage
 from ownkey.providers.crossing.answer import (
@@ -184,9 +186,15 @@ def _read(client: ClientDialect | CountingClient, call: Call) -> Conversation:
     """The call's conversation: read once, for the request and for its answer."""
     found = call.kept.get(_CONVERSATION)
     if found is None:
-        found = call.kept[_CONVERSATION] = client.read_request(call.body.values)
+        found = call.kept[_CONVERSATION] = _within(client.read_request(call.body.values), call.model)
     assert isinstance(found, Conversation)
     return found
+
+
+def _within(conversation: Conversation, model: Model | None) -> Conversation:
+    """With no more to come out than the model can give: a client names one limit for models of many makers."""
+    asked, most = conversation.max_output_tokens, model.max_output if model is not None else None
+    return replace(conversation, max_output_tokens=most) if asked and most and asked > most else conversation
 
 
 def _reading_of(answer: Answer) -> Reading:
