@@ -214,6 +214,7 @@ def test_nothing_is_stored_under_anothers_credential() -> None:
         ({"conversation": "conv_1"}, "conversation"),
         ({"prompt": {"id": "pmpt_1"}}, "prompt"),
         ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input"),
+        ({"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "file_1"}]}]}, "input"),
         ({"tools": [{"type": "code_interpreter", "container": {"type": "auto"}}]}, "tools"),
         ({"tools": [{"type": "shell", "environment": {"type": "container_auto"}}]}, "tools"),
         ({"input": [{"type": "additional_tools", "role": "developer", "tools": [{"type": "file_search"}]}]}, "tools"),

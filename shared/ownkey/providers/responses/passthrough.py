@@ -228,8 +228,15 @@ def _stored(values: Mapping[str, Any]) -> Iterator[str]:
     """The members that name what is stored under a credential."""
     yield from (name for name in _STORED if values.get(name) is not None)
     items = values.get("input")
-    if isinstance(items, list) and any(isinstance(item, dict) and item.get("type") == _REFERENCE for item in items):
-        yield "input"
+    for item in items if isinstance(items, list) else ():
+        if isinstance(item, dict) and (item.get("type") == _REFERENCE or _names_a_file(item)):
+            yield "input"
+
+
+def _names_a_file(item: Mapping[str, Any]) -> bool:
+    """Whether a message or a tool's output has a part that stands in the provider's store."""
+    parts = [part for name in ("content", "output") if isinstance(item.get(name), list) for part in item[name]]
+    return any(isinstance(part, dict) and part.get("file_id") for part in parts)
 
 
 def _tools(values: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
