@@ -229,3 +229,33 @@ def test_google_embeds_for_a_client_of_openai(world: World, model: str) -> None:
     assert answer.usage.prompt_tokens == 2
     assert record(team, "embeddings")["usage"]["input"] == 2
     assert cost(team, "embeddings") > 0
+
+
+class TestOnThePlatform:
+    """What is held before is the most it can come to: credits never go below zero."""
+
+    def test_speech_is_charged_at_cost_and_margin(self, world: World) -> None:
+        team = world.account(credits_usd="1")
+        assert team.post("/v1/audio/speech", SPEECH).status_code == 200
+        row = team.attempts()[-1]
+        assert (row["source"], Decimal(row["cost_usd"])) == ("platform", 11 * Decimal("0.000015"))
+        assert Decimal(row["charge_usd"]) == Decimal(row["cost_usd"]) * Decimal("1.05")
+        balance = team.balance()
+        assert balance["total_usd"] == balance["available_usd"] == 1 - Decimal(row["charge_usd"])
+
+    def test_what_the_credits_may_not_cover_is_not_sent(self, world: World) -> None:
+        team = world.account(credits_usd="0.01")
+        # A minute of 64 kbit/s costs $0.006, but the file may hold ten at 6 kbit/s.
+        with pytest.raises(openai.APIStatusError) as caught:
+            team.openai().audio.transcriptions.create(model="whisper-1", file=("a.mp3", b"\x01" * 480_000))
+        assert (caught.value.status_code, caught.value.code) == (402, "insufficient_credits")
+        assert team.balance() == {"available_usd": Decimal("0.01"), "held_usd": 0, "total_usd": Decimal("0.01")}
+        answer = team.openai().audio.transcriptions.create(model="whisper-1", file=("a.mp3", b"\x01" * 48_000))
+        assert answer.text == heard(b"\x01" * 48_000)
+        assert team.balance()["total_usd"] == Decimal("0.01") - 6 * Decimal("0.000105")
+
+    def test_what_has_no_price_is_not_sold(self, world: World) -> None:
+        team = world.account(credits_usd="1")
+        with pytest.raises(openai.APIStatusError) as caught:
+            team.openai().embeddings.create(model="openai/embedding-of-tomorrow", input="a")
+        assert (caught.value.status_code, caught.value.code) == (404, "no_credential")
