@@ -16,6 +16,7 @@ from ownkey.providers.crossing import (
     Event,
     Finish,
     PartEnded,
+    RedactedThinking,
     Refusal,
     Text,
     Thinking,
@@ -137,6 +138,14 @@ class TestThoughts:
 
     def test_under_both_names_are_read_once(self) -> None:
         assert answer({"reasoning": "a", "reasoning_content": "a"}).parts == (Thinking("a"),)
+
+    def test_are_their_details_words_but_where_those_are_encrypted(self) -> None:
+        text = {"type": "reasoning.text", "text": "a", "index": 0}
+        hidden = {"type": "reasoning.encrypted", "data": "d", "format": "google-gemini-v1", "index": 1}
+        said = answer(
+            {"reasoning": "a", "reasoning_details": [text]}, {"reasoning": "b", "reasoning_details": [hidden]}
+        )
+        assert said.parts == (Thinking("ab"), RedactedThinking("d", "google-gemini-v1"))
 
     def test_as_parts_of_the_content(self) -> None:
         thought = {"type": "thinking", "thinking": [{"type": "text", "text": "a"}]}
@@ -275,6 +284,19 @@ def test_azures_first_chunk_is_no_beginning() -> None:
     assert [*reader.feed(filters)] == []
     said = folded([*reader.feed(chunk({"content": "a"}, "stop") + DONE)])
     assert (said.id, said.model) == ("c1", "m")
+
+
+@pytest.mark.parametrize(
+    ("sources", "title"),
+    [
+        ({"search_results": [{"url": "https://example.com", "title": "A", "date": None}], "citations": ["x"]}, "A"),
+        ({"citations": ["https://example.com", 7]}, None),
+    ],
+)
+def test_sources_of_the_whole_answer_are_citations(sources: dict[str, Any], title: str | None) -> None:
+    reader = ChatReader(Parameters())
+    said = folded(reader.feed(chunk({"content": "a"}, **sources) + chunk({}, "stop", **sources) + DONE))
+    assert said.parts == (Text("a", citations=(Citation("url", "https://example.com", title),)),)
 
 
 def test_citations_stand_at_the_text() -> None:

@@ -8,6 +8,8 @@
 `answers_out`  of `client`: answers written, whole and in chunks
 `requests_out` of `api`: a request written; `messages_out`: its messages
 `answers_in`   of `api`: answers read, whole and in chunks; `tags`: thoughts in their text
+`calls`        of `answers_in`: which call a fragment is of; `logprobs`, both ways
+`calls`        of `answers_in`: which call a fragment is of; `logprobs`, both ways
 `departures`   how a provider departs from the dialect: a request changed by its row's `parameters`
 `thoughts`     `reasoning_details`, read and written; `finishes`, the finish reasons
 `identifiers`  tools' names and calls' ids as OpenAI takes them

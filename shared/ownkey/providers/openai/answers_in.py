@@ -6,13 +6,12 @@ all the same:
 - calls without index, without id, with id and name in every chunk, with all arguments at once or as an object, a new
   call under the old one's index;
 - thoughts as `reasoning_content`, `reasoning`, `reasoning_details`, parts of the content, or between `<think>` tags;
-- usage in the chunk, in the choice, in every chunk; no `[DONE]`; errors in a chunk.
+- usage in the chunk, in the choice, in every chunk; no `[DONE]`; errors in a chunk;
+- sources of the answer as a whole, as Perplexity has them: `search_results: [{url, title}]`, or `citations: [url]`.
 """
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from typing import Any
@@ -39,7 +38,6 @@ from ownkey.providers.crossing.answer import (
 )
 from ownkey.providers.crossing.conversation import (
     Citation,
-    Logprob,
     RedactedThinking,
     Refusal,
     Text,
@@ -47,20 +45,17 @@ from ownkey.providers.crossing.conversation import (
     ToolUse,
 )
 from ownkey.providers.failures import failure_in_answer
+from ownkey.providers.openai.calls import Fragment, OpenCall, OpenCalls, is_json
 from ownkey.providers.openai.chat import note, usage_in
 from ownkey.providers.openai.finishes import FAILED, read_finish
+from ownkey.providers.openai.logprobs import read_logprobs
 from ownkey.providers.openai.tags import ThinkTags
-from ownkey.providers.openai.thoughts import DETAILS, SUMMARY, thought_of
+from ownkey.providers.openai.thoughts import DETAILS, ENCRYPTED, SUMMARY, thought_of
 from ownkey.providers.sse import EventSplitter, data_of
 from ownkey.providers.translator import Reading
 
 _DONE = b"[DONE]"
-_NO_LOGPROB = -9_999.0
-"""OpenAI's own number for a token that is as good as impossible; vLLM sends -Infinity."""
 _LEGACY = "function_call"
-
-
-_dumps = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 def read_answer(body: bytes, reader: ChatReader) -> Answer:
@@ -100,8 +95,8 @@ class ChatReader:
         self._thought: _OpenThought | None = None
         self._refusal: int | None = None
         self._refused = False
-        self._calls: list[_OpenCall] = []
-        self._last_call: _OpenCall | None = None
+        self._calls = OpenCalls()
+        self._sources: Any = None
         self._native: str | None = None
         self._stop: str | None = None
 
@@ -152,6 +147,7 @@ class ChatReader:
             self._begun = True
             note(self._reading, values)
             yield Begun(self._reading.response_id or None, self._reading.model or None)
+        self._sources = values.get("search_results") or values.get("citations") or self._sources
         if choice is not None and choice.get("index") in (0, None):
             yield from self._read_choice(choice)
         yield from self._count(values)
@@ -166,6 +162,7 @@ class ChatReader:
         if not self._begun:
             raise ProviderInvalidResponse("The provider's stream ended before its answer began.")
         yield from self._flush_tags()
+        yield from self._cite_sources()
         yield from self._end_texts()
         yield from self._end_thought()
         called = any(call.at is not None and not call.as_text for call in self._calls)
@@ -199,13 +196,13 @@ class ChatReader:
 
     def _read_words(self, said: Mapping[str, Any]) -> Iterator[Event]:
         details = said.get(DETAILS)
-        if isinstance(details, list) and details:
-            for item in details:
-                yield from self._read_detail(item)
-        else:
-            thought = said.get("reasoning_content") or said.get("reasoning")
-            if isinstance(thought, str) and thought:
-                yield from self._think(thought)
+        items = [each for each in details if isinstance(each, dict)] if isinstance(details, list) else []
+        thought = said.get("reasoning_content") or said.get("reasoning")
+        # The details have the same words, but where all of them are encrypted.
+        if isinstance(thought, str) and thought and all(each.get("type") == ENCRYPTED for each in items):
+            yield from self._think(thought)
+        for item in items:
+            yield from self._read_detail(item)
         content = said.get("content")
         if content:
             yield from self._read_content(content)
@@ -216,13 +213,13 @@ class ChatReader:
     def _read_calls(self, said: Mapping[str, Any]) -> Iterator[Event]:
         calls = said.get("tool_calls")
         if isinstance(calls, list) and calls:
-            whole = "index" not in calls[0] if isinstance(calls[0], dict) else False
+            numbered = not isinstance(calls[0], dict) or "index" in calls[0]
             for each in calls:
                 if isinstance(each, dict):
-                    yield from self._read_call(each, alone=not whole or len(calls) == 1)
+                    yield from self._add_call(Fragment.of(each), alone=numbered or len(calls) == 1)
         legacy = said.get(_LEGACY)
         if isinstance(legacy, dict):
-            yield from self._add_call(_LEGACY, None, legacy.get("name"), legacy.get("arguments"))
+            yield from self._add_call(Fragment(None, None, legacy.get("name"), legacy.get("arguments")))
 
     # ── Text, refusals, thoughts
 
@@ -275,8 +272,8 @@ class ChatReader:
         self._thought = _OpenThought(self._next(), index)
         yield PartBegun(self._thought.at, thinking)
 
-    def _read_detail(self, item: Any) -> Iterator[Event]:
-        thought = thought_of(item) if isinstance(item, dict) else None
+    def _read_detail(self, item: Mapping[str, Any]) -> Iterator[Event]:
+        thought = thought_of(item)
         if thought is None:
             return
         if isinstance(thought, RedactedThinking):
@@ -316,49 +313,17 @@ class ChatReader:
 
     # ── Calls of tools
 
-    def _read_call(self, each: Mapping[str, Any], *, alone: bool) -> Iterator[Event]:
-        called = member(each, "function") or member(each, "custom")
-        arguments = called.get("arguments", called.get("input"))
-        yield from self._add_call(each.get("index"), each.get("id"), called.get("name"), arguments, alone=alone)
-
-    def _add_call(self, index: Any, id_: Any, name: Any, arguments: Any, *, alone: bool = True) -> Iterator[Event]:
+    def _add_call(self, fragment: Fragment, *, alone: bool = True) -> Iterator[Event]:
         """A call, or more of one."""
-        id_, name = string(id_) or "", string(name) or ""
-        if isinstance(arguments, dict):
-            arguments = _dumps(arguments)
-        text = arguments if isinstance(arguments, str) else ""
-        call = self._call_meant(index, id_, name, alone=alone)
-        if call is None:
-            call = self._last_call = _OpenCall(index if isinstance(index, int) else None, id_, name)
-            self._calls.append(call)
-        call.id, call.name = call.id or id_, call.name or name
+        call, text = self._calls.taking(fragment, alone=alone), fragment.arguments
+        call.arguments += text
         if call.at is None:
-            call.arguments += text
             if call.name:
                 yield from self._open_call(call)
         elif text:
-            call.arguments += text
             yield TextAdded(call.at, text) if call.as_text else ArgumentsAdded(call.at, text)
 
-    def _call_meant(self, index: Any, id_: str, name: str, *, alone: bool) -> _OpenCall | None:
-        """The call that a fragment goes on with; None: it is a new one."""
-        if not alone:
-            return None
-        if isinstance(index, int):
-            found = next((call for call in reversed(self._calls) if call.index == index), None)
-            # Some providers number all calls alike: another id with a name is another call.
-            renamed = found is not None and id_ and found.id and id_ != found.id and name
-            return None if renamed else found
-        if id_:
-            known = next((call for call in self._calls if call.id == id_), None)
-            return known if known or name else self._last_call
-        last = self._last_call
-        if last is None or not name:
-            return last
-        # Neither index nor id: the same name again goes on, until the arguments are whole.
-        return None if name != last.name or _is_complete(last.arguments) else last
-
-    def _open_call(self, call: _OpenCall) -> Iterator[Event]:
+    def _open_call(self, call: OpenCall) -> Iterator[Event]:
         yield from self._flush_tags()
         yield from self._end_thought()
         yield from self._end_texts()
@@ -372,14 +337,14 @@ class ChatReader:
                 yield TextAdded(call.at, call.arguments)
             return
         for before in self._calls:
-            if before is not call and _is_complete(before.arguments):
+            if before is not call and before.complete:
                 yield from self._end_call(before)
         call.at = self._next()
         yield PartBegun(call.at, ToolUse(call.id or self._made_id(call.at), self._names.get(call.name, call.name)))
         if call.arguments:
             yield ArgumentsAdded(call.at, call.arguments)
 
-    def _end_call(self, call: _OpenCall) -> Iterator[Event]:
+    def _end_call(self, call: OpenCall) -> Iterator[Event]:
         if call.at is not None and not call.ended:
             call.ended = True
             yield PartEnded(call.at)
@@ -391,8 +356,7 @@ class ChatReader:
     # ── What comes with the text, and at the end
 
     def _read_logprobs(self, logprobs: Mapping[str, Any]) -> Iterator[Event]:
-        content = logprobs.get("content")
-        found = tuple(_logprob(each) for each in content if isinstance(each, dict)) if isinstance(content, list) else ()
+        found = read_logprobs(logprobs)
         if found and self._text is not None:
             yield LogprobsAdded(self._text, found)
 
@@ -406,6 +370,15 @@ class ChatReader:
             start, end = _offset(cited.get("start_index")), _offset(cited.get("end_index"))
             if self._text is not None:
                 yield CitationAdded(self._text, Citation("url", url, string(cited.get("title")), start=start, end=end))
+
+    def _cite_sources(self) -> Iterator[Event]:
+        """The sources that no annotation has told already, for the text as a whole."""
+        if self._text is None or self._reading.searched or not isinstance(self._sources, list):
+            return
+        for each in self._sources:
+            values = each if isinstance(each, dict) else {"url": each}
+            if url := string(values.get("url")):
+                yield CitationAdded(self._text, Citation("url", url, string(values.get("title"))))
 
     def _count(self, values: Mapping[str, Any]) -> Iterator[Event]:
         usage = values.get("usage") or usage_in(values, self._usage_at)
@@ -429,54 +402,11 @@ class _OpenThought:
         self.index = index
 
 
-class _OpenCall:
-    """A call that is being told."""
-
-    __slots__ = ("arguments", "as_text", "at", "ended", "id", "index", "name")
-
-    def __init__(self, index: int | None, id_: str, name: str) -> None:
-        self.index = index
-        self.id = id_
-        self.name = name
-        self.arguments = ""
-        self.at: int | None = None
-        self.as_text = False
-        self.ended = False
-
-
-def _is_complete(arguments: str) -> bool:
-    try:
-        json.loads(arguments)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
 def _is_whole(rest: bytes) -> bool:
     """Whether what an unfinished event has is all of its data."""
     data = data_of(rest.removesuffix(b"\n\n"))
-    return data is not None and (data.strip() == _DONE or _is_complete(data.decode("utf-8", "replace")))
+    return data is not None and (data.strip() == _DONE or is_json(data.decode("utf-8", "replace")))
 
 
 def _offset(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
-
-
-def _logprob(each: Mapping[str, Any]) -> Logprob:
-    top = each.get("top_logprobs")
-    return Logprob(
-        string(each.get("token")) or "",
-        _number(each.get("logprob")),
-        _octets(each.get("bytes")),
-        tuple(_logprob(other) for other in top if isinstance(other, dict)) if isinstance(top, list) else (),
-    )
-
-
-def _number(value: Any) -> float:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return value if is_number and math.isfinite(value) else _NO_LOGPROB
-
-
-def _octets(value: Any) -> tuple[int, ...] | None:
-    octets = value if isinstance(value, list) else None
-    return tuple(octets) if octets is not None and all(_offset(each) is not None for each in octets) else None

@@ -30,7 +30,6 @@ from ownkey.providers.crossing.answer import (
 from ownkey.providers.crossing.conversation import (
     Citation,
     Conversation,
-    Logprob,
     RedactedThinking,
     Refusal,
     Text,
@@ -38,6 +37,7 @@ from ownkey.providers.crossing.conversation import (
     ToolUse,
 )
 from ownkey.providers.openai.finishes import write_finish
+from ownkey.providers.openai.logprobs import write_logprob
 from ownkey.providers.openai.thoughts import DETAILS, detail_of, text_detail
 from ownkey.providers.openai.usage import write_usage
 from ownkey.providers.translator import Annotate, Call
@@ -89,7 +89,7 @@ def _choice(conversation: Conversation, answer: Answer) -> dict[str, Any]:
         finish = "function_call" if finish == "tool_calls" else finish
     elif calls:
         message["tool_calls"] = [_tool_call(conversation, each) for each in calls]
-    logprobs = [_logprob(each) for part in texts for each in part.logprobs]
+    logprobs = [write_logprob(each) for part in texts for each in part.logprobs]
     return {
         "index": 0,
         "message": message,
@@ -144,15 +144,6 @@ def _annotation(citation: Citation, before: int, length: int) -> dict[str, Any] 
         "end_index": before + end,
     }
     return {"type": "url_citation", "url_citation": url}
-
-
-def _logprob(logprob: Logprob) -> dict[str, Any]:
-    return {**_token(logprob), "top_logprobs": [_token(each) for each in logprob.top]}
-
-
-def _token(logprob: Logprob) -> dict[str, Any]:
-    octets = None if logprob.bytes is None else list(logprob.bytes)
-    return {"token": logprob.token, "logprob": logprob.logprob, "bytes": octets}
 
 
 def _function(call: ToolUse) -> dict[str, str]:
@@ -226,7 +217,7 @@ class ChunkWriter:
                 self._texts[at].citations.append(citation)
                 return b""
             case LogprobsAdded(_, logprobs):
-                return self._delta({}, logprobs={"content": [*map(_logprob, logprobs)], "refusal": None})
+                return self._delta({}, logprobs={"content": [*map(write_logprob, logprobs)], "refusal": None})
             case PartEnded(at):
                 return self._part_ended(at)
             case Counted():

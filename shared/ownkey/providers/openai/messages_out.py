@@ -25,7 +25,6 @@ from ownkey.providers.crossing.conversation import (
     Conversation,
     Document,
     FileId,
-    Format,
     Image,
     Inline,
     Link,
@@ -52,7 +51,6 @@ _AUDIO_FORMATS: Mapping[str, str] = {
     "audio/mp3": "mp3",
 }
 """What OpenAI takes: openai-python 3.52, `chat_completion_content_part_input_audio_param.py`."""
-_KNOWN_FORMATS = frozenset(map(str, Format))
 _MEDIA = "messages"
 _dumps = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
@@ -181,8 +179,7 @@ class _Writer:
         style = self._style.thoughts
         texts = [each.text for each in thoughts if isinstance(each, Thinking) and each.format is None and each.text]
         if style is Thoughts.DETAILS:
-            known = [each for each in thoughts if each.format is None or each.format in _KNOWN_FORMATS]
-            details = [detail_of(each, index) for index, each in enumerate(known)]
+            details = [detail_of(each, index) for index, each in enumerate(thoughts)]
             return content, members | ({DETAILS: details} if details else {})
         if style is Thoughts.TEXT and in_loop and texts:
             return content, members | {self._style.member: "".join(texts)}
