@@ -40,6 +40,7 @@ GOOGLE: dict[str, Any] = {
 PREDICTED: dict[str, Any] = {
     "predictions": [{"embeddings": {"values": each, "statistics": {"token_count": 1}}} for each in VECTORS]
 }
+TITAN: dict[str, Any] = {"embedding": VECTORS[0], "inputTextTokenCount": 2, "embeddingsByType": {"float": VECTORS[0]}}
 WIRES = {Dialect.COHERE.value: COHERE, Dialect.GEMINI.value: GOOGLE, "gemini_vertex": PREDICTED}
 WIRE = pytest.mark.parametrize("wire", sorted(WIRES))
 
@@ -232,3 +233,43 @@ def test_azure_has_openai_s_at_the_deployment(surface: Surface, path: str) -> No
     assert json.loads(encoded.body)["model"] == "vectors"
     plain = found.encode_request(replace(at, fields={"deployment": "vectors"}))
     assert plain.url == f"https://ours.openai.azure.com/openai/v1/{path}"
+
+
+def at_bedrock(model_id: str, **values: Any) -> Call:
+    made = call({"model": "m", "input": "red", "dimensions": 256, "user": "ada"} | values)
+    return replace(made, provider=CATALOG.provider("bedrock"), model_id=model_id, base_url="https://bedrock.example")
+
+
+def test_titan_at_bedrock_takes_one_text() -> None:
+    request = at_bedrock("amazon.titan-embed-text-v2:0", input_type="search_query")
+    encoded = translator("bedrock").encode_request(request)
+    assert encoded.url == "https://bedrock.example/model/amazon.titan-embed-text-v2%3A0/invoke"
+    assert json.loads(encoded.body) == {"inputText": "red", "dimensions": 256}
+    assert encoded.dropped == ("user", "input_type")
+    whole = translator("bedrock").decode_whole(request, json.dumps(TITAN).encode(), annotate)
+    assert json.loads(whole.body)["data"][0]["embedding"] == VECTORS[0]
+    assert whole.reading.usage == Usage(input=2)
+    with pytest.raises(UnsupportedParameter) as caught:
+        translator("bedrock").encode_request(at_bedrock("amazon.titan-embed-text-v2:0", input=["red", "fox"]))
+    assert caught.value.param == "input"
+
+
+@pytest.mark.parametrize("embeddings", [VECTORS, {"float": VECTORS}], ids=["v3", "by type"])
+def test_cohere_at_bedrock_tells_no_usage(embeddings: Any) -> None:
+    request = at_bedrock("us.cohere.embed-v4:0", input=["red", "fox"])
+    assert sent(request, "bedrock")[1] == {
+        "texts": ["red", "fox"],
+        "input_type": "search_document",
+        "embedding_types": ["float"],
+        "output_dimension": 256,
+    }
+    answer = json.dumps({"embeddings": embeddings, "id": "1", "texts": ["red", "fox"]}).encode()
+    whole = translator("bedrock").decode_whole(request, answer, annotate)
+    assert [each["embedding"] for each in json.loads(whole.body)["data"]] == VECTORS
+    assert whole.reading.usage is None
+
+
+def test_other_models_that_embed_at_bedrock_are_refused() -> None:
+    with pytest.raises(UnsupportedParameter) as caught:
+        translator("bedrock").encode_request(at_bedrock("twelvelabs.marengo-embed-2-7-v1:0"))
+    assert caught.value.param == "model"

@@ -63,6 +63,7 @@ _LATE: Mapping[tuple[Surface, str], str] = {
     (Surface.COUNT_TOKENS, "anthropic_vertex"): "vertex.anthropic:VertexCountTokens",
     (Surface.EMBEDDINGS, "gemini_vertex"): "embeddings.google:vertex",
     (Surface.EMBEDDINGS, Dialect.AZURE): "azure.media:embeddings",
+    (Surface.EMBEDDINGS, Dialect.BEDROCK): "embeddings.bedrock:crossed",
     (Surface.EMBEDDINGS, Dialect.COHERE): "cohere.embed:crossed",
     (Surface.EMBEDDINGS, Dialect.GEMINI): "embeddings.google:studio",
     (Surface.EMBEDDINGS, Dialect.OPENAI): "media.embeddings:Embeddings",

@@ -2,6 +2,7 @@
 
 ========= ==================================================================
 `crossed` what is asked, the seam (`EmbeddingsApi`), the translator over it
+`bedrock` Amazon's Titan and Cohere's models at Bedrock
 `google`  Google's `batchEmbedContents`, and Vertex AI's `predict`
 ========= ==================================================================
 
