@@ -60,6 +60,13 @@ def test_a_plain_request():
     assert found.others == {}
 
 
+def test_turns_of_the_systems_before_all_others_are_the_system():
+    messages = [{"role": "system", "content": "b"}, *SAID, {"role": "system", "content": "c"}]
+    found = read(system="a", messages=messages)
+    assert found.system == (Text("a"), Text("b"))
+    assert [turn.role for turn in found.turns] == [Role.USER, Role.SYSTEM]
+
+
 class TestBlocks:
     def test_texts_and_marks(self):
         block = {"type": "text", "text": "a", "cache_control": {"type": "ephemeral", "ttl": "1h"}}

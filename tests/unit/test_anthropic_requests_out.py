@@ -247,7 +247,7 @@ class TestTools:
                 },
             },
         ]
-        assert encoded.dropped == ("tools.grammar",)
+        assert encoded.dropped == ("tools.format",)
 
     def test_strict_ones(self):
         tools = (replace(WEATHER, strict=True), replace(CLOCK, strict=True), Tool("any", schema={"type": "object"}))

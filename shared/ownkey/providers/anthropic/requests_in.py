@@ -79,14 +79,16 @@ def read_request(values: Mapping[str, Any]) -> Conversation:
     request = Fields(values)
     _refuse_what_is_anthropics(values)
     blocks = BlockReader()
-    system, turns = _system(request), _turns(request, blocks)
+    turns = _turns(request, blocks)
+    first = next((at for at, turn in enumerate(turns) if turn.role is not Role.SYSTEM), len(turns))
+    leading = (part for turn in turns[:first] for part in turn.parts if isinstance(part, Text))
     choice = _choice(request)
     config = request.member("output_config")
     tier = request.word("service_tier", tuple(_TIERS))
     others = {name: value for name, value in values.items() if name not in _READ and value is not None}
     return Conversation(
-        system=system,
-        turns=turns,
+        system=(*_system(request), *leading),
+        turns=turns[first:],
         tools=tuple(_tool(each) for each in request.members("tools")),
         tool_choice=choice,
         parallel_tool_calls=_parallel(request),
