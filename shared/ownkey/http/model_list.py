@@ -92,7 +92,7 @@ def reachable(
                 if (view.key.surfaces is None or surface in view.key.surfaces)
                 and translator_for(surface, provider, model_id, model)
             )
-            if not _in_scope(view.key, provider, model_id) or not _offered(model, surfaces, source, today):
+            if not _in_scope(view.key, provider, model_id) or not _offered(provider, model, surfaces, source, today):
                 continue
             each = found.setdefault(model_id, Reachable(model_id, provider, model, surfaces))
             each.routes.setdefault((provider.id, source))
@@ -168,10 +168,14 @@ def _in_scope(key: GatewayKey, provider: Provider, model_id: str) -> bool:
     return key.models is None or admits_model(key.models, model_names(provider.names, model_id))
 
 
-def _offered(model: Model | None, surfaces: Sequence[Surface], source: CredentialSource, today: date) -> bool:
+def _offered(
+    provider: Provider, model: Model | None, surfaces: Sequence[Surface], source: CredentialSource, today: date
+) -> bool:
     if model is None:
         return bool(surfaces) and source is CredentialSource.BYOK
-    if not surfaces or model.retired(today) or (model.mode == _RESPONSES_ALONE and Surface.RESPONSES not in surfaces):
+    # Other surfaces reach it by way of Responses, where the provider has them.
+    unreachable = model.mode == _RESPONSES_ALONE and Surface.RESPONSES not in provider.surfaces
+    if not surfaces or model.retired(today) or unreachable:
         return False
     return source is CredentialSource.BYOK or any(is_sold(model, surface) for surface in surfaces)
 
