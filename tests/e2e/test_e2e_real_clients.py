@@ -150,7 +150,7 @@ def test_claude_code(world: World, accounts: dict[str, Account], tmp_path: Path,
         }
         work = tmp_path / "work"
         work.mkdir(exist_ok=True)
-        command = (AGENTS / "claude", "-p", "hello, use the tool Glob", "--output-format", "json")
+        command = (AGENTS / "claude", "-p", "hello, use the tool Read", "--output-format", "json")
         done = json.loads(run(*command, env=env, cwd=work))
         assert done["is_error"] is False, done
         assert "You said:" in done["result"]
