@@ -51,7 +51,7 @@ def write_message(call: Call, answer: Answer, annotate: Annotate) -> bytes:
     refused = any(isinstance(part, Refusal) for part in answer.parts)
     called = any(isinstance(part, ToolUse) for part in answer.parts)
     message = _message(call, answer.id, answer.model) | {
-        "content": [_block(part) for part in answer.parts],
+        "content": [_block(part) for part in answer.parts if not _of_words(part)],
         **_stop(answer.finish, answer.stop_sequence, called, refused),
         "usage": {**_usage(usage, terms), **(annotate(usage, terms) if answer.usage is not None else {})},
     }
@@ -70,6 +70,8 @@ class MessageWriter:
         "_call",
         "_called",
         "_counted",
+        "_gap",
+        "_gaps",
         "_head",
         "_held",
         "_now",
@@ -91,12 +93,21 @@ class MessageWriter:
         self._signature: tuple[str, str, str | None] | None = None
         self._called = False
         self._refused = False
+        self._gaps = 0
+        """Parts up to the one that is written of which no block was made."""
+        self._gap = -1
+        """The last of them."""
 
     def write(self, event: Event) -> bytes:
         """The events of the wire that it makes: none, one or some."""
         if type(event) is TextAdded and event.at == self._now:  # nearly all of them
             kind = _THOUGHT if self._signature is not None else _SAID
-            return b"%b%d%b%b}}\n\n" % (_DELTA, event.at, kind, _dumps(event.text).encode("utf-8", "replace"))
+            return b"%b%d%b%b}}\n\n" % (
+                _DELTA,
+                event.at - self._gaps,
+                kind,
+                _dumps(event.text).encode("utf-8", "replace"),
+            )
         return b"".join(self._event(event))
 
     def _event(self, event: Event) -> Iterator[bytes]:
@@ -133,20 +144,24 @@ class MessageWriter:
 
     def _written(self, event: Event) -> Iterator[bytes]:
         match event:
+            case PartBegun(at, part) if _of_words(part):
+                self._gaps, self._gap = self._gaps + 1, at
+            case PartEnded(at) if at == self._gap:
+                return
             case PartBegun(at, part):
-                yield from self._begin(at, part)
+                yield from self._begin(at - self._gaps, part)
             case TextAdded():
                 yield self.write(event)
             case ArgumentsAdded(at, text):
-                yield _delta(at, {"type": "input_json_delta", "partial_json": text})
+                yield _delta(at - self._gaps, {"type": "input_json_delta", "partial_json": text})
             case CitationAdded(at, citation):
-                yield _delta(at, {"type": "citations_delta", "citation": write_citation(citation)})
+                yield _delta(at - self._gaps, {"type": "citations_delta", "citation": write_citation(citation)})
             case SignatureAdded(_, signature, form):
                 before, _, id = self._signature or ("", "", None)
                 self._signature = (before + signature, form, id)
             case PartEnded(at):
-                yield from self._sign(at)
-                yield _sse("content_block_stop", {"index": at})
+                yield from self._sign(at - self._gaps)
+                yield _sse("content_block_stop", {"index": at - self._gaps})
             case _:
                 return
 
@@ -236,6 +251,13 @@ def _opened(part: AnswerPart) -> dict[str, Any]:
             return {"type": "redacted_thinking", "data": wrapped(data, form, Format.ANTHROPIC, id)}
         case _:
             return {"type": "text", "text": ""}
+
+
+def _of_words(part: AnswerPart) -> bool:
+    """Whether it is the signature of plain words: Google does not want it back, and as a block behind the words it
+    would be the last one, which agents take for the answer.
+    """
+    return isinstance(part, RedactedThinking) and part.format == Format.GEMINI and part.tool_use_id is None
 
 
 def _block(part: AnswerPart) -> dict[str, Any]:

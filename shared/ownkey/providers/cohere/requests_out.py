@@ -114,7 +114,8 @@ def _messages(conversation: Conversation, cited: list[Document], drops: Drops) -
         _note_mark(text.cache, drops)
     if system := "\n\n".join(text.text for text in conversation.system if text.text):
         yield {"role": "system", "content": system}
-    for turn in conversation.turns:
+    spoken = max((at for at, turn in enumerate(conversation.turns) if turn.role is not Role.SYSTEM), default=-1)
+    for at, turn in enumerate(conversation.turns):
         if turn.name is not None:
             drops.drop("messages.name")
         if turn.role is Role.ASSISTANT:
@@ -123,7 +124,9 @@ def _messages(conversation: Conversation, cited: list[Document], drops: Drops) -
             seen = yield from _results(turn, drops)
             content = _content((part for part in turn.parts if not isinstance(part, ToolResult)), cited, drops)
             if content := seen + content:
-                yield {"role": turn.role.value, "content": _plain_if_text(content)}
+                # The last message must be a user's, or a tool's: agents end theirs with words of the system.
+                role = turn.role if at <= spoken else Role.USER
+                yield {"role": role.value, "content": _plain_if_text(content)}
 
 
 def _assistant(conversation: Conversation, turn: Turn, drops: Drops) -> Iterator[Json]:
