@@ -19,7 +19,8 @@ from local.simulator.text import compact, count_tokens
 
 # fmt: off
 PARAMETERS = frozenset({
-    "access_programs", "background", "client_metadata", "context_management", "conversation", "image", "include", "input",
+    "access_programs", "background", "client_metadata", "context_management", "conversation", "image", "include",
+    "input",
     "instructions", "max_output_tokens", "max_tool_calls", "metadata", "model", "moderation", "parallel_tool_calls",
     "previous_response_id", "prompt", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention",
     "reasoning", "safety_identifier", "service_tier", "store", "stream", "stream_options", "temperature", "text",
