@@ -20,8 +20,8 @@ from local.simulator.text import compact, count_tokens
 # fmt: off
 PARAMETERS = frozenset({
     "access_programs", "background", "client_metadata", "context_management", "conversation", "image", "include",
-    "input",
-    "instructions", "max_output_tokens", "max_tool_calls", "metadata", "model", "moderation", "parallel_tool_calls",
+    "input", "instructions", "max_output_tokens", "max_tool_calls", "metadata", "model", "moderation",
+    "parallel_tool_calls",
     "previous_response_id", "prompt", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention",
     "reasoning", "safety_identifier", "service_tier", "store", "stream", "stream_options", "temperature", "text",
     "tool_choice", "tools", "top_logprobs", "top_p", "truncation", "user",
@@ -47,6 +47,11 @@ CONTENT = {
     "output": ("output_text", "refusal", "input_text", "input_image"),
 }
 HOSTED = ("web_search", "web_search_preview")
+UNUSED = (
+    *("apply_patch", "code_interpreter", "computer", "computer_use_preview", "file_search", "image_generation"),
+    *("local_shell", "mcp", "programmatic_tool_calling", "shell", "tool_search"),
+)
+"""Tools that this program takes, and never uses."""
 _NUMBERS = {
     "temperature": Bounds("decimal", 0, 2),
     "top_p": Bounds("decimal", 0, 1),
@@ -119,6 +124,8 @@ def _check_items(items: str | list[Any]) -> None:
         if not isinstance(item, dict):
             raise wrong_type(where, "an object", item)
         kind = item.get("type", "message")
+        if kind == "item_reference":
+            raise refused(f"Item with id '{item.get('id')}' not found.", "input", None)
         if kind not in ITEMS:
             allowed = ", ".join(f"'{name}'" for name in ITEMS)
             raise refused(f"Invalid value: '{kind}'. Supported values are: {allowed}.", where, "invalid_value")
@@ -175,9 +182,9 @@ def _check_tools(body: dict[str, Any]) -> None:
     for index, tool in enumerate(body.get("tools") or ()):
         where = f"tools[{index}]"
         kind = tool.get("type") if isinstance(tool, dict) else None
-        if kind not in ("function", "custom", *HOSTED):
+        if kind not in ("function", "custom", "namespace", *HOSTED, *UNUSED):
             raise refused(f"Invalid value: '{kind}'.", f"{where}.type", "invalid_value")
-        if kind not in HOSTED and not tool.get("name"):
+        if kind not in (*HOSTED, *UNUSED) and not tool.get("name"):
             raise _missing(f"{where}.name")
         if kind == "function" and tool.get("strict"):
             _check_strict(tool.get("parameters"), f"function '{tool['name']}'", f"{where}.parameters")
@@ -279,7 +286,7 @@ def _tool_results(items: list[dict[str, Any]]) -> tuple[str, ...]:
 
 def _tools(body: dict[str, Any]) -> tuple[tuple[Tool, ...], str]:
     """The client's tools the model may call, and whether it must."""
-    tools = tuple(_tool(each) for each in body.get("tools") or () if each["type"] not in HOSTED)
+    tools = tuple(_tool(each) for each in body.get("tools") or () if each["type"] in ("function", "custom"))
     choice = body.get("tool_choice") or "auto"
     if isinstance(choice, str):
         return tools, choice

@@ -160,10 +160,12 @@ def test_claude_code(world: World, accounts: dict[str, Account], tmp_path: Path,
 
 def test_codex(world: World, accounts: dict[str, Account], tmp_path: Path, record_property: Any) -> None:
     """Codex CLI: a turn by way of Responses, to its end."""
-    for family in FAMILIES:
+    for family in FAMILIES:  # it asks every model for encrypted reasoning, which OpenAI's others refuse
         config = [
-            f'model = "{family.model}"\nmodel_provider = "ownkey"\n[model_providers.ownkey]\nname = "Ownkey"\n',
-            f'base_url = "{world.base_url}/v1"\nenv_key = "OWNKEY_KEY"\nwire_api = "responses"\n',
+            # A search of the web that the provider runs is offered by default: most have none, and it is refused.
+            f'model = "{family.model_for(thinking=True)}"\nmodel_provider = "ownkey"\nweb_search = "disabled"\n',
+            f'[model_providers.ownkey]\nname = "Ownkey"\nbase_url = "{world.base_url}/v1"\n',
+            'env_key = "OWNKEY_KEY"\nwire_api = "responses"\n',
         ]
         (tmp_path / "config.toml").write_text("".join(config))
         env = {

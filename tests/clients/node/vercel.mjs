@@ -15,7 +15,9 @@ const model = {
     createOpenAICompatible({ name: "ownkey", baseURL: `${url}/v1`, apiKey, supportsStructuredOutputs: true })(id),
 }[process.argv[2]]();
 
-const common = { model, maxRetries: 0, maxOutputTokens: 1000 };
+// Unless told so, it refers to what OpenAI has stored: which no other provider has.
+const providerOptions = { openai: { store: false } };
+const common = { model, maxRetries: 0, maxOutputTokens: 1000, providerOptions };
 const whole = await generateText({ ...common, prompt: "hello client" });
 const stream = streamText({ ...common, prompt: "hello client", onError: ({ error }) => { throw error; } });
 let streamed = "";

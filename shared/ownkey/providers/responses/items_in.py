@@ -51,7 +51,7 @@ _TOLD = frozenset(
 )
 """What the provider did by itself, and told: no other could read it."""
 _NOWHERE: Mapping[str, str] = {
-    "item_reference": "it names what OpenAI has stored: send the item itself",
+    "item_reference": "it names what OpenAI has stored; send the item itself, as clients do under `store: false`",
     "compaction": "what it has compacted OpenAI alone can read",
     "compaction_trigger": "OpenAI alone compacts a conversation",
 }

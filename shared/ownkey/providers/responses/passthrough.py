@@ -206,7 +206,7 @@ def _kept_apart(call: Call) -> dict[str, Any]:
     if named is not None:
         raise UnsupportedParameter(
             f"`{named}` cannot be served: it names what is stored at the provider, and the credential is not yours.",
-            fix="Send the whole conversation in `input`, or save a key of your own.",
+            fix="Send the whole conversation in `input`, as clients do with `store: false`, or save your own key.",
             param=named,
         )
     for tool in _tools(values):
