@@ -311,7 +311,7 @@ class World:
     """The app, and handles on all that is around it."""
 
     def __init__(
-        self, simulator: Simulator, providers: tuple[str, ...] = ("openai", "anthropic", "groq", "xai")
+        self, simulator: Simulator, providers: tuple[str, ...] = ("openai", "anthropic", "groq", "xai", "voyage")
     ) -> None:
         self.simulator = simulator
         self.health = FakeHealth()

@@ -14,15 +14,25 @@ from starlette.routing import Route
 from ownkey.domain.surfaces import Surface
 from ownkey.http.inference import PREFIXES
 from tests.support.inference import CHAT, MESSAGES, World, credential, world_with_simulator
+from tests.support.media import EMBEDDINGS, IMAGES, MODERATIONS, RERANK, SPEECH, form, form_type, recording
 
 OFFICE = "203.0.113.7"
 ELSEWHERE = "198.51.100.9"
 APP, OTHER_APP = "https://app.example", "https://other.example"
 
+RECORDING = form({"model": "whisper-1"}, recording(1))
 ENDPOINTS: dict[str, tuple[str, Surface | None, Any]] = {
     "/chat/completions": ("POST", Surface.CHAT, CHAT),
     "/messages": ("POST", Surface.MESSAGES, MESSAGES),
     "/messages/count_tokens": ("POST", Surface.COUNT_TOKENS, MESSAGES),
+    "/responses": ("POST", Surface.RESPONSES, {"model": "gpt-4o-mini", "input": "Hello there"}),
+    "/embeddings": ("POST", Surface.EMBEDDINGS, EMBEDDINGS),
+    "/rerank": ("POST", Surface.RERANK, RERANK | {"model": "voyage/rerank-2.5"}),
+    "/images/generations": ("POST", Surface.IMAGES, IMAGES),
+    "/audio/speech": ("POST", Surface.SPEECH, SPEECH),
+    "/audio/transcriptions": ("POST", Surface.TRANSCRIPTIONS, RECORDING),
+    "/audio/translations": ("POST", Surface.TRANSLATIONS, RECORDING),
+    "/moderations": ("POST", Surface.MODERATIONS, MODERATIONS),
     "/models": ("GET", Surface.MODELS, None),
     "/models/gpt-4o-mini": ("GET", Surface.MODELS, None),
     "/key": ("GET", None, None),
@@ -46,6 +56,7 @@ EVERY_WAY = [
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
     async with world_with_simulator() as running:
+        running.registry.own.append(credential("voyage"))
         yield running
 
 
@@ -60,9 +71,14 @@ async def call(
     """A request to an endpoint from an address."""
     bare = next(path.removeprefix(prefix) for prefix in PREFIXES if path.startswith(prefix))
     method, _, default = ENDPOINTS[bare]
-    content = b"" if method == "GET" else json.dumps(body or default).encode()
+    content = b"" if method == "GET" else content_of(body or default)
     headers = {"authorization": f"Bearer {world.registry.secret}"} | dict(headers or {})
     return await send(world, method, path, headers, address, content)
+
+
+def content_of(body: Any) -> bytes:
+    """A form as it is, else JSON."""
+    return body if isinstance(body, bytes) else json.dumps(body).encode()
 
 
 async def send(
@@ -70,14 +86,15 @@ async def send(
 ) -> httpx.Response:
     transport = httpx.ASGITransport(world.app, client=(address, 0))
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
-        return await client.request(method, path, content=content, headers=dict(headers))
+        typed = {"content-type": form_type()} if content == RECORDING else {}
+        return await client.request(method, path, content=content, headers=dict(headers) | typed)
 
 
 async def present(world: World, path: str, presented: Any, address: str, **headers: str) -> httpx.Response:
     """A request with the key in the given headers alone."""
     bare = next(path.removeprefix(prefix) for prefix in PREFIXES if path.startswith(prefix))
     method, _, body = ENDPOINTS[bare]
-    content = b"" if body is None else json.dumps(body).encode()
+    content = b"" if body is None else content_of(body)
     return await send(world, method, path, presented(world.registry.secret) | headers, address, content)
 
 

@@ -110,6 +110,14 @@ def test_the_buckets_add_up_to_the_provider_s_total(into: int, out: int, image: 
         assert min(found.to_item().values()) >= 0
 
 
+def test_a_web_page_is_no_transcript() -> None:
+    request = asked(Surface.TRANSCRIPTIONS, response_format="text")
+    translator = served_by(Surface.TRANSCRIPTIONS)
+    assert translator.decode_whole(request, b"A red fox.\n", annotate).answer == {"text": "A red fox.\n"}
+    with pytest.raises(ProviderFailure, match="web page"):
+        translator.decode_whole(request, b"\n<!DOCTYPE html><html></html>", annotate)
+
+
 @pytest.mark.parametrize("surface", JSON_SURFACES)
 def test_the_body_goes_on_but_for_the_gateway_s_own(surface: Surface) -> None:
     request = replace(asked(surface, provider={"only": ["openai"]}, strange=[1, 2]), model_id="theirs")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ownkey.domain.errors import ProviderInvalidResponse
 from ownkey.domain.usage import Usage
 from ownkey.providers.counts import count, member, string, tells
 from ownkey.providers.document import REMOVED
@@ -18,6 +19,7 @@ from ownkey.providers.passthrough import GATEWAY_FIELDS, Scanner
 from ownkey.providers.translator import Annotate, AnswerKind, Call, Encoded, Reading, StreamDecoder, Whole
 
 _PLAIN = frozenset({"text", "srt", "vtt"})
+_PAGE, _HEAD = ("<!doctype html", "<html"), 20
 _LAST_EVENT = "transcript.text.done"
 
 
@@ -52,6 +54,8 @@ class Transcriptions(Passing):
         if call.body.values.get("response_format") not in _PLAIN:
             return super().decode_whole(call, body, annotate)
         text = body.decode("utf-8", "replace")
+        if text.lstrip()[:_HEAD].lower().startswith(_PAGE):
+            raise ProviderInvalidResponse("The provider answered with a web page where a transcript was asked for.")
         return Whole(body, Reading(), {"text": text}, "text/plain; charset=utf-8")
 
     def decode_stream(self, call: Call, annotate: Annotate) -> StreamDecoder:
