@@ -88,8 +88,8 @@ class TestBodies:
         assert refusal.headers["x-should-retry"] == "false"
 
     def test_whose_models_provider_has_no_such_endpoint(self, team):
-        answer = team.post(f"{MESSAGES.path}/count_tokens", MESSAGES.body() | {"model": CHAT.model})
-        assert (answer.status_code, MESSAGES.error(answer.json())["code"]) == (400, "surface_not_supported")
+        answer = team.post("/v1/embeddings", {"model": MESSAGES.model, "input": "hello"})
+        assert (answer.status_code, CHAT.error(answer.json())["code"]) == (400, "surface_not_supported")
 
     @BOTH
     def test_too_large_for_the_function_are_refused_before_it(self, team, surface):
