@@ -137,9 +137,6 @@ FAMILIES = (
         model="deepseek/deepseek-chat",
         thinks="deepseek/deepseek-reasoner",
         tells_stop=False,
-        lacks={
-            "chat schema": "the provider refuses `response_format` of this kind; other dialects ask by way of a tool"
-        },
     ),
     Family(name="Groq", provider="Groq", model="groq/openai/gpt-oss-120b", tells_stop=False),
 )

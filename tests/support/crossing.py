@@ -63,7 +63,7 @@ ODD_VALUES: tuple[Any, ...] = (
 
 def crossings() -> Iterator[tuple[Surface, str, Translator]]:
     """Every pair of halves."""
-    for surface in selection.CONVERSATIONS:
+    for surface in sorted(selection.CONVERSATIONS):  # in one order, for several processes
         for wire in selection.wires():
             found = selection.translator_of(surface, wire)
             if found is not None:

@@ -4,6 +4,7 @@
 `translator`    the seam: `Call`, `Encoded`, `Whole`, `StreamDecoder`, the `Translator` protocol
 `passthrough`   same dialect on both sides: forward, and read on the way
 `selection`     which translator serves a surface from a provider
+`otherwise`     passed through; what that cannot ask, by way of a crossing
 `openai`        OpenAI's dialects
 `anthropic`     Anthropic's
 `bedrock`       Amazon Bedrock's, and Anthropic's there

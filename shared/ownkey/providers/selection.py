@@ -16,6 +16,7 @@ from ownkey.domain.errors import ProviderFailure
 from ownkey.domain.surfaces import Dialect, Surface
 from ownkey.providers.anthropic import AnthropicCountTokens, AnthropicMessages
 from ownkey.providers.openai import OpenAiChat
+from ownkey.providers.otherwise import Otherwise
 from ownkey.providers.translator import Annotate, Call, Encoded, StreamDecoder, Translator, Whole
 
 CONVERSATIONS = frozenset({Surface.CHAT, Surface.MESSAGES, Surface.RESPONSES})
@@ -169,10 +170,16 @@ _HOT: Mapping[tuple[Surface, str], Translator] = {
     (Surface.COUNT_TOKENS, Dialect.ANTHROPIC): AnthropicCountTokens(),
 }
 
+_DEPARTING = frozenset({(Surface.CHAT, str(Dialect.OPENAI))})
+"""Where providers' rows say what of their dialect they refuse."""
+
 
 @cache
 def _same_dialect(surface: Surface, wire: str) -> Translator | None:
     hot = _HOT.get((surface, wire))
+    crossing = _crossing(surface, wire) if (surface, wire) in _DEPARTING else None
+    if hot is not None and crossing is not None:
+        return Otherwise(hot, crossing)
     path = _LATE.get((surface, wire))
     return hot or (Late(lambda: _loaded(path)) if path else None)
 

@@ -63,7 +63,7 @@ class Crossing:
 
     def text_of_answer(self, answer: Mapping[str, Any]) -> str:
         """What `decode_whole` found."""
-        return str(answer["text"])
+        return str(answer.get("text", ""))
 
 
 class CrossingDecoder:
