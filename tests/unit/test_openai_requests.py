@@ -11,7 +11,7 @@ from ownkey.catalog import Provider
 from ownkey.catalog.providers import decode_provider
 from ownkey.domain.errors import InvalidParameter, UnsupportedParameter
 from ownkey.domain.surfaces import Surface
-from ownkey.providers import Call, translator_of
+from ownkey.providers import Call
 from ownkey.providers.crossing import (
     FREE_FORM_SCHEMA,
     Audio,
@@ -36,6 +36,7 @@ from ownkey.providers.crossing import (
     ToolUse,
     Turn,
 )
+from ownkey.providers.openai import OpenAiChat
 from ownkey.providers.openai.api import ChatApi
 from ownkey.providers.openai.client import ChatClient
 from tests.support.crossing import requests
@@ -460,13 +461,12 @@ class TestReasoning:
 # ── A provider's departures, where its client speaks the same dialect
 
 
-PASSED = translator_of(Surface.CHAT, "openai")
+PASSED = OpenAiChat()
 assert PASSED is not None
 
 
 def passed_on(parameters: dict[str, Any], **members: Any) -> tuple[Any, tuple[str, ...]]:
     """The body that is sent, itself where it is untouched, and what was dropped."""
-    assert PASSED is not None
     request = call({"model": "m", "messages": [HELLO]} | members)
     row = provider(parameters=parameters)
     encoded = PASSED.encode_request(Call(request.body, {}, row, "m", str(row.base_url), {}))

@@ -85,9 +85,11 @@ def correct(provider_id: str, rows: Mapping[str, Row], sign_offs: Iterable[SignO
         if wrong.provider_id != provider_id or sign_off.keep != "theirs":
             continue
         sheet, bucket = _place(wrong.price)
-        rates = rows.get(wrong.model_id, {}).get("prices", {}).get(sheet, {})
-        if rates.get(bucket) == wrong.ours:
-            rates[bucket] = wrong.theirs
+        prices = rows.get(wrong.model_id, {}).get("prices", {})
+        # A rung that they alone have is wrong here by what stands below it.
+        stated = prices.get(sheet, {}).get(bucket, prices.get(sheet.partition(">")[0], {}).get(bucket))
+        if stated == wrong.ours:
+            prices.setdefault(sheet, {})[bucket] = wrong.theirs
         else:
             unfit.append(f"signed off, but no longer so: {wrong}")
     return unfit
@@ -147,16 +149,23 @@ def _compare_ladder(model: Model, tier: str | None, other: ModelPrice, at: datet
     assert prices is not None
     ladder = prices.service_tiers[tier] if tier else prices.steps
     stated = {bucket: price for bucket in _THEIR_NAMES if (price := their_price(other, bucket)) is not None}
-    for step in ladder:
-        ours = step.rates
-        if tier is None and step.above_tokens == 0:
+    rungs = {step.above_tokens: step.rates for step in ladder}
+    for above_tokens in sorted(rungs.keys() | _rungs(stated.values())):
+        # A rung that they alone have is one more price where ours goes on as below it.
+        ours = rungs[max(rung for rung in rungs if rung <= above_tokens)]
+        if tier is None and above_tokens == 0:
             ours = _standing(ours, prices.rates(at=at))
         for bucket, price in stated.items():
-            mine, their = getattr(ours, bucket), _at(price, step.above_tokens + 1)
+            mine, their = getattr(ours, bucket), _at(price, above_tokens + 1)
             if mine is not None and mine != their:
                 name = f"{tier}:{bucket}" if tier else bucket
-                name += f">{step.above_tokens}" if step.above_tokens else ""
+                name += f">{above_tokens}" if above_tokens else ""
                 yield Disagreement(model.provider_id, model.id, name, f"{mine:f}", f"{their.normalize():f}")
+
+
+def _rungs(prices: Iterable[Decimal | TieredPrices]) -> set[int]:
+    """Where these prices change with the length of the prompt."""
+    return {tier.start for price in prices if isinstance(price, TieredPrices) for tier in price.tiers}
 
 
 def _standing(stated: Rates, now: Rates) -> Rates:
