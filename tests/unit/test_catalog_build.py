@@ -358,6 +358,19 @@ class TestSecondSource:
         )
         assert rows["m"]["prices"][sheet]["input"] == "2"
 
+    def test_a_rung_that_the_price_file_lacks_can_be_taken(self):
+        rows = {"m": {"prices": {"": {"input": "1"}}}}
+        wrong = Disagreement("openai", "m", "input>9", "1", "2")
+        assert oracle.correct("openai", rows, [SignOff(wrong, "theirs", "")]) == []
+        assert rows["m"]["prices"] == {"": {"input": "1"}, ">9": {"input": "2"}}
+
+    def test_a_rung_that_they_alone_have_differs_by_what_stands_below_it(self):
+        """claude-sonnet-4-5 has none here: what is signed off says so."""
+        signed = {each.disagreement for each in oracle.read_sign_offs(build.SIGNED_OFF)}
+        found = set(oracle.disagreements(Catalog.load(), {"anthropic": "anthropic"}, NOON))
+        beyond = Disagreement("anthropic", "claude-sonnet-4-5", "input>200000", "3", "6")
+        assert beyond in found & signed
+
     def test_sign_offs_are_read_one_for_each_model(self, tmp_path):
         (tmp_path / "signed.toml").write_text(
             '[[group]]\nprovider="p"\nkeep="ours"\nreason="why"\ndiffer=[["input", "1", "2", "m", "n"]]\n'
