@@ -20,7 +20,7 @@ def build_shared(root: Path, out: Path) -> None:
     shutil.copytree(root / "shared" / "ownkey", package, ignore=_NOT_SHIPPED, dirs_exist_ok=True)
     for name in APART:
         shutil.rmtree(package / name)
-    compile_tree(package, "/opt/python/ownkey")
+    compile_tree(package, "/opt/python/ownkey", docstrings=False)
     wrapper = out / BOOTSTRAP
     shutil.copyfile(root / "shared" / BOOTSTRAP, wrapper)
     wrapper.chmod(0o755)
@@ -30,7 +30,7 @@ def build_part(root: Path, name: str, out: Path) -> None:
     """A part of `ownkey` that is apart. Lambda unpacks a function's layers into one folder: there it joins the rest."""
     package = out / "python" / "ownkey" / name
     shutil.copytree(root / "shared" / "ownkey" / name, package, ignore=_NOT_SHIPPED, dirs_exist_ok=True)
-    compile_tree(package, f"/opt/python/ownkey/{name}")
+    compile_tree(package, f"/opt/python/ownkey/{name}", docstrings=False)
 
 
 def build_function(root: Path, name: str, out: Path) -> None:
@@ -39,4 +39,4 @@ def build_function(root: Path, name: str, out: Path) -> None:
     if not (source / "handler.py").is_file():
         raise BuildError(f"{source}/handler.py is missing.")
     shutil.copytree(source, out, ignore=_NOT_SHIPPED, dirs_exist_ok=True)
-    compile_tree(out, "/var/task")
+    compile_tree(out, "/var/task", docstrings=False)

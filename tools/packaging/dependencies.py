@@ -6,6 +6,7 @@ from; a build that finds it there only copies.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import shutil
 import subprocess
@@ -28,13 +29,15 @@ def build(root: Path, layer: str, arch: str, out: Path) -> None:
     """`python/` with every package that `layers/<layer>` locks, under `out`."""
     lock = root / "layers" / layer / "requirements.txt"
     kept = root / ".aws-sam" / "dependencies" / f"{layer}-{arch}-{_digest(lock)}"
-    if not kept.is_dir():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=kept.parent, prefix="building-") as folder:
-            fresh = Path(folder) / "layer"
-            _make(lock, arch, fresh / "python")
-            _keep_only(fresh, kept, f"{layer}-{arch}")
-    shutil.copytree(kept, out, dirs_exist_ok=True)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with (kept.parent / f"{layer}-{arch}.lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)  # two builds at once: the second copies what the first has made
+        if not kept.is_dir():
+            with tempfile.TemporaryDirectory(dir=kept.parent, prefix="building-") as folder:
+                fresh = Path(folder) / "layer"
+                _make(lock, arch, fresh / "python")
+                _keep_only(fresh, kept, f"{layer}-{arch}")
+        shutil.copytree(kept, out, dirs_exist_ok=True)
 
 
 def _make(lock: Path, arch: str, packages: Path) -> None:
