@@ -88,6 +88,7 @@ def test_what_is_kept_shows_neither_question_nor_answer(world: World, account: A
     account.save_key("OpenAI")
     named, word = once(), f"canary{uuid.uuid4().hex}"
     assert word in CHAT.ask(account, word, **named)
+    world.rest()  # it is kept behind the answer
     rows = [row for row in world.items("AnswersTable") if f"#{account.id}" in row["pk"]["S"]]
     assert len(rows) == 2
     found = json.dumps(rows, default=lambda value: value.decode("latin-1"))

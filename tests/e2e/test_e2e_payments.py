@@ -108,12 +108,12 @@ def test_what_a_person_must_decide_stands_in_the_operators_log(world: World) -> 
 def test_a_rotated_secret_is_taken_by_new_environments_and_an_empty_one_by_none(world: World) -> None:
     account = world.account()
     vault(world).put_secret_value(SecretId=NAME, SecretString=f"{SECRET} {NEXT_SECRET}")
-    world.call(world.up.stack.kill, "PaymentsFunction")
+    world.kill("PaymentsFunction")
     assert post(world, paid(account, 1), NEXT_SECRET).json()["outcome"] == "deposited"
     assert post(world, paid(account, 2), SECRET).json()["outcome"] == "deposited"
 
     vault(world).put_secret_value(SecretId=NAME, SecretString=" ")
-    world.call(world.up.stack.kill, "PaymentsFunction")
+    world.kill("PaymentsFunction")
     assert post(world, paid(account, 3), "whsec_").status_code >= 500
     assert "is empty" in world.call(world.up.stack.log, "PaymentsFunction")
     vault(world).put_secret_value(SecretId=NAME, SecretString=SECRET)

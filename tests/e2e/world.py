@@ -155,6 +155,17 @@ class World:
 
         self.run(ended())
 
+    def kill(self, function: str) -> None:
+        """Kills a function's environments and waits for their end: a request that met one would die with it."""
+
+        async def killed() -> None:
+            self.up.stack.kill(function)
+            async with asyncio.timeout(10):
+                while self.up.stack.environments(function):
+                    await asyncio.sleep(0.005)
+
+        self.run(killed())
+
     def rest(self) -> None:
         """Waits until no inference function is still at what follows its answer."""
 
