@@ -32,7 +32,7 @@ setup: .venv/installed .venv-sam/installed .venv-sdk-previous/installed ## Set u
 	$(call install,.venv-clients-instructor,$<)
 tests/clients/node/node_modules/installed: tests/clients/node/package-lock.json .venv-clients/installed
 	@echo "Installing $< (Node $$(.venv-clients/bin/node --version))"
-	@cd $(@D)/.. && PATH="$(CURDIR)/.venv-clients/bin:$$PATH" npm ci --silent --no-audit --no-fund
+	@cd $(<D) && PATH="$(CURDIR)/.venv-clients/bin:$$PATH" npm ci --silent --no-audit --no-fund
 	@touch $@
 CLIENTS := .venv-clients/installed .venv-clients-instructor/installed tests/clients/node/node_modules/installed
 
