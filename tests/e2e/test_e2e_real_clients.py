@@ -107,12 +107,20 @@ def test_sdks_and_frameworks(
     record_property: Any,
 ) -> None:
     """SDKs and frameworks: an answer, a stream, a tool's call and result, structured output."""
-    families = [family for family in FAMILIES if not {"tools", "schema"} & family.lacks.keys()]
-    for family in families:
+    refused = 0
+    for family in FAMILIES:
         env = environment(world, accounts[family.name], family, tmp_path)
-        *_, last = run(*client.command, surface, env=env).splitlines()
-        check(json.loads(last), family)
-    record_property(f"{client.name}, {surface}: families", len(families))
+        try:
+            *_, last = run(*client.command, surface, env=env).splitlines()
+        except AssertionError as failed:
+            # It asks for a schema and offers a tool at once, which not every API can be asked.
+            if client.name != "instructor" or "unsupported_parameter" not in str(failed):
+                raise
+            refused += 1
+        else:
+            check(json.loads(last), family)
+    record_property(f"{client.name}, {surface}: families", len(FAMILIES) - refused)
+    assert refused <= len(FAMILIES) // 2
 
 
 def test_llm(world: World, accounts: dict[str, Account], tmp_path: Path, record_property: Any) -> None:

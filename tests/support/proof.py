@@ -43,15 +43,21 @@ class ProofReport:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._rows: dict[str, str] = {}
+        self._seen: dict[str, tuple[bool, tuple[str, ...], float]] = {}
+        """Of a promise that several tests keep: whether all have held it, what they counted, how long they took."""
         self._day = datetime.now(UTC).date()
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Keeps a row for each test that ran."""
         if report.when != "call" and report.passed:
             return
-        counted = ", ".join(f"{name} {value}" for name, value in report.user_properties)
-        holds = "yes" if report.passed else "**no**"
-        self._rows[report.promise] = f"| {report.promise} | {holds} | {counted} | {report.duration:.0f} | {self._day} |"
+        held, counts, took_s = self._seen.get(report.promise, (True, (), 0.0))
+        counts += tuple(f"{name} {value}" for name, value in report.user_properties)
+        held, took_s = held and report.passed, took_s + report.duration
+        self._seen[report.promise] = held, counts, took_s
+        holds = "yes" if held else "**no**"
+        told = f"| {report.promise} | {holds} | {', '.join(counts)} | {took_s:.0f} | {self._day} |"
+        self._rows[report.promise] = told
 
     def pytest_sessionfinish(self) -> None:
         """Writes the report: what ran now, and what is known of the others from before."""
