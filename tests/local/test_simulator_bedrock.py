@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import anthropic
@@ -100,7 +101,13 @@ def hello(text: str = "Hello") -> dict[str, Any]:
 
 
 async def streamed(client: Any, **request: Any) -> list[dict[str, Any]]:
-    return await asyncio.to_thread(lambda: list(client.converse_stream(**request)["stream"]))
+    return await asyncio.to_thread(lambda: drained(client.converse_stream(**request)["stream"]))
+
+
+def drained(stream: Any) -> list[dict[str, Any]]:
+    """All of a stream, closed also where it breaks: its socket would be told of in some later test."""
+    with closing(stream):
+        return list(stream)
 
 
 async def refusal(client: Any, **request: Any) -> tuple[int, str, str]:
@@ -292,7 +299,8 @@ class TestAnthropicsModels:
         answer = await called(client().invoke_model, modelId=CLAUDE, body=body)
         assert json.loads(answer["body"].read())["content"][0]["text"] == "You said: Hi"
         stream = await called(client().invoke_model_with_response_stream, modelId=CLAUDE, body=body)
-        events = await asyncio.to_thread(lambda: [json.loads(each["chunk"]["bytes"]) for each in stream["body"]])
+        chunks = await asyncio.to_thread(drained, stream["body"])
+        events = [json.loads(each["chunk"]["bytes"]) for each in chunks]
         assert events[-1].keys() == {"type", "amazon-bedrock-invocationMetrics"}
         counted = await called(client().count_tokens, modelId=CLAUDE, input={"invokeModel": {"body": body}})
         assert counted["inputTokens"] == events[0]["message"]["usage"]["input_tokens"]
