@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from ownkey.domain.accounts import AccountHead
+from ownkey.http.generation import generation
 from ownkey.ledger.balances import Balances, Credits
 from ownkey.ledger.records import Records
 from tests.support.attempts import attempt
 from tests.support.aws import Tables
 from tests.support.inference import AT, CHAT, MESSAGES, World, credential, world_with_simulator
+from tests.support.providers import CATALOG
 
 
 @pytest.fixture
@@ -115,6 +117,26 @@ async def test_reasons_of_another_dialect_are_told_in_the_clients_words(world: W
     answer = await world.post("/v1/messages", MESSAGES)
     data = await told(world, answer.headers["x-ownkey-request-id"])
     assert (data["finish_reason"], data["native_finish_reason"]) == ("stop", "end_turn")
+
+
+@pytest.mark.parametrize(
+    ("native", "told_as"),
+    [
+        ("STOP", "stop"),
+        ("MAX_TOKENS", "length"),
+        ("SAFETY", "content_filter"),
+        ("COMPLETE", "stop"),
+        ("TOOL_CALL", "tool_calls"),
+        ("guardrail_intervened", "content_filter"),
+        ("a_word_of_tomorrow", "a_word_of_tomorrow"),
+    ],
+)
+def test_reasons_of_every_provider_are_told_in_the_clients_words(native: str, told_as: str) -> None:
+    made = attempt()
+    assert made.end is not None
+    record = replace(made, end=replace(made.end, finish_reason=native))
+    data = generation([record], CATALOG, "charge")["data"]
+    assert (data["finish_reason"], data["native_finish_reason"]) == (told_as, native)
 
 
 async def test_without_a_price_no_cost_is_made_up(world: World) -> None:

@@ -30,8 +30,23 @@ _FINISH_REASONS: Mapping[str, str] = {
     "model_context_window_exceeded": "length",
     "tool_use": "tool_calls",
     "refusal": "content_filter",
+    "stop": "stop",
+    "complete": "stop",
+    "tool_call": "tool_calls",
+    **dict.fromkeys(
+        (
+            "content_filtered",
+            "guardrail_intervened",
+            "safety",
+            "recitation",
+            "blocklist",
+            "prohibited_content",
+            "spii",
+        ),
+        "content_filter",
+    ),
 }
-"""What Anthropic's dialect and OpenAI's Responses call them → OpenAI's name, which clients of this route know."""
+"""What providers' APIs call them, in small letters → OpenAI's name, which clients of this route know."""
 
 _UNKNOWN: Json = dict.fromkeys(
     (
@@ -144,7 +159,7 @@ def _answer(record: AttemptRecord, end: AttemptEnd, catalog: Catalog) -> Json:
         "upstream_id": end.upstream_id,
         "is_byok": record.start.source is CredentialSource.BYOK,
         "cancelled": end.outcome is Outcome.CANCELLED,
-        "finish_reason": _FINISH_REASONS.get(end.finish_reason or "", end.finish_reason),
+        "finish_reason": _FINISH_REASONS.get((end.finish_reason or "").lower(), end.finish_reason),
         "native_finish_reason": end.finish_reason,
         "generation_time": end.latency_ms - (end.ttft_ms or 0),
         "tokens_prompt": usage.input_tokens,

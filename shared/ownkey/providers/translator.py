@@ -1,7 +1,7 @@
 """The seam between a surface and a provider's dialect: what a translator takes, gives, and is asked.
 
 A translator is pure: bytes and dataclasses in, bytes and dataclasses out. One stands for each (surface, dialect) pair
-that can be served; `ownkey.providers.translator_of` finds it.
+that can be served; `ownkey.providers.translator_for` finds it.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ class Answer:
     terms: Terms = STANDARD_TERMS
 
 
-# Events are tuples: they are made for each chunk of a stream, and cost a quarter of a frozen dataclass.
+# Events are tuples: they are made for each chunk of a stream, and cost less than frozen dataclasses.
 
 
 class Begun(NamedTuple):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from ownkey.catalog import Model
-from ownkey.domain.errors import ProviderFailure, ProviderStreamBroken
+from ownkey.domain.errors import ProviderFailure, ProviderInvalidResponse, ProviderStreamBroken
 from ownkey.domain.usage import Usage
 from ownkey.providers.crossing.answer import (
     Answer,
@@ -171,7 +171,7 @@ class CountCrossing:
 
     def decode_stream(self, call: Call, annotate: Annotate) -> StreamDecoder:
         """There is none: `http.requests` refuses to stream a count."""
-        raise NotImplementedError
+        raise ProviderInvalidResponse("The provider streams what has no stream.")
 
     def decode_failure(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderFailure:
         """As the API tells it."""

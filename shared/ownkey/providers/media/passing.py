@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -23,7 +24,7 @@ ReadUsage = Callable[[Call, Mapping[str, Any]], Usage | None]
 """An answer's, or an event's, own word on what was used."""
 
 
-class Passing:
+class Passing(ABC):
     """A JSON request and a JSON answer. Subclasses say where it goes and how usage is read."""
 
     path: ClassVar[str]
@@ -49,9 +50,9 @@ class Passing:
         """How it will come."""
         return AnswerKind.WHOLE
 
+    @abstractmethod
     def usage(self, call: Call, values: Mapping[str, Any]) -> Usage | None:
         """What an answer says was used."""
-        raise NotImplementedError
 
     def decode_whole(self, call: Call, body: bytes, annotate: Annotate) -> Whole:
         """The answer, its `usage` annotated where it has one."""

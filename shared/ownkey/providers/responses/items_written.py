@@ -6,6 +6,7 @@ openai-python 3.52: `types/responses/response_output_item.py`, `response_stream_
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
@@ -38,7 +39,7 @@ Told = Iterator[tuple[str, Json]]
 """Events: their type, their members but for their number."""
 
 
-class Open:
+class Open(ABC):
     """An item that is being written."""
 
     __slots__ = ("_place", "item")
@@ -52,17 +53,17 @@ class Open:
         self.item = item
         """As it is by now."""
 
+    @abstractmethod
     def begin(self, part: AnswerPart) -> Told:
         """The part as it begins."""
-        raise NotImplementedError
 
+    @abstractmethod
     def add(self, event: Event) -> Told:
         """More of it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self) -> Told:
         """The part is whole."""
-        raise NotImplementedError
 
     def _added(self) -> tuple[str, Json]:
         return "response.output_item.added", {"output_index": self._place, "item": dict(self.item)}
