@@ -67,6 +67,15 @@ def test_a_request_that_is_refused_is_refused_everywhere(status: int) -> None:
     assert remaining(failure, [candidate("b"), candidate("c", "groq")]) == []
 
 
+@pytest.mark.parametrize("code", ["invalid_encrypted_content", "previous_response_not_found"])
+def test_what_was_made_under_one_key_the_next_may_know(code: str) -> None:
+    """OpenAI encrypts and stores for an organization: with keys of two, every second request would be refused."""
+    error = ProviderRefused("no", status=400, code=code, details={"provider_code": code})
+    others = [candidate("b"), candidate("c", "azure")]
+    assert remaining(Failure(candidate("a"), error), others) == others
+    assert verdict([Failure(candidate("a"), error), Failure(candidate("b"), refused(400))], [], NOW) is error
+
+
 def test_a_model_that_is_not_there_may_be_elsewhere() -> None:
     elsewhere = candidate("c", "groq")
     assert remaining(Failure(candidate("a"), refused(404)), [candidate("b"), elsewhere]) == [elsewhere]

@@ -29,6 +29,8 @@ Anthropic 400)."""
 BAD_KEY = re.compile(r"(?:incorrect|invalid) api key|api key (?:is )?(?:not valid|invalid|expired)", re.IGNORECASE)
 """How the message of a 400 begins that says so of the key (xAI). Begins: within it a client's own words may stand, and
 those must not take a key out of service."""
+UNDER_ANOTHER_KEY = frozenset({"invalid_encrypted_content", "previous_response_not_found"})
+"""Codes of a refusal (OpenAI, Azure): what the request gives back was encrypted, or is stored, for another account."""
 _OF_THE_CONTENT = re.compile(r"\bflagged\b|moderation|content[_ ]polic|prompt injection", re.IGNORECASE)
 """In a 403: what is forbidden is this request's text, not the model (OpenRouter's moderation)."""
 

@@ -91,6 +91,12 @@ _STATUSES: Mapping[str, int] = {
 }
 """The status an error inside a stream would have had, by its code or type."""
 
+_PIN = "or pin the key that they are from (`provider.order`, one credential)."
+_FIXES: Mapping[str, str] = {
+    "invalid_encrypted_content": f"Leave the `reasoning` items of other accounts and providers out of `input`, {_PIN}",
+    "previous_response_not_found": f"Send the whole conversation in `input` instead of the ids of responses, {_PIN}",
+}
+"""Of a refusal, by its code, where its message leaves the reader alone (domain.faults.UNDER_ANOTHER_KEY)."""
 _TITLE = re.compile(r"<title[^>]*>([^<]{1,200})", re.IGNORECASE)
 
 
@@ -149,7 +155,9 @@ def _failure(status: int, error: Mapping[str, Any], retry_after_s: float | None)
         return CredentialsExhausted(message, details=details)
     failure = _CLASSES.get(status, ProviderError if status >= 500 else ProviderRefused)
     if failure is ProviderRefused:
-        return ProviderRefused(message, status=status, code=code, param=_name(error.get("param")), details=details)
+        refused = ProviderRefused(message, status=status, code=code, param=_name(error.get("param")), details=details)
+        refused.fix = _FIXES.get(code or "", refused.fix)
+        return refused
     return failure(message, retry_after_s=retry_after_s, details=details)
 
 

@@ -19,6 +19,9 @@ from ownkey.providers.translator import Call, Reading
 
 GATEWAY_FIELDS = ("provider",)
 """Members of a request that are the gateway's to read: providers refuse fields they do not know."""
+FOREIGN = "ownkey:"
+"""How another maker's signature of its thoughts begins in a dialect's own field (`crossing.signatures`): who is passed
+through to can neither read nor verify it."""
 
 _DONE = b"[DONE]"
 _KEPT_BYTES = 512 * 1024

@@ -31,7 +31,7 @@ from ownkey.domain.errors import (
     UnsupportedParameter,
     VaultUnavailable,
 )
-from ownkey.domain.faults import FaultKind, fault_of
+from ownkey.domain.faults import UNDER_ANOTHER_KEY, FaultKind, fault_of
 from ownkey.router.candidates import Candidate, Dropped
 from ownkey.router.unwell import Dead, dead_of, exhausted, refusal
 
@@ -71,16 +71,17 @@ class Failure:
 def remaining(failure: Failure, candidates: Sequence[Candidate]) -> list[Candidate]:
     """The candidates still worth trying after a failure.
 
-    A request that a provider refuses is refused by its next key too; a model that one provider does not have, another
-    may; what one API cannot express, another may; what nobody could read is nobody's to serve; a rate limit of the
-    account's own holds for all of them. Everything else may well succeed elsewhere.
+    A request that a provider refuses is refused by its next key too, but for what was made under one key and given
+    back under another; a model that one provider does not have, another may; what one API cannot express, another may;
+    what nobody could read is nobody's to serve; a rate limit of the account's own holds for all of them. Everything
+    else may well succeed elsewhere.
     """
     if final(failure):
         return []
     if isinstance(failure.error, UnsupportedParameter):
         tried = failure.candidate
         return [each for each in candidates if each.provider.id != tried.provider.id or each.model_id != tried.model_id]
-    if not isinstance(failure.error, ProviderRefused):
+    if not isinstance(failure.error, ProviderRefused) or _of_another_key(failure.error):
         return list(candidates)
     return [each for each in candidates if each.provider.id != failure.candidate.provider.id]
 
@@ -90,7 +91,13 @@ def final(failure: Failure) -> bool:
     error = failure.error
     if isinstance(error, BadRequest):
         return not isinstance(error, UnsupportedParameter)
-    return isinstance(error, RateLimited) or (isinstance(error, ProviderRefused) and error.status != 404)
+    if isinstance(error, ProviderRefused):
+        return error.status != 404 and not _of_another_key(error)
+    return isinstance(error, RateLimited)
+
+
+def _of_another_key(error: ProviderRefused) -> bool:
+    return error.details.get("provider_code") in UNDER_ANOTHER_KEY
 
 
 def verdict(failures: Sequence[Failure], unwell: Sequence[Dropped], at_ms: int) -> OwnkeyError:

@@ -13,8 +13,7 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from ownkey.providers.crossing.conversation import Format, Part, RedactedThinking, ToolUse
-
-_PREFIX = "ownkey:"
+from ownkey.providers.passthrough import FOREIGN
 
 
 class Signed(NamedTuple):
@@ -31,13 +30,13 @@ def wrapped(signature: str, of: str, within: str, id: str | None = None) -> str:
     Args:
         id: Without `:`.
     """
-    return signature if of == within else f"{_PREFIX}{of}{f'#{id}' if id else ''}:{signature}"
+    return signature if of == within else f"{FOREIGN}{of}{f'#{id}' if id else ''}:{signature}"
 
 
 def unwrapped(value: str, within: str) -> Signed:
     """The inverse: what a field of the format `within` holds."""
-    if value.startswith(_PREFIX):
-        of, found, signature = value[len(_PREFIX) :].partition(":")
+    if value.startswith(FOREIGN):
+        of, found, signature = value[len(FOREIGN) :].partition(":")
         of, _, id = of.partition("#")
         if found and of:
             return Signed(signature, of, id or None)

@@ -29,6 +29,7 @@ from ownkey.providers.crossing import (
     ToolUse,
 )
 from ownkey.providers.crossing.signatures import wrapped
+from ownkey.providers.responses.passthrough import MADE
 from ownkey.providers.responses.toolbook import ToolBook
 from ownkey.providers.responses.words import write_citation, write_logprobs
 
@@ -349,7 +350,7 @@ def opened(part: AnswerPart, place: int, seed: str, conversation: Conversation, 
     made = f"{seed}{place:02x}"
     match part:
         case Thinking() | RedactedThinking():
-            own = part.id if part.id and part.id.startswith(_OWN) else f"{_OWN}{made}"
+            own = part.id if part.id and part.id.startswith(_OWN) else f"{MADE}{made}"
             return Reasoning(place, own, part)
         case ToolUse(_, name):
             tool = conversation.tool(name)

@@ -17,7 +17,7 @@ from ownkey.providers.counts import count, member, string
 from ownkey.providers.document import REMOVED, Document
 from ownkey.providers.failures import decode_failure, failure_in_answer
 from ownkey.providers.openai import read_usage as read_chat_usage
-from ownkey.providers.passthrough import GATEWAY_FIELDS, Scanner, parsed_answer, texts_in
+from ownkey.providers.passthrough import FOREIGN, GATEWAY_FIELDS, Scanner, parsed_answer, texts_in
 from ownkey.providers.sse import with_data
 from ownkey.providers.translator import Annotate, Call, Encoded, Reading, StreamDecoder, Whole
 
@@ -25,6 +25,8 @@ ADDRESS: Address = Plain("/responses", frozenset({"openai-beta"}))
 ENCRYPTED = "reasoning.encrypted_content"
 """To be included: reasoning that can be given back though nothing is stored."""
 
+MADE = "rs_ownkey"
+"""How the ids of reasoning items begin that a crossing has made: no provider knows them."""
 _STORED = ("previous_response_id", "conversation", "prompt")
 """Members that name what is stored under a credential."""
 _REFERENCE = "item_reference"
@@ -51,6 +53,8 @@ class OpenAiResponses:
                 param="background",
             )
         changes: dict[str, Any] = {name: REMOVED for name in GATEWAY_FIELDS if name in values}
+        if b'"reasoning"' in call.body.raw:
+            changes |= _without_foreign_thoughts(values.get("input"))
         return passed_on(self._address, call, changes if call.own else changes | _kept_apart(call))
 
     def decode_whole(self, call: Call, body: bytes, annotate: Annotate) -> Whole:
@@ -193,6 +197,22 @@ def _search_sizes(tools: Any) -> Iterator[str]:
             size = string(tool.get("search_context_size"))
             if size:
                 yield size
+
+
+def _without_foreign_thoughts(items: Any) -> dict[str, Any]:
+    """The input without what other makers have thought, which came to the client by a crossing: neither stored nor
+    readable here, and refused. So is a thought that has neither an id nor anything encrypted.
+    """
+    given = items if isinstance(items, list) else []
+    kept = [item for item in given if not (isinstance(item, dict) and _foreign_thought(item))]
+    return {} if len(kept) == len(given) else {"input": kept}
+
+
+def _foreign_thought(item: Mapping[str, Any]) -> bool:
+    if item.get("type") != "reasoning":
+        return False
+    id, encrypted = string(item.get("id")), string(item.get("encrypted_content"))
+    return not (id or encrypted) or (id or "").startswith(MADE) or (encrypted or "").startswith(FOREIGN)
 
 
 def _kept_apart(call: Call) -> dict[str, Any]:
