@@ -55,12 +55,24 @@ def test_content_types_as_clients_write_them(content_type: str) -> None:
         'content-disposition: form-data;name="file";filename="a.mp3"\r\ncontent-type: audio/mpeg; codecs=mp3',
         'Content-Disposition: form-data; name="file"; filename="a.mp3"; filename*=UTF-8\'\'%C3%A4.mp3',
         'Content-Type: audio/mpeg\r\nContent-Disposition: form-data; name="file"; filename=""',
+        "Content-Disposition: form-data; name=file; filename=a.mp3; filename*=utf-8''a.mp3",
+        'Content-Disposition: form-data; filename="a;b.mp3" ; name="file"',
+        'Content-Disposition: form-data; name="file"; filename="C:\\\\a \\"b\\".mp3"',
     ],
 )
 def test_files_as_clients_name_them_go_on_as_they_came(head: str) -> None:
     again = read(read(with_part(head, FILE)).edited({}))
     assert [part.content for part in again.files] == [FILE]
     assert again.files[0].head == read(with_part(head, FILE)).files[0].head
+
+
+def test_names_without_quotes_go_on_in_quotes() -> None:
+    """.NET writes none, and not every provider's reader takes that."""
+    asked = read(with_part("Content-Disposition: form-data; name=model", b"whisper-1"))
+    assert asked.values == {"model": "whisper-1"}
+    assert b'form-data; name="model"\r\n' in asked.edited({})
+    file = with_part("Content-Disposition: form-data; name=file; filename=a.mp3; filename*=utf-8''a.mp3")
+    assert b'form-data; name="file"; filename="a.mp3"; filename*=utf-8\'\'a.mp3\r\n' in read(file).edited({})
 
 
 @given(st.binary(max_size=300), st.dictionaries(st.sampled_from(["prompt", "language", "x"]), st.text(max_size=20)))
@@ -98,6 +110,14 @@ def test_a_field_that_is_not_there_is_added() -> None:
         (with_part('Content-Disposition: form-data; name="model"\r\nContent-Transfer-Encoding: base64'), None),
         (with_part('Content-Disposition: form-data; name="a"\r\nContent-Disposition: form-data; name="b"'), None),
         (with_part('Content-Disposition: form-data; name="model"\r\n continued: x'), None),
+        (with_part('Content-Disposition: form-data; name="model"; name=language'), None),
+        (with_part('Content-Disposition: form-data; name="model"; Filename=a; filename="b"'), None),
+        (with_part("Content-Disposition: form-data; name=model language"), None),
+        (with_part("Content-Disposition: form-data; name=timestamp_granularities[]"), None),
+        (with_part('Content-Disposition: form-data; name=""'), None),
+        (with_part('Content-Disposition: form-data; name="model'), None),
+        (with_part("Content-Disposition: form-data; filename=a.mp3"), None),
+        (with_part("Content-Disposition: form-data"), None),
         (with_part('Content-Disposition: form-data; name="prompt"', b"\xff"), "prompt"),
         (form({"model": "a"})[: -len(BOUNDARY) - 6] + form({"model": "b"}), "model"),
         (form({"model": "a", "model[]": "b"}), "model"),

@@ -1,7 +1,8 @@
 """A `multipart/form-data` body (RFC 7578) as a `Document`: its fields are `values`, its files stay as they came.
 
 Two readers of one form may not take two models from it. So a form is read strictly (one part a name, nothing encoded
-or nested), and what goes on is written anew from what was read: each part's own two headers, its bytes untouched.
+or nested), and what goes on is written anew from what was read: each part's own two headers, names in quotes, its bytes
+untouched.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ _TYPE = re.compile(
     r"""("?)([0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-])\1[ \t]*(?:;.*)?""",
     re.IGNORECASE,
 )
-_DISPOSITION = re.compile(
-    rb"""form-data; ?name="([^"\r\n\\]{1,100})"(?:; ?filename="((?:[^"\r\n\\]|\\.){0,500})")?"""
-    rb"(?:; ?filename\*=[^;\r\n\"\\]{1,1500})?",
+_PARAMETER = re.compile(
+    rb""";[ \t]*(?:(name|filename)=(?:"((?:[^"\r\n\\]|\\.){0,500})"|([0-9A-Za-z!#$%&'*+.^_`|~-]{1,500}))"""
+    rb"""|(filename\*)=([^;\r\n"\\ \t]{1,1500}))[ \t]*""",
     re.IGNORECASE,
 )
+"""In quotes or, as .NET writes them, without."""
+_MAX_NAME_CHARS = 100
 _MEDIA_TYPE = re.compile(rb"""[0-9A-Za-z!#$&^_.+-]+/[0-9A-Za-z!#$&^_.+-]+(?:[ \t]*;[ \t]*[\x20-\x7e]{1,200})?""")
 _NAME = re.compile(rb"[0-9A-Za-z-]{1,60}")
 _FLAGS: Mapping[str, bool] = {"true": True, "false": False}
@@ -117,17 +120,38 @@ def _part(piece: bytes) -> Part:
             raise InvalidDocument("a part has a header twice, or one that is none")
         headers[name.lower()] = value.strip(b" \t")
     disposition = headers.pop(b"content-disposition", b"")
-    match = _DISPOSITION.fullmatch(disposition)
+    named = _parameters(disposition)
+    name = named.get(b"name", b"")
     media_type = headers.pop(b"content-type", None)
-    if match is None or (media_type is not None and not _MEDIA_TYPE.fullmatch(media_type)):
+    if not 1 <= len(name) <= _MAX_NAME_CHARS or b"\\" in name:
+        raise InvalidDocument("a part's name cannot be read")
+    if media_type is not None and not _MEDIA_TYPE.fullmatch(media_type):
         raise InvalidDocument("a part's headers cannot be read")
     if headers.pop(b"content-transfer-encoding", b"binary").lower() not in (b"binary", b"8bit", b"7bit"):
         raise InvalidDocument("a part is encoded")
-    kept = b"Content-Disposition: " + disposition + b"\r\n"
-    kept += b"Content-Type: " + media_type + b"\r\n" if media_type is not None else b""
-    is_file = match[2] is not None or b"filename*" in disposition.lower()
+    kept = b'Content-Disposition: form-data; name="' + name + b'"'
+    kept += b'; filename="' + named[b"filename"] + b'"' if b"filename" in named else b""
+    kept += b"; filename*=" + named[b"filename*"] if b"filename*" in named else b""
+    kept += b"\r\nContent-Type: " + media_type + b"\r\n" if media_type is not None else b"\r\n"
+    is_file = len(named) > 1
     file_type = (media_type or b"application/octet-stream").decode() if is_file else None
-    return Part(_text(match[1], "a part's name"), kept, content, file_type)
+    return Part(_text(name, "a part's name"), kept, content, file_type)
+
+
+def _parameters(disposition: bytes) -> dict[bytes, bytes]:
+    """What a part's disposition names, by the parameter's name in lower case."""
+    kind, rest = disposition[:9], disposition[9:].lstrip(b" \t")
+    named: dict[bytes, bytes] = {}
+    while kind.lower() == b"form-data" and rest:
+        match = _PARAMETER.match(rest)
+        parameter = (match[1] or match[4]).lower() if match else b""
+        if match is None or parameter in named:
+            break
+        named[parameter] = next(value for value in (match[2], match[3], match[5]) if value is not None)
+        rest = rest[match.end() :]
+    if rest or not named:
+        raise InvalidDocument("a part's headers cannot be read")
+    return named
 
 
 def _values(parts: tuple[Part, ...]) -> dict[str, Any]:
