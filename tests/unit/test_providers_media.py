@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import struct
 from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from openai.types import CreateEmbeddingResponse
 
 from ownkey.catalog import Model, PriceList, Rates, Step
 from ownkey.domain.errors import ProviderFailure
@@ -152,6 +155,89 @@ def test_a_list_named_data_is_cohere_s_results() -> None:
     assert shown["results"] == answer["data"]
     assert "data" not in shown
     assert shown["usage"]["total_tokens"] == 26
+
+
+def answered(surface: Surface, answer: Any, **values: Any) -> Any:
+    whole = served_by(surface).decode_whole(asked(surface, **values), json.dumps(answer).encode(), annotate)
+    return json.loads(whole.body)
+
+
+VECTORS = [[0.25, -0.5], [1, 0.0]]
+
+
+def vectors(*of: Any) -> dict[str, Any]:
+    data = [{"object": "embedding", "index": index, "embedding": vector} for index, vector in enumerate(of)]
+    return {"object": "list", "data": data, "model": "m", "usage": {"total_tokens": 8}}
+
+
+def test_a_provider_that_knows_numbers_alone_answers_in_base64_where_that_was_asked() -> None:
+    """The SDKs for Node and .NET decode whatever comes: a list of numbers becomes a vector of zeros, a quarter long."""
+    shown = answered(Surface.EMBEDDINGS, vectors(*VECTORS), encoding_format="base64")
+    coded = [base64.b64encode(struct.pack("<2f", *vector)).decode() for vector in VECTORS]
+    assert [(each["index"], each["embedding"]) for each in shown["data"]] == list(enumerate(coded))
+    for asked_for in ({}, {"encoding_format": "float"}):
+        assert answered(Surface.EMBEDDINGS, vectors(*VECTORS), **asked_for)["data"] == vectors(*VECTORS)["data"]
+    assert answered(Surface.EMBEDDINGS, vectors("AAAA"), encoding_format="base64")["data"] == vectors("AAAA")["data"]
+
+
+@pytest.mark.parametrize("vector", [[1e300], ["a"], [None], [[1.0]]])
+def test_what_is_no_vector_is_not_coded(vector: Any) -> None:
+    with pytest.raises(ProviderFailure, match="no vector"):
+        answered(Surface.EMBEDDINGS, vectors(vector), encoding_format="base64")
+
+
+def test_tokens_have_openai_s_names_whatever_a_provider_calls_them() -> None:
+    usage = answered(Surface.EMBEDDINGS, vectors(*VECTORS))["usage"]
+    assert (usage["prompt_tokens"], usage["total_tokens"]) == (8, 8)
+    assert CreateEmbeddingResponse.model_validate(answered(Surface.EMBEDDINGS, vectors(*VECTORS))).usage.prompt_tokens
+
+
+def test_voyage_is_not_told_to_answer_with_numbers_which_it_refuses() -> None:
+    for asked_for, sent_on in (("float", None), ("base64", "base64")):
+        request = call(EMBEDDINGS | {"encoding_format": asked_for}, provider="voyage")
+        encoded = served_by(Surface.EMBEDDINGS).encode_request(request)
+        assert (json.loads(encoded.body).get("encoding_format"), encoded.dropped) == (sent_on, ())
+
+
+def test_what_a_provider_refuses_is_left_out_and_told() -> None:
+    encoded = served_by(Surface.EMBEDDINGS).encode_request(call(EMBEDDINGS | {"user": "ada"}, provider="mistral"))
+    assert ("user" in json.loads(encoded.body), encoded.dropped) == (False, ("user",))
+
+
+RANKED = {"results": [{"index": 1, "relevance_score": 0.9}, {"index": 0, "relevance_score": 0.1}]}
+
+
+def test_documents_of_nothing_but_a_text_are_texts() -> None:
+    """Cohere's v2 and Voyage refuse the objects that Cohere's v1 took; every one of them takes texts."""
+    documents = ["a", {"text": "b"}, {"text": "c", "title": "d"}, {"image": "https://a.example/e.png"}]
+    encoded = served_by(Surface.RERANK).encode_request(asked(Surface.RERANK, documents=documents))
+    assert json.loads(encoded.body)["documents"] == ["a", "b", *documents[2:]]
+
+
+def test_documents_are_returned_from_the_request_where_a_provider_does_not() -> None:
+    documents = ["a fox", {"text": "a whale", "title": "b"}]
+    shown = answered(Surface.RERANK, RANKED, documents=documents, return_documents=True)
+    assert [each["document"] for each in shown["results"]] == [documents[1], {"text": "a fox"}]
+    for asked_for in ({}, {"return_documents": False}):
+        assert answered(Surface.RERANK, RANKED, documents=documents, **asked_for)["results"] == RANKED["results"]
+
+
+@pytest.mark.parametrize("document", ["a fox", {"text": "a fox"}], ids=["voyage", "jina"])
+def test_a_provider_s_own_documents_are_objects(document: Any) -> None:
+    given = {"data": [{"index": 0, "relevance_score": 0.9, "document": document}]}
+    assert answered(Surface.RERANK, given)["results"][0]["document"] == {"text": "a fox"}
+
+
+@pytest.mark.parametrize("strange", [{"index": 9}, {"index": -1}, {"index": "0"}, {}, 7])
+def test_a_result_of_no_document_goes_on_as_it_is(strange: Any) -> None:
+    assert answered(Surface.RERANK, {"results": [strange]}, return_documents=True)["results"] == [strange]
+
+
+def test_cohere_is_not_asked_for_what_its_v2_lacks() -> None:
+    body = RERANK | {"return_documents": True, "max_chunks_per_doc": 3}
+    encoded = served_by(Surface.RERANK).encode_request(call(body, provider="cohere"))
+    assert json.loads(encoded.body).keys() == RERANK.keys()
+    assert encoded.dropped == ("max_chunks_per_doc",)
 
 
 @pytest.mark.parametrize(

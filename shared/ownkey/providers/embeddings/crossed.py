@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -18,6 +16,7 @@ from ownkey.domain.errors import (
 from ownkey.domain.usage import STANDARD_TERMS, Usage
 from ownkey.providers.document import MAX_PARAM_CHARS
 from ownkey.providers.media.billed import billable
+from ownkey.providers.media.embeddings import coded
 from ownkey.providers.passthrough import GATEWAY_FIELDS, parsed_answer
 from ownkey.providers.tokens import tokens_of_input
 from ownkey.providers.translator import Annotate, Call, Encoded, Reading, StreamDecoder, Whole
@@ -132,7 +131,7 @@ def read_request(call: Call, own: frozenset[str]) -> Asked:
             raise UnsupportedParameter(
                 f"{call.provider.display_name} embeds text, not OpenAI's tokens.",
                 param="input",
-                fix="Send the text itself.",
+                fix="Send the text itself (LangChain's OpenAIEmbeddings: check_embedding_ctx_length=False).",
             )
         raise InvalidParameter("`input` is not a text or a list of them.", param="input")
     dimensions, coding = values.get("dimensions"), values.get("encoding_format")
@@ -162,10 +161,7 @@ def vectors_in(value: Any) -> list[list[float]]:
 def _coded(vector: Sequence[float] | str, *, as_base64: bool) -> Any:
     if not as_base64 or isinstance(vector, str):
         return vector
-    try:
-        return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
-    except (OverflowError, struct.error):
-        raise ProviderInvalidResponse("The provider's answer has numbers that no vector has.") from None
+    return coded(vector)
 
 
 _dumps = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode

@@ -14,6 +14,7 @@ from ownkey.providers.counts import string
 from ownkey.providers.document import REMOVED, Document
 from ownkey.providers.failures import decode_failure
 from ownkey.providers.media.billed import billable
+from ownkey.providers.openai.departures import departed
 from ownkey.providers.passthrough import GATEWAY_FIELDS, parsed_answer
 from ownkey.providers.sse import with_data
 from ownkey.providers.translator import Annotate, AnswerKind, Call, Encoded, Reading, StreamDecoder, Whole
@@ -34,17 +35,15 @@ class Passing(ABC):
 
     def encode_request(self, call: Call) -> Encoded:
         """The client's body, without what is the gateway's, with the provider's names."""
-        encoded = passed_on(self._address, call, self.changes(call))
+        provider = call.provider
+        otherwise = departed(call.body.values, provider.parameters_of(call.model_id), provider.display_name)
+        changes = {**dict.fromkeys(GATEWAY_FIELDS, REMOVED), **otherwise.changes, **self.changes(call)}
+        encoded = passed_on(self._address, call, changes, otherwise.dropped)
         return replace(encoded, answer=self.answer(call))
 
     def changes(self, call: Call) -> dict[str, Any]:
-        """Of the client's body, whatever the address demands."""
-        values = call.body.values
-        changes: dict[str, Any] = dict.fromkeys(GATEWAY_FIELDS, REMOVED)
-        for name, theirs in call.provider.parameters_of(call.model_id).renamed.items():
-            if name in values:
-                changes |= {name: REMOVED, theirs: values[name]}
-        return changes
+        """Of the client's body, whatever the address and the provider's row demand."""
+        return {}
 
     def answer(self, call: Call) -> AnswerKind:
         """How it will come."""
@@ -59,11 +58,11 @@ class Passing(ABC):
         document = parsed_answer(body)
         reading = Reading()
         note(reading, call, document.values, self.usage)
-        changes = self.annotated(document, reading, annotate)
+        changes = self.annotated(call, document, reading, annotate)
         return Whole(document.edited(changes) if changes else body, reading, document.values)
 
-    def annotated(self, document: Document, reading: Reading, annotate: Annotate) -> dict[str, Any]:
-        """The change of an answer that tells its cost."""
+    def annotated(self, call: Call, document: Document, reading: Reading, annotate: Annotate) -> dict[str, Any]:
+        """The changes of an answer: it tells its cost."""
         return annotation(document, reading, annotate)
 
     def decode_stream(self, call: Call, annotate: Annotate) -> StreamDecoder:
