@@ -12,6 +12,7 @@ OwnkeyError
 │   ├── KmsKeyUnusable              400  kms_key_unusable           (an account's own KMS key)
 │   ├── InvalidSignature            400  invalid_signature          (a payment provider's webhook)
 │   ├── MethodNotAllowed            405  method_not_allowed
+│   ├── NoWebSocket                 426  websocket_not_supported
 │   ├── Conflict                    409  conflict
 │   │   ├── IdempotencyInFlight     409  idempotency_in_flight
 │   │   ├── IdempotencyNotKept      409  idempotency_not_kept       (answered, but not to be had again)
@@ -160,6 +161,13 @@ class InvalidSignature(BadRequest):
 
 class MethodNotAllowed(BadRequest):
     status, code = 405, "method_not_allowed"
+
+
+class NoWebSocket(BadRequest):
+    """426 is what Codex falls back at once upon; at any other status it tries the socket again for some seconds."""
+
+    status, code = 426, "websocket_not_supported"
+    default_fix = "Ask by POST, with `stream: true`: the events are the same."
 
 
 class Conflict(BadRequest):

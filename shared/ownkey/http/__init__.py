@@ -7,6 +7,7 @@
 `requests`        reading a body, attribution, tags
 `relay`           a stream to the client: keep-alives, disconnects
 `model_list`      `GET /v1/models` in both dialects
+`unrouted`        what is answered where no endpoint is
 `errors`          an error of the tree in each dialect: body, status, headers
 `presented`       the gateway key a request presents
 `scope`           whether it may be used so, from there

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ownkey.domain import ids
-from ownkey.domain.errors import BadRequest, GatewayFailure, MethodNotAllowed, NotFound, OwnkeyError
+from ownkey.domain.errors import GatewayFailure, OwnkeyError
 from ownkey.domain.surfaces import Dialect, Surface
 from ownkey.http.cors import is_preflight, preflight_headers
 from ownkey.http.exchange import (
@@ -32,6 +32,7 @@ from ownkey.http.exchange import (
     encoded_headers,
 )
 from ownkey.http.serving import Call, Gateway, InferenceDeps
+from ownkey.http.unrouted import unrouted
 from ownkey.router import ClientLeft
 
 logger = logging.getLogger(__name__)
@@ -61,14 +62,6 @@ _ROUTES: tuple[tuple[str, str, Surface | None, Serve], ...] = (
     ("GET", "/credits", None, Gateway.show_credits),
 )
 _IN_BOTH_DIALECTS = (Surface.MODELS, None)
-
-
-_NO_ROUTE = NotFound(
-    "There is no such route.",
-    fix="Use a base URL that ends in /v1 for OpenAI SDKs, and one without it for Anthropic's.",
-)
-_NO_METHOD = MethodNotAllowed("This route does not take that method.", fix="Use one that the `Allow` header names.")
-_UNREADABLE = BadRequest("The request cannot be read.")
 
 
 def create_inference_app(connect: Connect) -> FastAPI:
@@ -155,7 +148,7 @@ async def _not_routed(request: Request, error: Exception) -> Response:
         preflight = Response(status_code=204)
         preflight.raw_headers = encoded_headers(preflight_headers(allow), ids.new_id(ids.REQUEST))
         return preflight
-    designed = {404: _NO_ROUTE, 405: _NO_METHOD}.get(error.status_code, _UNREADABLE)
+    designed = unrouted(error.status_code, request.url.path, request.headers)
     status, headers, body = detached_error(request.scope, designed)
     response = Response(body, status)
     response.raw_headers = [*headers, *([(b"allow", allow.encode())] if allow else ())]
