@@ -1,4 +1,4 @@
-"""Paths and methods of OpenAI's that are not here: each is answered in the client's dialect, with what to do instead."""
+"""Paths and methods of OpenAI's that are not here: each is answered in its dialect, with what to do instead."""
 
 from __future__ import annotations
 

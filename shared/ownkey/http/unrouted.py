@@ -1,7 +1,7 @@
 """What is answered where no endpoint is: what that path is for elsewhere, and what to do instead here.
 
-openai-python 3.52, `resources/responses` and `resources/conversations`; Codex opens a web socket at `/responses` first, and
-has a conversation compacted at `/responses/compact`.
+openai-python 3.52, `resources/responses` and `resources/conversations`; Codex opens a web socket at `/responses` first,
+and has a conversation compacted at `/responses/compact`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _UNREADABLE = BadRequest("The request cannot be read.")
 _NO_SOCKET = NoWebSocket("There are no web sockets here.")
 _NOT_STORED = NotFound(
     "Nothing is stored here: neither responses nor conversations.",
-    fix="Keep what is answered, and send the whole conversation in `input`; what a provider has stored, it gives itself.",
+    fix="Keep what is answered, and send the whole conversation in `input`; what a provider stores, it gives itself.",
 )
 _KNOWN: tuple[tuple[re.Pattern[str], NotFound], ...] = tuple(
     (re.compile(f"(?:/api)?(?:/v1)?{path}"), error)
