@@ -9,6 +9,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 from local.simulator.behaviour import split_directives
@@ -98,8 +99,8 @@ def counted(body: dict[str, Any]) -> dict[str, Any]:
     return {**nested, "model": body["model"], METHOD: body[METHOD]}
 
 
-def check(body: Any) -> None:
-    """Raise Refused for a body the vendor would refuse."""
+def check(body: Any, *, vertex: bool = False) -> None:
+    """Raise Refused for a body the vendor would refuse; Vertex AI knows no ids of calls."""
     if not isinstance(body, dict):
         raise refused("Invalid JSON payload received. Expected an object.")
     _known("", body)
@@ -111,6 +112,8 @@ def check(body: Any) -> None:
     if "systemInstruction" in body:
         _check_content("system_instruction", body["systemInstruction"])
     _check_calls(contents)
+    if vertex:
+        _check_order(contents)
     declared = _check_tools(body)
     _check_choice(body, declared)
     _check_config(body, declared)
@@ -183,6 +186,17 @@ def _check_calls(contents: list[dict[str, Any]]) -> None:
                 "Please ensure that the number of function response parts is equal to the number of function call "
                 "parts of the function call turn."
             )
+
+
+def _check_order(contents: list[dict[str, Any]]) -> None:
+    for before, content in pairwise(contents):
+        calls = [part["functionCall"] for part in before["parts"] if "functionCall" in part]
+        results = [part["functionResponse"] for part in content["parts"] if "functionResponse" in part]
+        for kind, found in (("function_call", calls), ("function_response", results)):
+            if any("id" in each for each in found):
+                raise refused(f"Invalid JSON payload received. Unknown name \"id\" at '{kind}': Cannot find field.")
+        if [each["name"] for each in calls] != [each["name"] for each in results]:
+            raise refused("Please ensure that function responses are in the order of their function calls.")
 
 
 def _check_tools(body: dict[str, Any]) -> list[str]:

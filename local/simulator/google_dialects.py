@@ -2,7 +2,7 @@
 
 ```
 /gemini/v1beta/models/{model}:generateContent                             AI Studio
-/vertex/v1/{host}/v1/projects/…/publishers/google/models/{model}:…        Vertex AI: the same
+/vertex/v1/{host}/v1beta1/projects/…/publishers/google/models/{model}:…   Vertex AI: the same, calls without ids
 /vertex/v1/{host}/v1/projects/…/publishers/anthropic/models/{model}:…     Anthropic's messages
 /vertex/v1/{host}/v1/projects/…/endpoints/openapi/chat/completions        OpenAI's chat completions
 ```
@@ -34,7 +34,7 @@ _METHODS = {
     **dict.fromkeys(google_embeddings.METHODS, EMBED),
 }
 _CALL = re.compile(r"(?P<model>[^/:]+):(?P<method>[A-Za-z]+)")
-_VERTEX = re.compile(r"v1/projects/[a-z0-9-]+/locations/[a-z0-9-]+/(?P<rest>.+)")
+_VERTEX = re.compile(r"v1(?:beta1)?/projects/[a-z0-9-]+/locations/[a-z0-9-]+/(?P<rest>.+)")
 _GOOGLE, _ANTHROPIC = "publishers/google/models/", "publishers/anthropic/models/"
 
 
@@ -67,7 +67,7 @@ class GeminiDialect:
         if endpoint == EMBED:
             google_embeddings.check(body, vertex=self._tokens)
         else:
-            gemini_requests.check(gemini_requests.counted(body) if endpoint == COUNT else body)
+            gemini_requests.check(gemini_requests.counted(body) if endpoint == COUNT else body, vertex=self._tokens)
 
     def check_for_model(self, body: dict[str, Any], model: dict[str, Any]) -> None:
         return None

@@ -16,7 +16,7 @@ from local.simulator.replies import Whole
 PROVIDER = "vertex"
 _NO_FORM = re.compile(r"(?!)")
 """No token is good for its looks."""
-_PATH = re.compile(r"v1/projects/(?P<project>[a-z0-9-]+)/locations/(?P<location>[a-z0-9-]+)/(?P<rest>.+)")
+_PATH = re.compile(r"v1(?:beta1)?/projects/(?P<project>[a-z0-9-]+)/locations/(?P<location>[a-z0-9-]+)/(?P<rest>.+)")
 _MODELS = ("publishers/google/models/", "publishers/anthropic/models/", "endpoints/openapi/")
 _LIST = ("GET", "endpoints")
 _FORBIDDEN = "forbidden-"

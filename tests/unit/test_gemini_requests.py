@@ -108,17 +108,41 @@ class TestTurns:
         }
 
     def test_media_by_link_have_the_type_that_their_ending_says(self):
-        linked = [Image(Link("https://x.example/a.JPG?s=1")), Image(Link("https://x.example/a", "image/webp"))]
-        assert contents(Turn(Role.USER, (*linked, Document(Link("https://x.example/a"))))) == [
+        linked = [
+            Image(Link("https://x.example/a.JPG?s=1")),
+            Image(Link("https://x.example/a", "image/webp")),
+            Image(Link("gs://bucket/a.png")),
+            Image(Link("https://www.youtube.com/watch?v=1")),
+        ]
+        assert contents(Turn(Role.USER, tuple(linked))) == [
             {
                 "role": "user",
                 "parts": [
                     {"fileData": {"fileUri": "https://x.example/a.JPG?s=1", "mimeType": "image/jpeg"}},
                     {"fileData": {"fileUri": "https://x.example/a", "mimeType": "image/webp"}},
-                    {"fileData": {"fileUri": "https://x.example/a"}},
+                    {"fileData": {"fileUri": "gs://bucket/a.png", "mimeType": "image/png"}},
+                    {"fileData": {"fileUri": "https://www.youtube.com/watch?v=1", "mimeType": "video/mp4"}},
                 ],
             }
         ]
+
+    def test_a_link_that_does_not_say_its_type_has_one_all_the_same_as_google_wants_it(self):
+        untold = (Image(Link("https://x.example/a")), Document(Link("https://x.example/a")))
+        assert [part["fileData"]["mimeType"] for part in contents(Turn(Role.USER, untold))[0]["parts"]] == [
+            "image/jpeg",
+            "application/pdf",
+        ]
+
+    def test_results_are_in_the_order_of_their_calls(self):
+        """An agent's tools end when they end; Google counts them off, and Vertex AI has nothing else to go by."""
+        turns = (
+            HELLO,
+            calling("a", "b", "c"),
+            resulting("c", "a"),
+            Turn(Role.USER, (*resulting("b").parts, Text("?"))),
+        )
+        parts = contents(*turns)[2]["parts"]
+        assert [part.get("functionResponse", {}).get("id") for part in parts] == ["a", "b", "c", None]
 
     @pytest.mark.parametrize("source", [Inline("image/gif", "R0lGOD"), FileId("file-1")])
     def test_what_it_cannot_read_is_refused(self, source):
@@ -173,10 +197,16 @@ class TestSignatures:
         assert parts == [{"text": "", "thoughtSignature": "t"}]
 
     def test_calls_since_the_user_last_spoke_get_a_stand_in_where_they_have_none(self):
-        turns = (HELLO, calling("a", "b"), resulting("a", "b"), HELLO, calling("c", "d"), resulting("c", "d"))
-        old, _, new, _ = contents(*turns)[1:]
+        answered = (HELLO, calling("a", "b"), resulting("a", "b"), Turn(Role.ASSISTANT, (Text("Seen."),)))
+        old, _, _, _, new, _ = contents(*answered, HELLO, calling("c", "d"), resulting("c", "d"))[1:]
         assert signatures(old) == [None, None]
         assert signatures(new) == [UNSIGNED, None]
+
+    def test_words_beside_results_do_not_end_the_turn_whose_calls_need_one(self):
+        """Coding agents put reminders behind the results of their tools."""
+        turns = (HELLO, calling("a"), Turn(Role.USER, (*resulting("a").parts, Text("Mind the plan."))), calling("b"))
+        _, first, _, second, _ = contents(*turns, resulting("b"))
+        assert signatures(first) == signatures(second) == [UNSIGNED]
 
     def test_none_is_made_up_where_one_is_there_or_where_none_is_asked_for(self):
         signed = Turn(Role.ASSISTANT, (RedactedThinking("s", Format.GEMINI, tool_use_id="a"), *calling("a", "b").parts))

@@ -87,6 +87,7 @@ def test_what_is_no_json_is_read_too(body: bytes, message: str) -> None:
         (408, ProviderTimeout, 504),
         (409, ProviderError, 502),
         (429, ProviderRateLimited, 429),
+        (499, ProviderError, 502),
         (500, ProviderError, 502),
         (502, ProviderError, 502),
         (503, ProviderOverloaded, 503),

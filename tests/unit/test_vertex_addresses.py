@@ -33,6 +33,8 @@ def encoded(surface: Surface, model: str, body: dict[str, Any], location: str = 
 
 
 GLOBAL = "https://aiplatform.googleapis.com/v1/projects/your-project/locations/global"
+BETA = GLOBAL.replace("/v1/", "/v1beta1/")
+"""Where Google's own models are asked."""
 
 
 @pytest.mark.parametrize("surface", [Surface.CHAT, Surface.MESSAGES])
@@ -54,7 +56,7 @@ GLOBAL = "https://aiplatform.googleapis.com/v1/projects/your-project/locations/g
 def test_every_model_is_asked_in_its_publishers_way(surface: Surface, model: str, stream: bool, path: str) -> None:
     body = (CHAT if surface is Surface.CHAT else MESSAGES) | {"stream": stream}
     request = encoded(surface, model, body)
-    assert request.url == GLOBAL + path
+    assert request.url == (BETA if model.startswith("gemini") else GLOBAL) + path
     assert UrlPolicy().request_url(request.url) == request.url
     assert (request.auth.header, request.auth.template) == ("Authorization", "Bearer {key}")
     sent = json.loads(request.body)
@@ -106,8 +108,27 @@ def test_counts_of_claude_name_the_model_in_the_body() -> None:
 
 def test_counts_of_gemini_stand_in_no_other_object() -> None:
     request = encoded(Surface.COUNT_TOKENS, "gemini-3.8-flash", MESSAGES | {"system": "Be brief."})
-    assert request.url == f"{GLOBAL}/publishers/google/models/gemini-3.8-flash:countTokens"
+    assert request.url == f"{BETA}/publishers/google/models/gemini-3.8-flash:countTokens"
     assert json.loads(request.body).keys() == {"contents", "systemInstruction", "generationConfig"}
+
+
+@pytest.mark.parametrize("model", ["gemini-2.5-flash", "gemini-3.8-flash"])
+def test_geminis_calls_have_no_ids_here_and_their_results_are_in_the_calls_order(model: str) -> None:
+    """Vertex AI: 400, `Unknown name "id" at 'contents[1].parts[0].function_call'` (vercel/ai 15664, mlflow 24127)."""
+    calls = [
+        {"id": each, "type": "function", "function": {"name": "look", "arguments": f'{{"at":"{each}"}}'}}
+        for each in ("one", "two")
+    ]
+    results = [{"role": "tool", "tool_call_id": each, "content": f"seen {each}"} for each in ("two", "one")]
+    turns = [CHAT["messages"][0], {"role": "assistant", "tool_calls": calls}, *results]
+    request = encoded(Surface.CHAT, model, CHAT | {"messages": turns})
+    _, called, answered = json.loads(request.body)["contents"]
+    assert [part["functionCall"] for part in called["parts"]] == [
+        {"name": "look", "args": {"at": each}} for each in ("one", "two")
+    ]
+    assert [part["functionResponse"] for part in answered["parts"]] == [
+        {"name": "look", "response": {"output": f"seen {each}"}} for each in ("one", "two")
+    ]
 
 
 def test_open_models_are_not_counted() -> None:

@@ -40,6 +40,7 @@ _CLASSES: Mapping[int, type[ProviderFailure]] = {
     409: ProviderError,
     425: ProviderError,
     429: ProviderRateLimited,
+    499: ProviderError,  # Google's CANCELLED, by itself
     503: ProviderOverloaded,
     504: ProviderTimeout,
     522: ProviderTimeout,

@@ -20,13 +20,13 @@ from ownkey.providers.embeddings.crossed import Asked, Crossed, Embedded, vector
 from ownkey.providers.gemini.address import MethodAddress, model_name
 from ownkey.providers.gemini.failures import decode_failure
 from ownkey.providers.translator import Call, Encoded
+from ownkey.providers.vertex.address import PublishedAddress
 
 _BATCH, _PREDICT = "batchEmbedContents", "predict"
 _TYPE = "input_type"
-_PUBLISHED = "publishers/google/models"
 _STUDIO = MethodAddress("models", _BATCH)
-_VERTEX = MethodAddress(_PUBLISHED, _BATCH)
-_VERTEX_PREDICT = MethodAddress(_PUBLISHED, _PREDICT)
+_VERTEX = PublishedAddress(_BATCH)
+_VERTEX_PREDICT = PublishedAddress(_PREDICT)
 
 
 def studio() -> Crossed:

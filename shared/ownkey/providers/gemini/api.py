@@ -24,21 +24,30 @@ COUNT = "countTokens"
 class GeminiApi:
     """A `ProviderApi` and a `CountingApi`."""
 
-    def __init__(self, address: Address | None = None, counting: Address | None = None, *, nests: bool = True) -> None:
+    def __init__(
+        self,
+        address: Address | None = None,
+        counting: Address | None = None,
+        *,
+        nests: bool = True,
+        names_calls: bool = True,
+    ) -> None:
         """
         Args:
             address: None: AI Studio's. So is `counting`.
             nests: Whether a count's request stands in `generateContentRequest`, as AI Studio wants what is more than
                 contents; Vertex AI takes the members themselves.
+            names_calls: Whether calls and their results have ids; Vertex AI refuses them as unknown.
         """
         self._address = address or MethodAddress("models", *GENERATE)
         self._counting = counting or MethodAddress("models", COUNT)
         self._nests = nests
+        self._names_calls = names_calls
 
     def write_request(self, call: Call, conversation: Conversation) -> Encoded:
         """As `ProviderApi` has it."""
         drops = Drops(conversation.names, call.provider.display_name)
-        return addressed(self._address, call, _members(call, conversation, drops), drops.dropped)
+        return addressed(self._address, call, self._members(call, conversation, drops), drops.dropped)
 
     def read_answer(self, call: Call, body: bytes) -> Answer:
         """As `ProviderApi` has it."""
@@ -55,7 +64,7 @@ class GeminiApi:
     def write_count(self, call: Call, conversation: Conversation) -> Encoded:
         """As `CountingApi` has it."""
         drops = Drops(conversation.names, call.provider.display_name)
-        members = _members(call, conversation, drops)
+        members = self._members(call, conversation, drops)
         members.pop("toolConfig", None)
         if self._nests:
             members.pop("generationConfig", None)
@@ -76,17 +85,17 @@ class GeminiApi:
         """As `ProviderApi` has it."""
         return failures.decode_failure(status, headers, body)
 
-
-def _members(call: Call, conversation: Conversation, drops: Drops) -> dict[str, Any]:
-    unsupported = call.provider.parameters_of(call.model_id).unsupported
-    conversation = without_what_it_lacks(conversation, unsupported, drops)
-    contents, system = contents_of(conversation, call.model_id, drops), text_parts(conversation.system, drops)
-    members: dict[str, Any] = {"contents": contents or [{"role": "user", "parts": system}]}
-    if contents and system:
-        members["systemInstruction"] = {"parts": system}
-    optional = {
-        "tools": tools_of(conversation, drops),
-        "toolConfig": tool_config(conversation, drops),
-        "generationConfig": generation_config(conversation, call.model_id, call.model, drops),
-    }
-    return members | {name: value for name, value in optional.items() if value}
+    def _members(self, call: Call, conversation: Conversation, drops: Drops) -> dict[str, Any]:
+        unsupported = call.provider.parameters_of(call.model_id).unsupported
+        conversation = without_what_it_lacks(conversation, unsupported, drops)
+        contents = contents_of(conversation, call.model_id, drops, with_ids=self._names_calls)
+        system = text_parts(conversation.system, drops)
+        members: dict[str, Any] = {"contents": contents or [{"role": "user", "parts": system}]}
+        if contents and system:
+            members["systemInstruction"] = {"parts": system}
+        optional = {
+            "tools": tools_of(conversation, drops),
+            "toolConfig": tool_config(conversation, drops),
+            "generationConfig": generation_config(conversation, call.model_id, call.model, drops),
+        }
+        return members | {name: value for name, value in optional.items() if value}

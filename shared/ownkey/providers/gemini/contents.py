@@ -8,8 +8,9 @@ dialect has thoughts apart, before it.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from typing import Any, NoReturn
 
 from ownkey.domain.errors import InvalidParameter
@@ -57,10 +58,17 @@ _ENDINGS: Mapping[str, str] = {
     "txt": "text/plain",
 }
 """A linked file's ending → its media type, which Vertex AI has to be told."""
+_VIDEO = re.compile(r"https?://(?:(?:www|m)\.youtube\.com|youtube\.com|youtu\.be)/", re.IGNORECASE)
+"""Google reads videos from there, whatever part of a client's dialect they are in."""
+_UNTOLD: Mapping[type, str] = {Image: "image/jpeg", Document: "application/pdf"}
+"""A linked file's where nothing tells it, as Google asks for one: what such files mostly are."""
 
 
-def contents_of(conversation: Conversation, model_id: str, drops: Drops) -> list[Json]:
-    """The turns, neighbours of one role joined. Empty: they say nothing.
+def contents_of(conversation: Conversation, model_id: str, drops: Drops, *, with_ids: bool = True) -> list[Json]:
+    """The turns, neighbours of one role joined, results in the order of their calls. Empty: they say nothing.
+
+    Args:
+        with_ids: Whether calls and results tell their ids; else the order alone says which result is whose.
 
     Raises:
         UnsupportedParameter: a part cannot be expressed.
@@ -79,9 +87,11 @@ def contents_of(conversation: Conversation, model_id: str, drops: Drops) -> list
             contents[-1]["parts"] += parts
         elif parts:
             contents.append({"role": role, "parts": parts})
+    for called, answered in pairwise(contents):
+        _put_in_order(called["parts"], answered["parts"])
     if of_third_generation(model_id):
         _stand_in_for_signatures(contents)
-    return contents
+    return contents if with_ids else _without_ids(contents)
 
 
 def text_parts(texts: Iterable[Text], drops: Drops) -> list[Json]:
@@ -175,14 +185,14 @@ class _Writer:
                 if cites:
                     self._drops.drop("document.citations")
                 words = [{"text": context}] if context else []
-        return [*words, self._data(part.source)]
+        return [*words, self._data(part.source, _UNTOLD.get(type(part)))]
 
-    def _data(self, source: Source) -> Json:
+    def _data(self, source: Source, untold: str | None) -> Json:
         match source:
             case Inline(media_type, data):
                 return {"inlineData": {"mimeType": self._media_type(media_type), "data": data}}
             case Link(url, media_type):
-                media_type = media_type or _ENDINGS.get(url.partition("?")[0].rpartition(".")[2].lower())
+                media_type = media_type or _type_of(url) or untold
                 named = {"mimeType": self._media_type(media_type)} if media_type else {}
                 return {"fileData": {"fileUri": url, **named}}
             case FileId():
@@ -192,6 +202,12 @@ class _Writer:
         if media_type in _UNREADABLE:
             raise self._drops.refusal("messages", f"it does not read {media_type}")
         return _MEDIA_TYPES.get(media_type, media_type)
+
+
+def _type_of(url: str) -> str | None:
+    if _VIDEO.match(url):
+        return "video/mp4"
+    return _ENDINGS.get(url.partition("?")[0].rpartition(".")[2].lower())
 
 
 def _thought(part: Thinking | RedactedThinking) -> list[Json]:
@@ -223,13 +239,33 @@ def _no_constant(_: str) -> NoReturn:
     raise ValueError
 
 
+def _put_in_order(called: list[Json], answered: list[Json]) -> None:
+    """Puts the results of the calls where their calls are among each other; what stands between them stays."""
+    order = {part["functionCall"]["id"]: at for at, part in enumerate(called) if "functionCall" in part}
+    places = [at for at, part in enumerate(answered) if "functionResponse" in part]
+    results = sorted(
+        (answered[at] for at in places), key=lambda part: order.get(part["functionResponse"]["id"], len(order))
+    )
+    for at, result in zip(places, results, strict=True):
+        answered[at] = result
+
+
+def _without_ids(contents: list[Json]) -> list[Json]:
+    for content in contents:
+        for part in content["parts"]:
+            for name in ("functionCall", "functionResponse"):
+                part.get(name, {}).pop("id", None)
+    return contents
+
+
 def _stand_in_for_signatures(contents: list[Json]) -> None:
     """Gives the calls since the user last spoke a signature where they have none: without one they are refused. Of
-    parallel calls the first alone has one.
+    parallel calls the first alone has one. Whether words beside results are the user's, as agents add them, is not
+    documented: they are taken not to be.
     """
     for content in reversed(contents):
         if content["role"] == "user":
-            if any("functionResponse" not in part for part in content["parts"]):
+            if not any("functionResponse" in part for part in content["parts"]):
                 return
             continue
         calls = [part for part in content["parts"] if "functionCall" in part]

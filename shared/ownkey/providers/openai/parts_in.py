@@ -31,6 +31,8 @@ from ownkey.providers.crossing.strict import Fields, wrong
 
 _LONGER_TTLS = frozenset({"1h", "12h"})
 _DOCUMENT_TYPE = "application/pdf"
+_SCHEMES = ("https://", "http://", "gs://")
+"""The last is Google's storage, from which its models read."""
 _DETAILS = ("auto", "low", "high", "original")
 _AUDIO_TYPES: Mapping[str, str] = {"mp3": "audio/mpeg"}
 """Where it is not `audio/` and the format's name."""
@@ -127,7 +129,7 @@ def read_url(url: str, path: str) -> Inline | Link:
         InvalidParameter: it is neither of the web nor a data URL.
     """
     if url[:5].lower() != "data:":
-        if url[:8].lower().startswith(("https://", "http://")):
+        if url[:8].lower().startswith(_SCHEMES):
             return Link(url)
         raise wrong(path, "is neither a data URL nor one of the web")
     head, comma, data = url[5:].partition(",")

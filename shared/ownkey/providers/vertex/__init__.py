@@ -1,7 +1,8 @@
 """Vertex AI: Google's, Anthropic's and open models, each in its own dialect, at the address of a project and location.
 
 =========== ========================================================================================================
-`google`    `{base_url}/publishers/google/models/{model}:generateContent`
+`google`    `{base_url}/publishers/google/models/{model}:generateContent`, under v1beta1 instead of v1
+`address`   where those are, for conversations and embeddings
 `anthropic` `{base_url}/publishers/anthropic/models/{model}:rawPredict`: messages, passed through and as an API
 `openai`    `{base_url}/endpoints/openapi/chat/completions`: the others, named `publisher/model`; in the same two ways
 =========== ========================================================================================================

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from ownkey.providers.gemini.address import MethodAddress
 from ownkey.providers.gemini.api import COUNT, GENERATE, GeminiApi
-
-_MODELS = "publishers/google/models"
+from ownkey.providers.vertex.address import PublishedAddress
 
 
 class VertexGemini(GeminiApi):
     """`GeminiApi` there."""
 
     def __init__(self) -> None:
-        super().__init__(MethodAddress(_MODELS, *GENERATE), MethodAddress(_MODELS, COUNT), nests=False)
+        super().__init__(PublishedAddress(*GENERATE), PublishedAddress(COUNT), nests=False, names_calls=False)
