@@ -87,8 +87,24 @@ def check_tools(tools: list[Any], *, strict: bool) -> None:
         if parameters is not None and (not isinstance(parameters, dict) or parameters.get("type") != "object"):
             message = f"Invalid schema for function '{stated['name']}': schema must be of type 'object'."
             raise refused(message, f"{where}.parameters", "invalid_function_parameters")
+        if strict and parameters is not None:
+            check_whole(parameters, stated["name"], f"{where}.parameters")
         if strict and stated.get("strict") and parameters is not None:
             check_strict(parameters, f"{where}.parameters", "invalid_function_parameters")
+
+
+def check_whole(schema: Any, name: str, where: str, context: tuple[str, ...] = ()) -> None:
+    """Raise Refused where a function's schema leaves out what the vendor wants said."""
+    if not isinstance(schema, dict):
+        return
+    lacks = {"object": "properties", "array": "items"}.get(str(schema.get("type")))
+    if lacks and lacks not in schema and (lacks == "items" or not context):
+        message = (
+            f"Invalid schema for function '{name}': In context={context}, {schema['type']} schema missing {lacks}."
+        )
+        raise refused(message, where, "invalid_function_parameters")
+    for member, each in schema.get("properties", {}).items():
+        check_whole(each, name, where, (*context, "properties", member))
 
 
 def check_format(wanted: Mapping[str, Any], *, strict: bool) -> None:

@@ -23,6 +23,9 @@ PARAMETERS = frozenset({
 })
 # fmt: on
 EFFORT_TOKENS = {"minimal": 8, "low": 16, "medium": 32, "high": 64, "xhigh": 128, "max": 256}
+LABELS = ("user", "safety_identifier", "prompt_cache_key")
+MAX_LABEL_CHARS = 64
+MAX_STOPS = 4
 PRIMER_TOKENS = 3  # what opens the answer
 
 
@@ -76,6 +79,13 @@ def check(body: Any, *, strict: bool) -> None:
         if name not in PARAMETERS:
             raise refused(f"Unknown parameter: '{name}'.", name, "unknown_parameter")
     _check_messages(body, strict=strict)
+    for name in LABELS if strict else ():
+        if len(body.get(name) or "") > MAX_LABEL_CHARS:
+            message = f"Invalid '{name}': string too long. Expected a string with maximum length {MAX_LABEL_CHARS}."
+            raise refused(message, name, "string_above_max_length")
+    if strict and isinstance(body.get("stop"), list) and len(body["stop"]) > MAX_STOPS:
+        message = f"Invalid 'stop': array too long. Expected an array with maximum length {MAX_STOPS}."
+        raise refused(message, "stop", "array_above_max_length")
     for name, (types, word) in SHAPES.items():
         if body.get(name) is not None and not isinstance(body[name], types):
             raise wrong_type(name, word, body[name])

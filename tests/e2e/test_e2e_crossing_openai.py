@@ -120,6 +120,18 @@ def test_a_schema(answered):
     assert json.loads(texts(message)) == {"city": "sample"}
 
 
+def test_what_claude_takes_and_openai_refuses(answered):
+    """A tool without properties, a schema that leaves members out, a user's id as long as Claude Code's, five stops."""
+    optional = {**SCHEMA, "properties": {**SCHEMA["properties"], "note": {"type": "string"}}}
+    bare = {"name": "get_time", "input_schema": {"type": "object"}}
+    stops = ["1", "2", "3", "4", "two"]
+    body = ask("one two three", tools=[bare], tool_choice={"type": "none"}, stop_sequences=stops)
+    message = answered(**body, metadata={"user_id": "u" * 150})
+    assert (texts(message), message.stop_reason, message.stop_sequence) == ("You said: one ", "stop_sequence", "two")
+    formed = answered(**ask("where?", output_config={"format": {"type": "json_schema", "schema": optional}}))
+    assert json.loads(texts(formed))["city"] == "sample"
+
+
 def test_a_schema_where_there_are_none(team):
     """DeepSeek has no schemas: its answer is the arguments of a call that it is made to make."""
     body = ask("where?", output_config={"format": {"type": "json_schema", "schema": SCHEMA}})

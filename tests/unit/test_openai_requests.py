@@ -35,6 +35,7 @@ from ownkey.providers.crossing import (
     ToolResult,
     ToolUse,
     Turn,
+    folded,
 )
 from ownkey.providers.openai import OpenAiChat
 from ownkey.providers.openai.api import ChatApi
@@ -346,6 +347,69 @@ class TestWhatProvidersGet:
         (use,) = API.read_answer(request, json.dumps(answer).encode()).parts
         assert isinstance(use, ToolUse)
         assert use.name == name
+
+    def test_schemas_of_functions_say_what_openai_misses(self) -> None:
+        """ "object schema missing properties", "array schema missing items": spring-projects/spring-ai#4776."""
+        tags = {"type": "array", "minItems": 1}
+        nested = {"type": "object", "properties": {"tags": tags, "any": {"anyOf": [tags, {"type": "null"}]}}}
+        tools = (Tool("none", schema={"type": "object"}), Tool("some", schema=nested))
+        none, some = (
+            each["function"] for each in written(Conversation(turns=user(Text("a")).turns, tools=tools))["tools"]
+        )
+        assert none["parameters"] == {"type": "object", "properties": {}}
+        whole = {**tags, "items": {}}
+        assert some["parameters"]["properties"] == {"tags": whole, "any": {"anyOf": [whole, {"type": "null"}]}}
+
+    @pytest.mark.parametrize(
+        "schema",
+        [
+            {"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": False},
+            {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]},
+        ],
+        ids=["optional", "open"],
+    )
+    def test_strict_schemas_that_openai_refuses_go_without_strictness(self, schema: dict[str, Any]) -> None:
+        """Anthropic's may have members that can be left out, OpenAI's may not."""
+        wanted = OutputFormat(schema, strict=True)
+        conversation = Conversation(
+            turns=user(Text("a")).turns, tools=(Tool("f", schema=schema, strict=True),), output=wanted
+        )
+        body = written(conversation)
+        assert body["tools"] == [{"type": "function", "function": {"name": "f", "parameters": schema}}]
+        assert body["response_format"]["json_schema"] == {"name": "answer", "schema": schema}
+        assert dropped(conversation) == ("tools.strict", "output.strict")
+
+    def test_strict_schemas_that_openai_takes_stay_strict(self) -> None:
+        schema = {
+            "type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False
+        }  # fmt: skip
+        output = OutputFormat(schema, strict=True)
+        conversation = Conversation(turns=user(Text("a")).turns, tools=(Tool("f", None, schema, True),), output=output)
+        body = written(conversation)
+        assert body["tools"][0]["function"]["strict"] is True
+        assert body["response_format"]["json_schema"]["strict"] is True
+        assert dropped(conversation) == ()
+
+    def test_a_long_name_of_a_user_is_hashed(self) -> None:
+        """Claude Code's is longer than OpenAI's 64 characters."""
+        long = f"user_{'0' * 64}_account__session_{'1' * 36}"
+        sent, again = (written(read(user=long))["user"] for _ in range(2))
+        assert len(sent) == 64
+        assert sent == again != written(read(user=long + "2"))["user"]
+        assert written(read(user="u" * 64))["user"] == "u" * 64
+
+    def test_stop_sequences_beyond_the_fourth_cut_the_answer(self) -> None:
+        conversation = read(stop=["a", "b", "c", "d", "<end>", "f"])
+        request = called()
+        assert json.loads(API.write_request(request, conversation).body)["stop"] == ["a", "b", "c", "d"]
+        message = {"choices": [{"message": {"content": "One.<end>Two."}, "finish_reason": "stop"}], "id": "c"}
+        answer = API.read_answer(request, json.dumps(message).encode())
+        assert (answer.parts, answer.finish, answer.stop_sequence) == ((Text("One."),), "stop_sequence", "<end>")
+        chunks = [{"id": "c", "choices": [{"delta": {"content": text}}]} for text in ("One.<e", "nd>Two.")]
+        last = {"id": "c", "choices": [{"delta": {}, "finish_reason": "stop"}]}
+        reader = API.reader(request)
+        stream = b"".join(f"data: {json.dumps(each)}\n\n".encode() for each in (*chunks, last)) + b"data: [DONE]\n\n"
+        assert folded([*reader.feed(stream), *reader.close(orderly=True)]).parts == answer.parts
 
     def test_what_has_no_place_is_dropped_and_reported(self) -> None:
         conversation = read(top_k=5, metadata={"a": "b"}, service_tier="priority", prediction={"a": 1}, user="u")

@@ -56,6 +56,7 @@ _NAMES: Mapping[str, str] = {
     "stop": "stop_sequences",
     "reasoning": "thinking",
     "output": "output_config.format",
+    "output.strict": "output_config.format",
     "user": "metadata.user_id",
     "cache": "cache_control",
     "parallel_tool_calls": "tool_choice.disable_parallel_tool_use",

@@ -9,10 +9,9 @@
 `requests_out` of `api`: a request written; `messages_out`: its messages
 `answers_in`   of `api`: answers read, whole and in chunks; `tags`: thoughts in their text
 `calls`        of `answers_in`: which call a fragment is of; `logprobs`, both ways
-`calls`        of `answers_in`: which call a fragment is of; `logprobs`, both ways
 `departures`   how a provider departs from the dialect: a request changed by its row's `parameters`
 `thoughts`     `reasoning_details`, read and written; `finishes`, the finish reasons
-`identifiers`  tools' names and calls' ids as OpenAI takes them
+`identifiers`  tools' names, calls' and users' ids as OpenAI takes them; `schemas`, of JSON
 `usage`        the arithmetic of tokens, both ways
 ============== ===================================================================================
 """

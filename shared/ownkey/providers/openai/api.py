@@ -9,6 +9,8 @@ from ownkey.providers.address import Address, addressed
 from ownkey.providers.crossing.answer import Answer
 from ownkey.providers.crossing.conversation import Conversation
 from ownkey.providers.crossing.drops import Drops
+from ownkey.providers.crossing.sides import EventReader
+from ownkey.providers.crossing.stops import CutReader, cut_at
 from ownkey.providers.failures import decode_failure
 from ownkey.providers.openai import answers_in, requests_out
 from ownkey.providers.openai.chat import CHAT
@@ -29,10 +31,14 @@ class ChatApi:
 
     def read_answer(self, call: Call, body: bytes) -> Answer:
         """A `chat.completion`."""
-        return answers_in.read_answer(body, self.reader(call))
+        return cut_at(answers_in.read_answer(body, self._reader(call)), call.kept.get(requests_out.LATER_STOPS, ()))
 
-    def reader(self, call: Call) -> answers_in.ChatReader:
-        """Of `chat.completion.chunk`s; `read` takes a parsed one."""
+    def reader(self, call: Call) -> EventReader:
+        """Of `chat.completion.chunk`s."""
+        stops, reader = call.kept.get(requests_out.LATER_STOPS, ()), self._reader(call)
+        return CutReader(reader, stops) if stops else reader
+
+    def _reader(self, call: Call) -> answers_in.ChatReader:
         parameters = call.provider.parameters_of(call.model_id)
         names = call.kept.get(requests_out.NAMES, {})
         return answers_in.ChatReader(parameters, names, call.kept.get(requests_out.AS_TEXT))

@@ -28,6 +28,7 @@ from ownkey.providers.passthrough import GATEWAY_FIELDS
 NAMES: Mapping[str, str] = {
     "choices": "n",
     "output": "response_format",
+    "output.strict": "response_format.json_schema.strict",
     "cache_key": "prompt_cache_key",
     "cache": "cache_control",
 }

@@ -3,9 +3,12 @@
 Rules of its own, beside those of `messages_out`:
 
 - a free-form tool is a function of `FREE_FORM_SCHEMA`, its grammar left out: few compatible providers have the others;
+- a schema of a function is completed by what OpenAI misses in it; a strict one that OpenAI would refuse goes without
+  its strictness, and that is told;
 - where only some of the tools may be called the others are not sent: the same to every provider, and none refuses it;
 - a schema that the provider cannot be held to is a function that has to be called, where the client has no tools of its
   own; its arguments are the answer's text (`AS_TEXT`);
+- the API has four stop sequences: further ones are looked for in what comes;
 - a gateway whose answers have `reasoning` takes OpenRouter's `reasoning`; all others take `reasoning_effort`, a budget
   as the effort nearest to it. A model that is known not to reason is not asked to.
 """
@@ -30,14 +33,18 @@ from ownkey.providers.crossing.drops import Drops
 from ownkey.providers.crossing.effort import effort_of, room_of
 from ownkey.providers.document import REMOVED
 from ownkey.providers.openai.departures import departed
-from ownkey.providers.openai.identifiers import sent_name
+from ownkey.providers.openai.identifiers import sent_name, sent_user
 from ownkey.providers.openai.messages_out import Style, Thoughts, messages_of
+from ownkey.providers.openai.schemas import completed, fits_strict
 from ownkey.providers.translator import Call
 
 AS_TEXT = "openai.as_text"
 """In `Call.kept`: the name of the tool whose arguments are the answer's text."""
 NAMES = "openai.names"
 """In `Call.kept`: names of tools as they were sent → as the client has them."""
+LATER_STOPS = "openai.stops"
+"""In `Call.kept`: stop sequences beyond `_MAX_STOPS`; where the first of them begins the answer is cut."""
+_MAX_STOPS = 4
 _TIERS = frozenset({"auto", "default", "flex", "scale", "priority", "fast"})
 _NO_PARAMETERS: Mapping[str, Any] = {"type": "object", "properties": {}}
 
@@ -64,6 +71,7 @@ def members_of(call: Call, conversation: Conversation, drops: Drops) -> dict[str
     members |= _output(call, conversation, parameters, drops)
     members |= _reasoning(call, conversation, parameters, style, drops)
     members |= _wishes(conversation, drops)
+    call.kept[LATER_STOPS] = conversation.stop[_MAX_STOPS:]
     if conversation.stream:
         members["stream"] = True
         if "no_stream_options" not in call.provider.quirks:
@@ -79,7 +87,7 @@ def _wishes(conversation: Conversation, drops: Drops) -> dict[str, Any]:
     """What tunes the answer."""
     given: dict[str, Any] = {
         "max_completion_tokens": conversation.max_output_tokens,
-        "stop": list(conversation.stop) or None,
+        "stop": list(conversation.stop[:_MAX_STOPS]) or None,
         "temperature": _clamped(conversation.temperature, 0, 2),
         "top_p": _clamped(conversation.top_p, 0, 1),
         "presence_penalty": _clamped(conversation.presence_penalty, -2, 2),
@@ -90,7 +98,7 @@ def _wishes(conversation: Conversation, drops: Drops) -> dict[str, Any]:
         "top_logprobs": conversation.top_logprobs if conversation.logprobs else None,
         "verbosity": conversation.verbosity,
         "service_tier": conversation.service_tier if conversation.service_tier in _TIERS else None,
-        "user": conversation.user,
+        "user": sent_user(conversation.user) if conversation.user is not None else None,
         "prompt_cache_key": conversation.cache_key,
     }
     if conversation.choices is not None and conversation.choices > 1:
@@ -146,8 +154,10 @@ def _function(tool: Tool, drops: Drops) -> dict[str, Any]:
     if tool.description is not None:
         function["description"] = tool.description
     schema = FREE_FORM_SCHEMA if tool.free_form else tool.schema
-    function["parameters"] = schema if schema is not None else _NO_PARAMETERS
-    if tool.strict is not None:
+    function["parameters"] = completed(schema) if schema is not None else _NO_PARAMETERS
+    if tool.strict and not fits_strict(function["parameters"]):
+        drops.drop("tools.strict")
+    elif tool.strict is not None:
         function["strict"] = tool.strict
     return {"type": "function", "function": function}
 
@@ -170,7 +180,11 @@ def _output(call: Call, conversation: Conversation, parameters: Parameters, drop
         if conversation.tools:
             raise drops.refusal("output", "it cannot be held to a schema while there are tools")
         return _forced(call, wanted)
-    stated = {"name": wanted.name, "description": wanted.description, "schema": wanted.schema, "strict": wanted.strict}
+    strict = wanted.strict
+    if strict and not fits_strict(wanted.schema):  # refused as a strict one, followed as any other
+        drops.drop("output.strict")
+        strict = None
+    stated = {"name": wanted.name, "description": wanted.description, "schema": wanted.schema, "strict": strict}
     schema = {name: value for name, value in stated.items() if value is not None}
     return {"response_format": {"type": "json_schema", "json_schema": schema}}
 

@@ -9,8 +9,7 @@
                  items
 `api`            to it from any other dialect
 `requests_out`   …a conversation as a request: `items_out` what is said, `efforts` how
-                 much is thought, `tools_out` with what tools, `strict_schemas` what can
-                 be held to a schema
+                 much is thought, `tools_out` with what tools
 `answers_in`     …its answers, whole and event by event
 `counting`       how many tokens a conversation has
 `words`          both ways: why an answer ended, citations, likelihoods

@@ -26,6 +26,7 @@ _READ = frozenset({
 })  # fmt: skip
 _NAMES: Mapping[str, str] = {
     "output": "text.format",
+    "output.strict": "text.format.strict",
     "verbosity": "text.verbosity",
     "cache": "prompt_cache_breakpoint",
     "cache_key": "prompt_cache_key",

@@ -5,16 +5,16 @@ openai-python 3.52: `types/responses/response_create_params.py`, `tool_param.py`
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 from ownkey.catalog import Model
 from ownkey.providers.crossing import Conversation, Drops, Reasoning
 from ownkey.providers.crossing.effort import room_of
+from ownkey.providers.openai.identifiers import sent_user
+from ownkey.providers.openai.schemas import fits_strict
 from ownkey.providers.responses.efforts import effort_for
 from ownkey.providers.responses.items_out import Items
 from ownkey.providers.responses.passthrough import ENCRYPTED
-from ownkey.providers.responses.strict_schemas import fits_strict
 from ownkey.providers.responses.tools_out import tools_for
 from ownkey.providers.responses.words import LOGPROBS
 
@@ -22,7 +22,6 @@ Members = dict[str, Any]
 
 _LEAST_OUTPUT = 16
 _MAX_METADATA = 16
-_MAX_IDENTIFIER = 64
 _TIERS = frozenset({"auto", "default", "flex", "scale", "priority", "fast", "ultrafast"})
 _VERBOSITIES = frozenset({"low", "medium", "high"})
 
@@ -134,14 +133,7 @@ def _rest(conversation: Conversation, drops: Drops) -> Members:
     if conversation.cache_key is not None:
         members["prompt_cache_key"] = conversation.cache_key
     if conversation.user is not None:
-        members["safety_identifier"] = _identifier(conversation.user)
+        members["safety_identifier"] = sent_user(conversation.user)
     if conversation.stream:
         members["stream"] = True
     return members
-
-
-def _identifier(user: str) -> str:
-    """What is longer than the API takes is hashed: it is to tell users apart, no more."""
-    if len(user) <= _MAX_IDENTIFIER:
-        return user
-    return hashlib.sha256(user.encode("utf-8", "surrogatepass")).hexdigest()

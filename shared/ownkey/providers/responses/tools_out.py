@@ -10,7 +10,7 @@ from typing import Any
 
 from ownkey.providers.counts import member
 from ownkey.providers.crossing import Conversation, Drops, HostedTool, Tool, ToolChoice
-from ownkey.providers.responses.strict_schemas import fits_strict
+from ownkey.providers.openai.schemas import completed, fits_strict
 
 Members = dict[str, Any]
 
@@ -43,7 +43,7 @@ def _tool(tool: Tool | HostedTool, drops: Drops) -> Members:
     described = {"description": tool.description} if tool.description is not None else {}
     if tool.free_form:
         return {"type": "custom", "name": tool.name, **described, "format": _grammar(tool)}
-    schema = tool.schema if tool.schema is not None else _NO_PARAMETERS
+    schema = completed(tool.schema) if tool.schema is not None else _NO_PARAMETERS
     strict = bool(tool.strict) and fits_strict(schema)
     if tool.strict and not strict:
         drops.drop("tools.strict")
