@@ -324,6 +324,15 @@ class TestModels:
         assert models[MESSAGES_MODEL].type == "model"
         assert models[MESSAGES_MODEL].display_name
 
+    def test_pages_go_on_until_there_are_no_more(self, team, key):
+        pages = list(team.anthropic().models.list(limit=3).iter_pages())
+        assert len(pages) > 2
+        assert {len(page.data) for page in pages[:-1]} == {3}
+        at_once = [model.id for model in team.anthropic().models.list(limit=1000)]
+        assert [model.id for page in pages for model in page.data] == at_once
+        assert team.anthropic().models.list(before_id=at_once[2], limit=1).data[0].id == at_once[1]
+        assert team.anthropic().models.list(lifecycle=["retired"]).data == []
+
     def test_one_is_told(self, team, key):
         model = team.anthropic().models.retrieve(MESSAGES_MODEL)
         assert (model.id, model.type) == (MESSAGES_MODEL, "model")

@@ -345,6 +345,10 @@ class TestModels:
         assert model["context_length"] == 128_000
         assert Decimal(model["pricing"]["prompt"]) == Decimal("0.15") / 1_000_000
 
+    def test_one_with_its_vendor_s_name_is_found(self, team, key):
+        """The SDK writes the slash as `%2F`."""
+        assert team.openai().models.retrieve(f"openai/{CHAT_MODEL}").id == CHAT_MODEL
+
     def test_one_that_is_out_of_reach_is_not_found(self, team, key):
         with pytest.raises(openai.NotFoundError) as missing:
             team.openai().models.retrieve("no-such-model")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import date
+from urllib.parse import quote
 
 import anthropic
 import openai
+import pytest
 
 from ownkey.catalog import Catalog
 from ownkey.domain.accounts import PLATFORM_ACCOUNT, AccountHead
 from ownkey.domain.credentials import Credential, SealedSecret, StoredCredential
+from ownkey.domain.errors import InvalidParameter
 from ownkey.domain.gateway_keys import GatewayKey
 from ownkey.http.model_list import Reachable, as_anthropic_list, as_openai_list, reachable
 from ownkey.registry import RequestView, Snapshot
@@ -111,6 +114,29 @@ def test_the_sdks_read_both_shapes() -> None:
     for row in page["data"]:
         assert anthropic.types.ModelInfo.model_validate(row).type == "model"
     assert page["last_id"] == page["data"][-1]["id"]
+
+
+def test_anthropic_s_pages() -> None:
+    listed = models(own("openai"), own("anthropic"))
+    every = [row["id"] for row in as_anthropic_list(listed)["data"]]
+    first = as_anthropic_list(listed, b"limit=2")
+    assert ([row["id"] for row in first["data"]], first["has_more"]) == (every[:2], True)
+    second = as_anthropic_list(listed, f"limit=2&after_id={quote(first['last_id'])}".encode())
+    assert [row["id"] for row in second["data"]] == every[2:4]
+    before = as_anthropic_list(listed, f"limit=1&before_id={quote(second['first_id'])}".encode())
+    assert ([row["id"] for row in before["data"]], before["has_more"]) == (every[1:2], True)
+    last = as_anthropic_list(listed, f"after_id={quote(every[-1])}".encode())
+    assert last == {"data": [], "has_more": False, "first_id": None, "last_id": None}
+    staged = [as_anthropic_list(listed, f"lifecycle[]={each}".encode())["data"] for each in ("active", "deprecated")]
+    assert all(staged)
+    assert sum(map(len, staged)) == len(every)
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", "limit=10000000", "after_id=x", "before_id=x"])
+def test_a_page_that_there_is_none_of(query: str) -> None:
+    with pytest.raises(InvalidParameter) as caught:
+        as_anthropic_list(models(own("anthropic")), query.encode())
+    assert caught.value.param == query.partition("=")[0]
 
 
 def test_a_credential_for_one_deployment_lists_what_is_deployed() -> None:

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from typing import Any
+from urllib.parse import parse_qs
 
 from ownkey.catalog import Catalog, Model, PriceList, Provider, is_sold
 from ownkey.domain.credentials import Credential, CredentialSource
+from ownkey.domain.errors import InvalidParameter
 from ownkey.domain.gateway_keys import GatewayKey
 from ownkey.domain.scopes import admits_model, model_names
 from ownkey.domain.surfaces import Surface
@@ -42,6 +44,7 @@ _FEES = {
     "audio_second": "audio_second_input",
     "search_unit": "search_unit",
 }
+_MAX_PAGE = 1_000
 _TOKENS_A_PRICE = Decimal(1_000_000)
 # The catalog does not know when a model was published; both dialects demand a time.
 _UNKNOWN_CREATED_S = 0
@@ -146,11 +149,42 @@ def as_anthropic(each: Reachable) -> Json:
     }
 
 
-def as_anthropic_list(models: Mapping[str, Reachable]) -> Json:
-    """Those that a client of Anthropic's dialect can ask, in Anthropic's shape, on one page."""
-    data = [as_anthropic(each) for each in models.values() if Surface.MESSAGES in each.surfaces]
+def as_anthropic_list(models: Mapping[str, Reachable], query: bytes = b"") -> Json:
+    """Those that a client of Anthropic's dialect can ask, in Anthropic's shape: all on one page unless `limit` is given.
+
+    Args:
+        query: `limit`, `after_id` or `before_id`, `lifecycle[]`, as anthropic-python 2.11 sends them
+            (`types/model_list_params.py`).
+
+    Raises:
+        InvalidParameter: a limit that is no number from 1 to 1,000, or a cursor that is no model listed.
+    """
+    asked = parse_qs(query.decode("latin-1"))
+    stages = [*asked.get("lifecycle[]", ()), *asked.get("lifecycle", ())]
+    reached = [as_anthropic(each) for each in models.values() if Surface.MESSAGES in each.surfaces]
+    listed = [each for each in reached if not stages or each["lifecycle"] in stages]
+    limit = _limit(asked["limit"][-1]) if "limit" in asked else len(listed) + 1
+    if "before_id" in asked:
+        rest = listed[: _place(listed, "before_id", asked["before_id"][-1])]
+        data = rest[-limit:]
+    else:
+        rest = listed[_place(listed, "after_id", asked["after_id"][-1]) + 1 :] if "after_id" in asked else listed
+        data = rest[:limit]
     ends = {"first_id": data[0]["id"], "last_id": data[-1]["id"]} if data else {"first_id": None, "last_id": None}
-    return {"data": data, "has_more": False, **ends}
+    return {"data": data, "has_more": len(data) < len(rest), **ends}
+
+
+def _limit(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:5]) <= _MAX_PAGE):
+        raise InvalidParameter(f"`limit` is not a number from 1 to {_MAX_PAGE}.", param="limit")
+    return int(text)
+
+
+def _place(listed: Sequence[Json], name: str, wanted: str) -> int:
+    for at, each in enumerate(listed):
+        if each["id"] == wanted:
+            return at
+    raise InvalidParameter(f"`{name}` is no model of this list.", param=name)
 
 
 def _models(catalog: Catalog, provider: Provider, credential: Credential) -> Iterable[tuple[str, Model | None]]:

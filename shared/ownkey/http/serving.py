@@ -201,8 +201,9 @@ class Gateway:
     async def list_models(self, call: Call) -> None:
         """What the gateway key can reach, in the shape of the client's dialect."""
         listed = await self._reachable(call)
-        openai = call.exchange.dialect is Dialect.OPENAI
-        await _answer(call.exchange, as_openai_list(listed) if openai else as_anthropic_list(listed))
+        exchange = call.exchange
+        openai = exchange.dialect is Dialect.OPENAI
+        await _answer(exchange, as_openai_list(listed) if openai else as_anthropic_list(listed, exchange.query))
 
     async def show_model(self, call: Call) -> None:
         """One model that the gateway key can reach, by the id that the list has."""
