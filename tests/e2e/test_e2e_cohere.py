@@ -1,11 +1,15 @@
-"""Cohere through the running stack, asked by the SDKs of OpenAI and Anthropic: what is its own, what it costs."""
+"""Cohere through the running stack, asked by the SDKs of OpenAI, Anthropic and itself: what is its own, what it costs."""
 
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
 from decimal import Decimal
+from typing import Any
 
 import anthropic
+import cohere
+import httpx
 import openai
 import pytest
 
@@ -113,3 +117,30 @@ def test_a_ranking_in_coheres_own_shape(team: Account) -> None:
     assert [(each["index"], each["relevance_score"]) for each in answer.json()["results"]] == [(1, 1.0)]
     row = team.attempt(answer.headers["x-ownkey-request-id"])
     assert (row["model"], row["usage"]["search_units"]) == ("rerank-v4.0-pro", 1)
+
+
+@pytest.fixture(params=[cohere.Client, cohere.ClientV2], ids=["v1", "v2"])
+def ranker(request: pytest.FixtureRequest, team: Account) -> Iterator[Any]:
+    """Cohere's SDK in either version, as LlamaIndex and LangChain use them."""
+    with httpx.Client(trust_env=False, verify=False, timeout=60) as http:
+        yield request.param(api_key=team.gateway_key, base_url=str(team.anthropic().base_url), httpx_client=http)
+
+
+def test_a_ranking_by_coheres_sdk(ranker: Any) -> None:
+    answer = ranker.rerank(model="cohere/rerank-v4.0-pro", query="red fox", documents=["a whale", "a red fox"], top_n=1)
+    assert [(each.index, each.relevance_score) for each in answer.results] == [(1, 1.0)]
+    assert answer.meta.billed_units.search_units == 1
+
+
+def test_an_error_by_coheres_sdk(ranker: Any) -> None:
+    with pytest.raises(cohere.NotFoundError) as unknown:
+        ranker.rerank(model="nowhere/rerank-v0", query="red fox", documents=["a whale"])
+    assert unknown.value.body["error"]["metadata"]["fix"]
+
+
+@pytest.mark.parametrize("ranker", [cohere.Client], indirect=True)
+def test_a_ranking_with_documents_as_coheres_v1_had_them(ranker: Any) -> None:
+    documents = [{"text": "a whale"}, {"text": "a red fox"}]
+    asked = {"model": "cohere/rerank-v4.0-pro", "query": "red fox", "documents": documents}
+    answer = ranker.rerank(**asked, top_n=1, return_documents=True)
+    assert answer.results[0].document.text == "a red fox"

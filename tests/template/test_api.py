@@ -22,6 +22,7 @@ STREAMED_ROUTES = {
     "/responses",
     "/embeddings",
     "/rerank",
+    "/v2/rerank",
     "/moderations",
     "/images/{proxy+}",
     "/audio/{proxy+}",

@@ -28,6 +28,7 @@ ENDPOINTS: dict[str, tuple[str, Surface | None, Any]] = {
     "/responses": ("POST", Surface.RESPONSES, {"model": "gpt-4o-mini", "input": "Hello there"}),
     "/embeddings": ("POST", Surface.EMBEDDINGS, EMBEDDINGS),
     "/rerank": ("POST", Surface.RERANK, RERANK | {"model": "voyage/rerank-2.5"}),
+    "/v2/rerank": ("POST", Surface.RERANK, RERANK | {"model": "voyage/rerank-2.5"}),
     "/images/generations": ("POST", Surface.IMAGES, IMAGES),
     "/audio/speech": ("POST", Surface.SPEECH, SPEECH),
     "/audio/transcriptions": ("POST", Surface.TRANSCRIPTIONS, RECORDING),

@@ -50,6 +50,7 @@ _ROUTES: tuple[tuple[str, str, Surface | None, Serve], ...] = (
     ("POST", "/messages/count_tokens", Surface.COUNT_TOKENS, Gateway.infer),
     ("POST", "/embeddings", Surface.EMBEDDINGS, Gateway.infer),
     ("POST", "/rerank", Surface.RERANK, Gateway.infer),
+    ("POST", "/v2/rerank", Surface.RERANK, Gateway.infer),  # as Cohere's SDK has it, whose dialect that is
     ("POST", "/images/generations", Surface.IMAGES, Gateway.infer),
     ("POST", "/audio/speech", Surface.SPEECH, Gateway.infer),
     ("POST", "/audio/transcriptions", Surface.TRANSCRIPTIONS, Gateway.infer),
