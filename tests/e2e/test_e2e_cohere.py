@@ -1,4 +1,4 @@
-"""Cohere through the running stack, asked by the SDKs of OpenAI, Anthropic and itself: what is its own, what it costs."""
+"""Cohere through the running stack, by the SDKs of OpenAI, Anthropic and Cohere: what is its own, what it costs."""
 
 from __future__ import annotations
 

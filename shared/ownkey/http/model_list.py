@@ -150,7 +150,7 @@ def as_anthropic(each: Reachable) -> Json:
 
 
 def as_anthropic_list(models: Mapping[str, Reachable], query: bytes = b"") -> Json:
-    """Those that a client of Anthropic's dialect can ask, in Anthropic's shape: all on one page unless `limit` is given.
+    """Those that a client of Anthropic's dialect can ask, in its shape: all on one page unless `limit` is given.
 
     Args:
         query: `limit`, `after_id` or `before_id`, `lifecycle[]`, as anthropic-python 2.11 sends them
