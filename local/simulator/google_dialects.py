@@ -26,6 +26,10 @@ from local.simulator.replies import Exchange, Stream, Whole, page
 from local.simulator.text import compact
 
 ANTHROPIC_VERSIONS = ("vertex-2023-10-16", "2026-10-21")
+UNKNOWN_BETAS = frozenset(
+    {"claude-code-20250219", "effort-2025-11-24", "prompt-caching-scope-2026-01-05", "structured-outputs-2025-11-13"}
+)
+"""What people saw refused."""
 EMBED = "embed"
 _METHODS = {
     "generateContent": CHAT,
@@ -116,13 +120,17 @@ class VertexMessagesDialect(AnthropicDialect):
         return ("bearer", token) if token else (None, None)
 
     def check_headers(self, headers: Mapping[str, str]) -> None:
-        return None
+        unknown = [each for each in headers.get("anthropic-beta", "").split(",") if each in UNKNOWN_BETAS]
+        if unknown:
+            raise refused_by_anthropic(f"Unexpected value(s) `{'`, `'.join(unknown)}` for the `anthropic-beta` header.")
 
     def check(self, endpoint: str, body: Any, headers: Mapping[str, str], profile: Profile) -> None:
         if not isinstance(body, dict) or body.get("anthropic_version") not in ANTHROPIC_VERSIONS:
             raise refused_by_anthropic("anthropic_version: Field required")
         method, in_body = body.pop(METHOD, None), body.pop("_model_in_body", False)
         del body["anthropic_version"]
+        for name in {"cache_control", "service_tier"} & body.keys():
+            raise refused_by_anthropic(f"{name}: Extra inputs are not permitted")
         if method is not None and in_body:
             raise refused_by_anthropic("model: Extra inputs are not permitted")
         if method is not None and (method == "streamRawPredict") != bool(body.get("stream")):

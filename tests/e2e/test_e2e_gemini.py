@@ -177,6 +177,17 @@ def test_open_models_at_vertex_are_asked_by_openais_api(vertex, world) -> None:
     assert last_body(world, "vertex")["model"] == model
 
 
+def test_what_a_coding_agent_asks_of_claude_is_served_at_vertex_as_far_as_it_is_known_there(vertex) -> None:
+    betas = ["claude-code-20250219", "interleaved-thinking-2025-05-14", "prompt-caching-scope-2026-01-05"]
+    model, caching = "vertex/claude-haiku-4-5@20251001", {"type": "ephemeral"}
+    raw = vertex.anthropic().beta.messages.with_raw_response.create(
+        model=model, max_tokens=100, messages=said("hello"), betas=betas, cache_control=caching
+    )
+    assert raw.parse().content[0].text == "You said: hello"
+    dropped = ["cache_control", *(f"anthropic-beta.{betas[at]}" for at in (0, 2))]
+    assert raw.headers["x-ownkey-dropped"].replace(" ", "").split(",") == dropped
+
+
 def test_one_token_serves_many_requests(world) -> None:
     """Each environment of the function holds one: of more requests than there are, some must share."""
     account = world.account(platform_allowed=False)

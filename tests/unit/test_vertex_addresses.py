@@ -79,14 +79,58 @@ def test_a_location_has_its_host(location: str, host: str) -> None:
 
 def test_messages_pass_through_but_for_model_and_version() -> None:
     body = MESSAGES | {"a_field_of_tomorrow": 1.0, "stream": True}
-    headers = {"anthropic-version": "2023-06-01", "anthropic-beta": "b1", "authorization": "Bearer ok-gateway"}
+    beta = "context-management-2025-06-27"
+    headers = {"anthropic-version": "2023-06-01", "anthropic-beta": beta, "authorization": "Bearer ok-gateway"}
     request = encoded(Surface.MESSAGES, "claude-haiku-4-5", body, client_headers=headers, beta=True)
     passed = {name: value for name, value in body.items() if name != "model"}
     assert json.loads(request.body) == passed | {"anthropic_version": "vertex-2023-10-16"}
     assert b"1.0" in request.body
     assert "?" not in request.url
-    assert request.headers["anthropic-beta"] == "b1"
+    assert (request.headers["anthropic-beta"], request.dropped) == (beta, ())
     assert not {"anthropic-version", "authorization"} & request.headers.keys()
+
+
+def test_beta_features_that_are_not_known_here_are_dropped_and_told() -> None:
+    """Vertex AI: 400, "Unexpected value(s) `prompt-caching-scope-2026-01-05` for the `anthropic-beta` header"
+    (anthropics/claude-code 21625): what Claude Code sends must not stop it."""
+    sent = "claude-code-20250219, interleaved-thinking-2025-05-14,prompt-caching-scope-2026-01-05,,no such; thing"
+    request = encoded(Surface.MESSAGES, "claude-haiku-4-5", MESSAGES, client_headers={"anthropic-beta": sent})
+    assert request.headers["anthropic-beta"] == "interleaved-thinking-2025-05-14"
+    assert request.dropped == (
+        "anthropic-beta.claude-code-20250219",
+        "anthropic-beta.prompt-caching-scope-2026-01-05",
+        "anthropic-beta",
+    )
+    only = encoded(Surface.MESSAGES, "claude-haiku-4-5", MESSAGES, client_headers={"anthropic-beta": "b1"})
+    assert "anthropic-beta" not in only.headers
+
+
+def test_a_beta_feature_goes_by_the_name_it_has_here_and_a_count_without_the_searchs() -> None:
+    """A search's is refused where tokens are counted (anthropics/claude-code 12429)."""
+    headers = {"anthropic-beta": "advanced-tool-use-2025-11-20,tool-search-tool-2025-10-19,web-search-2025-03-05"}
+    asked = encoded(Surface.MESSAGES, "claude-haiku-4-5", MESSAGES, client_headers=headers)
+    assert asked.headers["anthropic-beta"] == "tool-search-tool-2025-10-19,web-search-2025-03-05"
+    counted = encoded(Surface.COUNT_TOKENS, "claude-haiku-4-5", MESSAGES, client_headers=headers)
+    assert counted.headers["anthropic-beta"] == "tool-search-tool-2025-10-19"
+    assert counted.dropped == ("anthropic-beta.web-search-2025-03-05",)
+
+
+def test_what_only_anthropics_own_api_takes_is_dropped_and_told() -> None:
+    """Vertex AI: 400, "cache_control: Extra inputs are not permitted" (langchain-google 1612)."""
+    own = {"cache_control": {"type": "ephemeral"}, "service_tier": "standard_only"}
+    request = encoded(Surface.MESSAGES, "claude-haiku-4-5", MESSAGES | own)
+    assert request.dropped == ("cache_control", "service_tier")
+    assert not own.keys() & json.loads(request.body).keys()
+    assert encoded(Surface.MESSAGES, "claude-haiku-4-5", MESSAGES | {"service_tier": "auto"}).dropped == ()
+
+
+def test_a_whole_prompt_is_cached_by_a_mark_on_its_last_part() -> None:
+    asked = CHAT | {"cache_control": {"type": "ephemeral"}, "service_tier": "flex"}
+    request = encoded(Surface.CHAT, "claude-haiku-4-5", asked)
+    sent = json.loads(request.body)
+    assert sent["messages"][-1]["content"][-1]["cache_control"] == {"type": "ephemeral"}
+    assert not {"cache_control", "service_tier"} & sent.keys()
+    assert request.dropped == ("service_tier",)
 
 
 def test_a_client_of_the_newer_version_is_answered_in_it() -> None:

@@ -10,6 +10,7 @@
                 `thinking_out` how much is thought
 `answers_in`    … its answer
 `claude`        what each generation of models takes
+`caching`       a whole prompt cached by a mark on its last part
 `schemas`       the part of JSON Schema that they can be held to
 `words`         reasons to stop, citations: both ways
 =============== ===============================================================================

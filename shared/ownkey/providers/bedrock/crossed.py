@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from ownkey.domain.errors import ProviderFailure
 from ownkey.providers.anthropic.api import MessagesApi
+from ownkey.providers.anthropic.caching import marked_at_the_end
 from ownkey.providers.bedrock.address import InvokeAddress
 from ownkey.providers.bedrock.eventstream import FrameSplitter
 from ownkey.providers.bedrock.failures import decode_failure
 from ownkey.providers.bedrock.invoke import unframed
 from ownkey.providers.crossing import (
-    CacheMark,
     Conversation,
     Document,
     Drops,
@@ -21,10 +21,7 @@ from ownkey.providers.crossing import (
     HostedTool,
     Image,
     Inline,
-    Role,
-    Text,
     ToolResult,
-    Turn,
 )
 from ownkey.providers.translator import Call, Encoded
 
@@ -48,7 +45,11 @@ class BedrockMessagesApi(MessagesApi):
         _refuse_what_is_not_here(conversation, Drops(conversation.names, call.provider.display_name))
         tier = conversation.service_tier
         dropped = () if tier in (None, "auto") else (conversation.names.get("service_tier", "service_tier"),)
-        turns = conversation.turns if conversation.cache is None else _marked(conversation.turns, conversation.cache)
+        turns = (
+            conversation.turns
+            if conversation.cache is None
+            else marked_at_the_end(conversation.turns, conversation.cache)
+        )
         sent = super().write_request(call, replace(conversation, service_tier=None, turns=turns, cache=None))
         return replace(sent, dropped=sent.dropped + dropped)
 
@@ -89,16 +90,3 @@ def _refuse_what_is_not_here(conversation: Conversation, drops: Drops) -> None:
                     raise drops.refusal(
                         "messages", "it takes images and documents as data alone, not by URL or file id"
                     )
-
-
-def _marked(turns: tuple[Turn, ...], mark: CacheMark) -> tuple[Turn, ...]:
-    """The mark on the last part that the user gave, where it has none and can have one."""
-    for at in reversed(range(len(turns))):
-        parts = turns[at].parts
-        if turns[at].role is Role.USER and parts:
-            last = parts[-1]
-            if isinstance(last, Text | Image | Document | ToolResult) and last.cache is None:
-                turn = replace(turns[at], parts=(*parts[:-1], replace(last, cache=mark)))
-                return (*turns[:at], turn, *turns[at + 1 :])
-            break
-    return turns

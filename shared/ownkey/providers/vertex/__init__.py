@@ -4,6 +4,7 @@
 `google`    `{base_url}/publishers/google/models/{model}:generateContent`, under v1beta1 instead of v1
 `address`   where those are, for conversations and embeddings
 `anthropic` `{base_url}/publishers/anthropic/models/{model}:rawPredict`: messages, passed through and as an API
+`betas`     … and which of their beta features are known there
 `openai`    `{base_url}/endpoints/openapi/chat/completions`: the others, named `publisher/model`; in the same two ways
 =========== ========================================================================================================
 

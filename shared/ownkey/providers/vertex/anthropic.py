@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ownkey.domain.errors import ProviderFailure
-from ownkey.providers.address import Plain
+from ownkey.providers.address import Address, Plain, passed_on
 from ownkey.providers.anthropic import AnthropicCountTokens, AnthropicMessages
 from ownkey.providers.anthropic.api import MessagesApi
+from ownkey.providers.anthropic.caching import marked_at_the_end
+from ownkey.providers.crossing import Conversation
+from ownkey.providers.document import REMOVED
 from ownkey.providers.gemini.address import MethodAddress
 from ownkey.providers.gemini.failures import decode_failure
-from ownkey.providers.translator import Call
+from ownkey.providers.passthrough import GATEWAY_FIELDS
+from ownkey.providers.translator import Call, Encoded
+from ownkey.providers.vertex.betas import COUNTED_WITHOUT, HEADER, betas_of
 
 _MODELS = "publishers/anthropic/models"
 _VERSION, _ONE_VERSION_SINCE = "vertex-2023-10-16", "2026-10-21"
 """Of the API: in the body, not in a header. From the second on it goes by the same name as at Anthropic (anthropic
 2.11, `_constants.py`; before, its SDKs said the first)."""
-_BETAS = frozenset({"anthropic-beta"})
+_NOT_HERE = ("cache_control", "service_tier")
+"""Members that only tune, and that are Anthropic's own API's: here marks on single parts are cached up to, and the tier
+is the project's (langchain-google 1612; Google's page on Claude's prompt caching).
+"""
 
 
 class _Messages(MethodAddress):
@@ -26,7 +35,11 @@ class _Messages(MethodAddress):
     __slots__ = ()
 
     def __init__(self) -> None:
-        super().__init__(_MODELS, "rawPredict", "streamRawPredict", _BETAS)
+        super().__init__(_MODELS, "rawPredict", "streamRawPredict")
+
+    def headers(self, call: Call) -> dict[str, str]:
+        """As `Address` has it."""
+        return super().headers(call) | _beta_header(call, frozenset())
 
     def members(self, call: Call) -> Mapping[str, Any]:
         """As `Address` has it."""
@@ -39,7 +52,11 @@ class _CountTokens(Plain):
     __slots__ = ()
 
     def __init__(self) -> None:
-        super().__init__(f"/{_MODELS}/count-tokens:rawPredict", _BETAS)
+        super().__init__(f"/{_MODELS}/count-tokens:rawPredict")
+
+    def headers(self, call: Call) -> dict[str, str]:
+        """As `Address` has it."""
+        return super().headers(call) | _beta_header(call, COUNTED_WITHOUT)
 
     def members(self, call: Call) -> Mapping[str, Any]:
         """As `Address` has it."""
@@ -60,12 +77,25 @@ class VertexMessagesApi(_FailsAsGoogle, MessagesApi):
     def __init__(self) -> None:
         super().__init__(_Messages())
 
+    def write_request(self, call: Call, conversation: Conversation) -> Encoded:
+        """As `ProviderApi` has it, without what is Anthropic's own API's."""
+        tier = conversation.service_tier
+        dropped = () if tier in (None, "auto") else (conversation.names.get("service_tier", "service_tier"),)
+        mark, turns = conversation.cache, conversation.turns
+        turns = turns if mark is None else marked_at_the_end(turns, mark)
+        sent = super().write_request(call, replace(conversation, service_tier=None, cache=None, turns=turns))
+        return replace(sent, dropped=sent.dropped + dropped + betas_of(call.client_headers).dropped)
+
 
 class VertexMessages(_FailsAsGoogle, AnthropicMessages):
     """`messages`, passed through."""
 
     def __init__(self) -> None:
         super().__init__(_Messages())
+
+    def encode_request(self, call: Call) -> Encoded:
+        """The client's body, without what is the gateway's, or Anthropic's own API's."""
+        return _passed(self._address, call, frozenset())
 
 
 class VertexCountTokens(_FailsAsGoogle, AnthropicCountTokens):
@@ -74,8 +104,24 @@ class VertexCountTokens(_FailsAsGoogle, AnthropicCountTokens):
     def __init__(self) -> None:
         super().__init__(_CountTokens())
 
+    def encode_request(self, call: Call) -> Encoded:
+        """As `VertexMessages` has it."""
+        return _passed(self._address, call, COUNTED_WITHOUT)
+
 
 def _version(call: Call) -> Mapping[str, Any]:
     """The client's own, as it decides what the answer looks like."""
     wanted = call.client_headers.get("anthropic-version", "")
     return {"anthropic_version": wanted if wanted >= _ONE_VERSION_SINCE else _VERSION}
+
+
+def _passed(address: Address, call: Call, without: frozenset[str]) -> Encoded:
+    stated = call.body.values
+    changes: dict[str, Any] = {name: REMOVED for name in (*GATEWAY_FIELDS, *_NOT_HERE) if name in stated}
+    dropped = tuple(name for name in _NOT_HERE if stated.get(name) not in (None, "auto"))
+    return passed_on(address, call, changes, dropped + betas_of(call.client_headers, without).dropped)
+
+
+def _beta_header(call: Call, without: frozenset[str]) -> dict[str, str]:
+    known = betas_of(call.client_headers, without).known
+    return {HEADER: ",".join(known)} if known else {}
