@@ -63,7 +63,7 @@ class SignOff:
 
     disagreement: Disagreement
     keep: str
-    """`ours` or `theirs`."""
+    """`ours`, `theirs`, or `neither`: what stands for theirs is then somebody's correction."""
     reason: str
 
 
@@ -78,11 +78,11 @@ def read_sign_offs(path: Path) -> list[SignOff]:
 
 
 def correct(provider_id: str, rows: Mapping[str, Row], sign_offs: Iterable[SignOff]) -> list[str]:
-    """Puts the prices that are to be theirs into the rows; returns the sign-offs that do not fit them."""
+    """Puts the prices that are not to be ours into the rows; returns the sign-offs that do not fit them."""
     unfit = []
     for sign_off in sign_offs:
         wrong = sign_off.disagreement
-        if wrong.provider_id != provider_id or sign_off.keep != "theirs":
+        if wrong.provider_id != provider_id or sign_off.keep == "ours":
             continue
         sheet, bucket = _place(wrong.price)
         prices = rows.get(wrong.model_id, {}).get("prices", {})
