@@ -9,6 +9,7 @@ from typing import Any
 from ownkey.catalog.parameters import Parameters
 from ownkey.catalog.providers import QUIRKS, Kind, Provider, ReportSource, decode_provider
 from ownkey.catalog.table import encoded_table
+from ownkey.domain.surfaces import Surface
 from ownkey.providers.reports import REPORTS
 from tools.catalog.forms import form_problems, is_https, pattern_problems
 
@@ -68,6 +69,8 @@ def _problems_of(provider: Provider, row: Row) -> Iterable[str]:
         yield f"unknown fields of price_source: {', '.join(sorted(strange))}"
     for parameters in (provider.parameters, *(narrower for _, narrower in provider.model_parameters)):
         yield from _parameter_problems(parameters)
+    if provider.responses is not None and Surface.RESPONSES not in provider.surfaces:
+        yield "it has a part of Responses, which its surfaces do not name"
     if strange := {protocol for _, protocol in provider.protocols if not _PROTOCOL.match(protocol)}:
         yield f"no name of a protocol: {', '.join(sorted(strange))}"
     yield from pattern_problems("the key pattern", provider.key_hint.pattern or "")

@@ -50,7 +50,7 @@ from ownkey.catalog.intake import FormInput, mask_of, read_form, wire_members
 from ownkey.catalog.models import Model
 from ownkey.catalog.modes import does, is_sold
 from ownkey.catalog.negotiated import price_list_for
-from ownkey.catalog.parameters import Parameters, ReasoningField
+from ownkey.catalog.parameters import Parameters, ReasoningField, ResponsesSubset
 from ownkey.catalog.prices import NANOUSD_PER_UNIT, RATE_BUCKETS, OffPeak, PriceList, Rates, Step, Window
 from ownkey.catalog.providers import KeyHint, Kind, Provider, ReportSource, UpstreamOverride
 
@@ -75,6 +75,7 @@ __all__ = [
     "Rates",
     "ReasoningField",
     "ReportSource",
+    "ResponsesSubset",
     "Scheme",
     "Step",
     "UpstreamOverride",

@@ -61,6 +61,19 @@ class Parameters:
 
 AS_ITS_DIALECT = Parameters()
 
+
+@dataclass(frozen=True, slots=True)
+class ResponsesSubset:
+    """What a compatible provider has of OpenAI's Responses. A request for more is asked of its other API."""
+
+    tools: frozenset[str]
+    """Types of tools it takes."""
+    items: frozenset[str]
+    """Types of items it takes in the input; messages may be without one."""
+    refused_of_tools: frozenset[str] = frozenset()
+    """Members of tools that it answers with an error, and that only tune: they are left out and told."""
+
+
 ModelParameters = tuple[tuple[re.Pattern[str], Parameters], ...]
 """(what the whole id of a model matches, the departures of such models); more than one may match."""
 
@@ -82,6 +95,15 @@ def decode_parameters(row: Mapping[str, Any]) -> tuple[Parameters, ModelParamete
     """
     of_models = tuple((_pattern(each["models"]), _decode(each)) for each in row.get("models", ()))
     return _decode(row), of_models
+
+
+def decode_responses(row: Mapping[str, Any]) -> ResponsesSubset:
+    """The `responses` of a row.
+
+    Raises:
+        TypeError: it has a field that is not known, or lacks one.
+    """
+    return ResponsesSubset(**{name: frozenset(value) for name, value in row.items()})
 
 
 def _decode(row: Mapping[str, Any]) -> Parameters:

@@ -6,6 +6,7 @@ Rows come from providers.toml; its head explains each field to whoever adds one.
 provider.family                      # Dialect: what it speaks
 provider.protocol_of(model_id)       # name of the protocol that these models want instead, or None
 provider.parameters_of(model_id)     # Parameters: unsupported, renamed, roles, reasoning, usage
+provider.responses                   # ResponsesSubset | None: what it has of OpenAI's Responses, if not all
 provider.quirks                      # frozenset of names from QUIRKS
 ```
 """
@@ -22,7 +23,15 @@ from urllib.parse import urlsplit
 
 from ownkey.catalog.calls import Auth, Validation, decode_validation
 from ownkey.catalog.forms import Form, decode_forms, fill
-from ownkey.catalog.parameters import AS_ITS_DIALECT, ModelParameters, Parameters, decode_parameters, decode_patterns
+from ownkey.catalog.parameters import (
+    AS_ITS_DIALECT,
+    ModelParameters,
+    Parameters,
+    ResponsesSubset,
+    decode_parameters,
+    decode_patterns,
+    decode_responses,
+)
 from ownkey.domain.errors import UnsafeBaseUrl
 from ownkey.domain.surfaces import Dialect, Surface
 
@@ -146,6 +155,8 @@ class Provider:
     """How all its models depart from the dialect; `parameters_of` has those of one."""
     model_parameters: ModelParameters = ()
     """Further departures of some models."""
+    responses: ResponsesSubset | None = None
+    """What it has of Responses, where `surfaces` have them. None: all, as OpenAI has them."""
     protocols: tuple[tuple[re.Pattern[str], str], ...] = ()
     """(what the whole id of a model matches, the protocol it wants instead of the family's); the first decides."""
 
@@ -289,6 +300,7 @@ def decode_provider(row: Mapping[str, Any]) -> Provider:
             "report": _decode_report(row["report"], row.get("fields", {}), auth) if "report" in row else None,
             "parameters": parameters,
             "model_parameters": model_parameters,
+            "responses": decode_responses(row["responses"]) if "responses" in row else None,
             "protocols": decode_patterns(row.get("protocols", ()), "protocol"),
         }
     )

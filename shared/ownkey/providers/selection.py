@@ -136,9 +136,10 @@ def translator_for(surface: Surface, provider: Provider, model_id: str, model: M
         return None
     served = provider.surfaces
     wire = provider.wire_of(model_id)
-    responses = _RESPONSES_WIRES.get(wire) if Surface.RESPONSES in served else None
+    responses = _RESPONSES_WIRES.get(wire) if Surface.RESPONSES in served and provider.responses is None else None
     if surface in served and not (surface is Surface.CHAT and responses and _by_responses_alone(model)):
-        found = _same_dialect(surface, wire)
+        partly = surface is Surface.RESPONSES and provider.responses is not None
+        found = _same_dialect(surface, wire, partly)
         if found is not None:
             return found
     if surface in CONVERSATIONS and served & CONVERSATIONS:
@@ -175,13 +176,13 @@ _DEPARTING = frozenset({(Surface.CHAT, str(Dialect.OPENAI))})
 
 
 @cache
-def _same_dialect(surface: Surface, wire: str) -> Translator | None:
-    hot = _HOT.get((surface, wire))
-    crossing = _crossing(surface, wire) if (surface, wire) in _DEPARTING else None
-    if hot is not None and crossing is not None:
-        return Otherwise(hot, crossing)
+def _same_dialect(surface: Surface, wire: str, partly: bool = False) -> Translator | None:
+    """What passes through; where not all may be had so (`partly`), what the row refuses crosses."""
     path = _LATE.get((surface, wire))
-    return hot or (Late(lambda: _loaded(path)) if path else None)
+    found = _HOT.get((surface, wire)) or (Late(lambda: _loaded(path)) if path else None)
+    departing = partly or (surface, wire) in _DEPARTING
+    crossing = _crossing(surface, wire) if departing and found is not None else None
+    return Otherwise(found, crossing) if found is not None and crossing is not None else found
 
 
 @cache

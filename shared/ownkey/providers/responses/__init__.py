@@ -2,6 +2,7 @@
 
 ================ ==================================================================
 `passthrough`    to a provider that speaks them too: passed through
+`subset`         …where they speak a part of them
 `client`         from it to any other API
 `requests_in`    …a request as a conversation: `items_in` what is said, `toolbook` with
                  what tools, `local_tools` those that the client runs itself

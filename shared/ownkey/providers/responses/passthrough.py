@@ -55,7 +55,14 @@ class OpenAiResponses:
         changes: dict[str, Any] = {name: REMOVED for name in GATEWAY_FIELDS if name in values}
         if b'"reasoning"' in call.body.raw:
             changes |= _without_foreign_thoughts(values.get("input"))
-        return passed_on(self._address, call, changes if call.own else changes | _kept_apart(call))
+        if not call.own:
+            changes |= _kept_apart(call)
+        dropped: tuple[str, ...] = ()
+        if call.provider.responses is not None:
+            from ownkey.providers.responses.subset import fitted
+
+            changes, dropped = fitted(call, call.provider.responses, changes)
+        return passed_on(self._address, call, changes, dropped)
 
     def decode_whole(self, call: Call, body: bytes, annotate: Annotate) -> Whole:
         """A `response`."""
