@@ -123,6 +123,9 @@ def _check_source(where: str, kind: str, source: Any) -> None:
 def check_order(messages: list[dict[str, Any]]) -> None:
     """Raise Refused where calls and results do not answer each other, or a turn of the system's stands wrong."""
     joined = _joined(messages)
+    ids = [block["id"] for _, _, blocks in joined for block in blocks if block["type"] == "tool_use"]
+    if len(ids) != len(set(ids)):
+        raise refused("messages: `tool_use` ids must be unique")
     for place, (index, role, blocks) in enumerate(joined):
         after = joined[place + 1] if place + 1 < len(joined) else None
         before = joined[place - 1] if place else None

@@ -77,6 +77,8 @@ def check(body: dict[str, Any], model: str) -> None:
             raise refused("Thinking may not be enabled when tool_choice forces tool use.")
     if kind == "enabled" and not begins_with_thought(body["messages"]):
         raise refused("messages: Expected `thinking` or `redacted_thinking`, but found `tool_use`.")
+    if kind == "enabled" and body["messages"][-1]["role"] == "assistant":
+        raise refused("messages: Expected `thinking` or `redacted_thinking`, but found `text`.")
     _check_turns(body["messages"], model)
 
 

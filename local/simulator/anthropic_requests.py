@@ -71,6 +71,8 @@ def check(body: Any, *, beta: bool, counting: bool = False) -> None:
         value = body.get(name)
         if value is not None and (not isinstance(value, types) or (isinstance(value, bool) and types is not bool)):
             raise refused(f"{name}: Input should be a valid {word}")
+    if "@" in str((body.get("metadata") or {}).get("user_id")):
+        raise refused("metadata.user_id: user_id appears to contain an email address.")
     _check_numbers(body)
     _check_messages(body["messages"])
     _check_tools(body)

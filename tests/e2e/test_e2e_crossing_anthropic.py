@@ -220,6 +220,21 @@ class TestChatToClaude:
         assert refused.value.response.json()["error"]["code"] == "unsupported_parameter"
         assert refused.value.param == param
 
+    def test_what_openai_takes_and_claude_refuses(self, chat, world, key):
+        """A user's e-mail address, a tool with a dot in its name, ids of calls that come again in every answer."""
+        dotted, user = tool("mcp.clock"), "ada@example.com"
+        function = {"name": "mcp.clock", "arguments": "{}"}
+        turn = [
+            {"role": "assistant", "tool_calls": [{"id": "call_0", "type": "function", "function": function}]},
+            {"role": "tool", "tool_call_id": "call_0", "content": "noon"},
+        ]
+        asked = {"model": CLAUDE, "messages": [*said("time?"), *turn, *turn], "tools": [dotted], "user": user}
+        assert chat.create(**asked).choices[0].finish_reason == "stop"
+        assert user not in json.dumps(sent(world, key))
+        choice = {"type": "function", "function": {"name": "mcp.clock"}}
+        named = chat.create(**ask("time?", tools=[dotted], tool_choice=choice))
+        assert [call.function.name for call in named.choices[0].message.tool_calls] == ["mcp.clock"]
+
     def test_a_prompt_that_is_wrong_is_refused_by_its_path(self, chat):
         with pytest.raises(openai.BadRequestError) as refused:
             chat.create(model=CLAUDE, messages=[{"role": "user", "content": [{"type": "text"}]}])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -160,9 +161,53 @@ class TestIds:
         assert use["id"] == result["tool_use_id"] != id
         assert len(use["id"]) <= 64
 
+    def test_each_is_one_calls(self):
+        """Providers that count their calls anew in every answer: BerriAI/litellm#23510, NVIDIA-NeMo/Switchyard#502."""
+        calls = (ToolUse("call_0", "clock"), ToolUse("call_0", "clock"))
+        results = (ToolResult("call_0", "clock", (Text("1"),)), ToolResult("call_0", "clock", (Text("2"),)))
+        turns = (user("a"), assistant(*calls), user(*results), assistant(calls[0]), user(results[1]))
+        messages = sent(turns=turns, tools=(CLOCK,))["messages"]
+        used, given = ([block for each in messages[at::2] for block in each["content"]] for at in (1, 2))
+        ids = [block["id"] for block in used]
+        assert len(set(ids)) == 3
+        assert ids[0] == "call_0"
+        assert [(block["tool_use_id"], block["content"]) for block in given] == list(zip(ids, "122", strict=True))
+
+    def test_a_result_too_many_is_the_providers_to_refuse(self):
+        """Nothing that was said is left out: not an orphan either."""
+        result = ToolResult("call_1", "clock", (Text("1"),))
+        turns = (user("a"), assistant(ToolUse("call_1", "clock")), user(result, result, ToolResult("call_2", None)))
+        given = sent(turns=turns, tools=(CLOCK,))["messages"][2]["content"]
+        assert [block["tool_use_id"] for block in given] == ["call_1", "call_1", "call_2"]
+
     def test_those_that_fit_are_kept(self):
         turns = (user("a"), assistant(ToolUse("call_A-1", "clock")), user(ToolResult("call_A-1", "clock")))
         assert sent(turns=turns, tools=(CLOCK,))["messages"][1]["content"][0]["id"] == "call_A-1"
+
+
+class TestNamesOfTools:
+    @pytest.mark.parametrize("name", ["mcp.server/read", "n" * 129, "lire été"])
+    def test_those_that_do_not_fit_are_replaced_alike_and_given_back(self, name):
+        """home-assistant/core#147760: names of MCP servers have dots."""
+        made = call(MESSAGES, provider="anthropic", model=OLD)
+        api, use = MessagesApi(), ToolUse("one", name)
+        turns = (user("a"), assistant(use), user(ToolResult("one", name)))
+        tools, choice = (Tool(name), Tool("other")), ToolChoice("named", (name,))
+        body = json.loads(api.write_request(made, Conversation(turns=turns, tools=tools, tool_choice=choice)).body)
+        replaced = body["tools"][0]["name"]
+        assert re.fullmatch("[a-zA-Z0-9_-]{1,128}", replaced)
+        assert replaced == body["tool_choice"]["name"] == body["messages"][1]["content"][0]["name"]
+        block = {"type": "tool_use", "id": "toolu_1", "name": replaced, "input": {}}
+        message = {"content": [block], "stop_reason": "tool_use"}
+        assert api.read_answer(made, json.dumps(message).encode()).parts == (ToolUse("toolu_1", name),)
+        reader = api.reader(made)
+        (_, begun) = reader.read({"type": "content_block_start", "index": 0, "content_block": block})
+        assert begun.part == ToolUse("toolu_1", name)
+
+    def test_those_that_would_be_alike_are_not(self):
+        tools = [each["name"] for each in sent(tools=(Tool("a.b"), Tool("a/b"), Tool("a_b")))["tools"]]
+        assert len(set(tools)) == 3
+        assert tools[2] == "a_b"
 
 
 class TestMedia:
@@ -410,6 +455,11 @@ class TestReasoning:
         ]
         assert encoded.dropped == ()
 
+    def test_no_thoughts_come_before_words_that_are_gone_on_from(self):
+        body, encoded = asked(turns=(user("a"), assistant("{")), reasoning=Reasoning(effort="high"))
+        assert "thinking" not in body
+        assert encoded.dropped == ("reasoning",)
+
     def test_results_for_calls_without_signed_thoughts_are_not_thought_about_by_budget(self):
         def turns(*thoughts: Part) -> tuple[Turn, ...]:
             return (user("a"), assistant(*thoughts, ToolUse("one", "clock")), user(ToolResult("one", "clock")))
@@ -477,6 +527,13 @@ class TestTheRest:
     )
     def test_what_changes_the_answer_is_refused(self, fields, param):
         assert refused(**fields, names={"choices": "n"}) == param
+
+    @pytest.mark.parametrize("name", ["ada@example.com", "+41 44 123 45 67", "u" * 257, "\ud800@"])
+    def test_who_the_user_is_is_not_told(self, name):
+        """BerriAI/litellm#10106: `user_id appears to contain an email address`."""
+        told = sent(user=name)["metadata"]["user_id"]
+        assert re.fullmatch("[0-9a-f]{64}", told)
+        assert told == sent(user=name)["metadata"]["user_id"]
 
     def test_what_it_has_words_for(self):
         body = sent(stop=("END",), service_tier="default", user="u-1", stream=True, choices=1)

@@ -108,6 +108,7 @@ class TestWhatClientsSay:
             {"type": "file", "file": {"file_data": "https://example.com/a.pdf"}},
             {"type": "file", "file": {"file_id": "file-1"}},
             {"type": "file", "file": {"file_data": "data:image/png;base64,AAAA"}},
+            {"type": "image_url", "image_url": {"url": "data:image/jpg;base64,AAAA"}},
         ]
         (turn,) = said({"role": "user", "content": parts, "name": "ann"})
         assert turn.name == "ann"
@@ -122,6 +123,7 @@ class TestWhatClientsSay:
             Document(Link("https://example.com/a.pdf")),
             Document(FileId("file-1")),
             Image(Inline("image/png", "AAAA")),
+            Image(Inline("image/jpeg", "AAAA")),
         )
 
     def test_calls_and_their_results(self) -> None:

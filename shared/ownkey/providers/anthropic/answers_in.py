@@ -44,11 +44,14 @@ _NOTHING = "{}"
 _EVENT = "An event of the provider's stream"
 
 
-def read_message(values: Mapping[str, Any], emulated: str | None = None) -> Answer:
+def read_message(
+    values: Mapping[str, Any], emulated: str | None = None, names: Mapping[str, str] | None = None
+) -> Answer:
     """A whole message.
 
     Args:
         emulated: The tool whose call is the answer's text.
+        names: Tools' names as they were sent → as the client has them, where they are others.
 
     Raises:
         ProviderInvalidResponse: it is none.
@@ -56,7 +59,7 @@ def read_message(values: Mapping[str, Any], emulated: str | None = None) -> Answ
     content = values.get("content")
     if not isinstance(content, list) or not all(isinstance(block, dict) for block in content):
         raise ProviderInvalidResponse("The provider's answer is no message: it has no content.")
-    found = (_unwrapped(_part(block), emulated) for block in content)
+    found = (_unwrapped(_part(block, names or {}), emulated) for block in content)
     parts = tuple(part for part in found if part is not None)
     native = string(values.get("stop_reason"))
     usage = member(values, "usage")
@@ -76,14 +79,24 @@ def read_message(values: Mapping[str, Any], emulated: str | None = None) -> Answ
 class MessageReader:
     """The `EventReader` of a streamed message."""
 
-    __slots__ = ("_begun", "_called", "_emulated", "_next", "_open", "_over", "_splitter", "_stop", "_unsaid", "_usage")
+    __slots__ = (
+        "_begun",
+        "_called",
+        "_emulated",
+        "_names",
+        "_next",
+        "_open",
+        "_over",
+        "_splitter",
+        "_stop",
+        "_unsaid",
+        "_usage",
+    )
 
-    def __init__(self, emulated: str | None = None) -> None:
-        """
-        Args:
-            emulated: The tool whose call is the answer's text.
-        """
+    def __init__(self, emulated: str | None = None, names: Mapping[str, str] | None = None) -> None:
+        """As `read_message` has them."""
         self._emulated = emulated
+        self._names = names or {}
         self._splitter = EventSplitter()
         self._begun = False
         self._called = False
@@ -169,7 +182,7 @@ class MessageReader:
     def _block(self, index: int, block: Mapping[str, Any]) -> Iterator[Event]:
         if index in self._open:
             raise ProviderInvalidResponse("The provider's stream begins a block that is open.")
-        part = _part(block)
+        part = _part(block, self._names)
         self._open[index] = (None, None)
         if part is None:
             return
@@ -233,7 +246,7 @@ def _unwrapped(part: AnswerPart | None, emulated: str | None) -> AnswerPart | No
     return Text(part.arguments or _NOTHING) if stands and isinstance(part, ToolUse) else part
 
 
-def _part(block: Mapping[str, Any]) -> AnswerPart | None:
+def _part(block: Mapping[str, Any], names: Mapping[str, str]) -> AnswerPart | None:
     """A block, as far as it has come; None: one that no other dialect has."""
     match block.get("type"):
         case "thinking":
@@ -244,17 +257,17 @@ def _part(block: Mapping[str, Any]) -> AnswerPart | None:
             data = string(block.get("data"))
             return RedactedThinking(data, Format.ANTHROPIC) if data else None
         case "tool_use":
-            return _tool_use(block)
+            return _tool_use(block, names)
         case _:
             text = block.get("text")
             return Text(text, citations=_citations(block)) if isinstance(text, str) else None
 
 
-def _tool_use(block: Mapping[str, Any]) -> ToolUse:
+def _tool_use(block: Mapping[str, Any], names: Mapping[str, str]) -> ToolUse:
     name, id, given = block.get("name"), block.get("id"), block.get("input")
     if not isinstance(name, str) or not isinstance(id, str):
         raise ProviderInvalidResponse("The provider's answer calls a tool without a name or an id.")
-    return ToolUse(id, name, _dumps(given) if given else "")
+    return ToolUse(id, names.get(name, name), _dumps(given) if given else "")
 
 
 def _citations(block: Mapping[str, Any]) -> tuple[Citation, ...]:

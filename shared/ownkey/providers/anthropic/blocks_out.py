@@ -38,6 +38,9 @@ MAX_MARKS = 4
 _IMAGES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _PDF = "application/pdf"
 _AN_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_A_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
+_OTHERS = re.compile(r"[^a-zA-Z0-9_-]")
+_KEPT_CHARS = 119
 
 
 class Marks:
@@ -69,17 +72,54 @@ def tool_id(id: str) -> str:
     """A call's id as the API takes it: another's that does not fit is replaced, by the same one every time."""
     if _AN_ID.fullmatch(id):
         return id
-    return f"toolu_{hashlib.sha256(id.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
+    return f"toolu_{_digest(id)[:32]}"
+
+
+def tool_name(name: str) -> str:
+    """A tool's name as the API takes it: another is its head and what tells it from others alike."""
+    if _A_NAME.fullmatch(name):
+        return name
+    return f"{_OTHERS.sub('_', name)[:_KEPT_CHARS]}_{_digest(name)[:8]}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class _CallIds:
+    """Ids of calls, each once in a conversation, as the API demands: there are providers that begin anew with `call_0`
+    in every answer. A result is of the first such call that has none yet.
+    """
+
+    __slots__ = ("_answered", "_given", "_waiting")
+
+    def __init__(self) -> None:
+        self._given: dict[str, int] = {}
+        """The client's id → how many calls have had it."""
+        self._waiting: dict[str, list[str]] = {}
+        self._answered: dict[str, str] = {}
+
+    def of_call(self, id: str) -> str:
+        given = self._given[id] = self._given.get(id, 0) + 1
+        sent = tool_id(id if given == 1 else f"{id} {given}")
+        self._waiting.setdefault(id, []).append(sent)
+        return sent
+
+    def of_result(self, id: str) -> str:
+        if waiting := self._waiting.get(id):
+            self._answered[id] = waiting.pop(0)
+        return self._answered.get(id) or tool_id(id)
 
 
 class Blocks:
     """Writes the parts of one request."""
 
-    __slots__ = ("_drops", "_marks")
+    __slots__ = ("_drops", "_ids", "_marks")
 
     def __init__(self, drops: Drops, marks: Marks) -> None:
         self._drops = drops
         self._marks = marks
+        self._ids = _CallIds()
 
     def of(self, parts: Iterable[Part]) -> list[Block]:
         """The parts, less those that the API has no use for: empty texts, other APIs' thinking."""
@@ -110,11 +150,12 @@ class Blocks:
                 raise self._drops.refusal("messages", "it takes no audio")
 
     def _tool_use(self, use: ToolUse) -> Block:
-        block = {"type": "tool_use", "id": tool_id(use.id), "name": use.name, "input": input_of(use.arguments)}
+        id, name = self._ids.of_call(use.id), tool_name(use.name)
+        block = {"type": "tool_use", "id": id, "name": name, "input": input_of(use.arguments)}
         return self._marks.put(block, use.cache)
 
     def _tool_result(self, result: ToolResult) -> Block:
-        block: Block = {"type": "tool_result", "tool_use_id": tool_id(result.tool_use_id)}
+        block: Block = {"type": "tool_result", "tool_use_id": self._ids.of_result(result.tool_use_id)}
         content = self.of(result.content)
         if content:
             plain = len(content) == 1 and content[0].keys() == {"type", "text"}

@@ -5,6 +5,8 @@ anthropic-sdk-python 2.11: `types/message_create_params.py`.
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -19,6 +21,9 @@ DEFAULT_MAX_TOKENS = 4_096
 """The API demands a limit. Where the client has none it is the model's own; this, where the catalog has none either."""
 _SERVICE_TIERS: Mapping[str, str] = {"auto": "auto", "default": "standard_only", "standard_only": "standard_only"}
 """The client's word, OpenAI's or Anthropic's → Anthropic's. Other tiers it sells by other means, or not at all."""
+_MAX_USER_CHARS = 256
+_A_PERSON = re.compile(r"@|^\+?[\d\s().-]{7,}$")
+"""What Anthropic takes, or may take, for an e-mail address or a telephone number."""
 
 
 class Written(NamedTuple):
@@ -189,7 +194,14 @@ def _rest(conversation: Conversation, drops: Drops) -> dict[str, Any]:
     elif conversation.service_tier:
         drops.drop("service_tier")
     if conversation.user:
-        members["metadata"] = {"user_id": conversation.user}
+        members["metadata"] = {"user_id": _user_id(conversation.user)}
     if conversation.cache is not None:
         members["cache_control"] = mark_of(conversation.cache)
     return members
+
+
+def _user_id(user: str) -> str:
+    """The API refuses an e-mail address or a telephone number, and is to be told a hash instead."""
+    if len(user) <= _MAX_USER_CHARS and not _A_PERSON.search(user):
+        return user
+    return hashlib.sha256(user.encode("utf-8", "surrogatepass")).hexdigest()

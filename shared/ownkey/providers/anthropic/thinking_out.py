@@ -61,7 +61,7 @@ def thought_for(
     if abilities.adaptive and not (abilities.budgets and reasoning.budget_tokens is not None):
         effort = effort_of(reasoning, max_tokens, abilities.efforts)
         return Thought({"type": "adaptive", **_display(reasoning)}, effort)
-    if abilities.budgets and not _thoughtless_tools(conversation.turns):
+    if abilities.budgets and not _has_begun(conversation.turns) and not _thoughtless_tools(conversation.turns):
         budget = min(budget_of(reasoning, max_tokens), max_tokens - 1)
         if budget >= MIN_BUDGET_TOKENS:
             return Thought({"type": "enabled", "budget_tokens": budget, **_display(reasoning)})
@@ -76,6 +76,11 @@ def _off(abilities: Abilities) -> Thought:
 def _display(reasoning: Reasoning) -> dict[str, str]:
     visible = reasoning.visible if reasoning.visible is not None or reasoning.summary is None else True
     return {} if visible is None else {"display": "summarized" if visible else "omitted"}
+
+
+def _has_begun(turns: tuple[Turn, ...]) -> bool:
+    """Whether the answer is to go on from words of the client's: no thoughts can come before them any more."""
+    return bool(turns) and turns[-1].role is Role.ASSISTANT
 
 
 def _thoughtless_tools(turns: tuple[Turn, ...]) -> bool:

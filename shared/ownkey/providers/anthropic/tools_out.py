@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ownkey.providers.anthropic.blocks_out import Marks
+from ownkey.providers.anthropic.blocks_out import Marks, tool_name
 from ownkey.providers.anthropic.claude import Abilities
 from ownkey.providers.anthropic.schemas import NotClosed, closed
 from ownkey.providers.counts import member
@@ -83,11 +83,11 @@ def tools_for(conversation: Conversation, abilities: Abilities, marks: Marks, dr
             found.append(_hosted(tool, drops))
         elif not only or tool.name in only:
             found.append(marks.put(_tool(tool, abilities, drops), tool.cache))
-    return found or [{"name": name, "input_schema": {"type": "object"}} for name in _called(conversation)]
+    return found or [{"name": tool_name(name), "input_schema": {"type": "object"}} for name in _called(conversation)]
 
 
 def _tool(tool: Tool, abilities: Abilities, drops: Drops) -> dict[str, Any]:
-    made: dict[str, Any] = {"name": tool.name}
+    made: dict[str, Any] = {"name": tool_name(tool.name)}
     if tool.description:
         made["description"] = tool.description
     if tool.grammar is not None:
@@ -163,7 +163,7 @@ def choice_for(conversation: Conversation, abilities: Abilities, drops: Drops) -
         raise drops.refusal("tool_choice", "this model decides itself whether it calls a tool")
     made: dict[str, Any] = {"type": {"auto": "auto", "required": "any", "named": "tool"}[mode]}
     if mode == "named" and choice is not None:
-        made["name"] = choice.names[0]
+        made["name"] = tool_name(choice.names[0])
     if alone:
         made["disable_parallel_tool_use"] = True
     return made if choice is not None or alone else None

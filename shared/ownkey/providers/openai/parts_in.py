@@ -33,6 +33,8 @@ _LONGER_TTLS = frozenset({"1h", "12h"})
 _DOCUMENT_TYPE = "application/pdf"
 _SCHEMES = ("https://", "http://", "gs://")
 """The last is Google's storage, from which its models read."""
+_MISNAMED: Mapping[str, str] = {"image/jpg": "image/jpeg"}
+"""What clients write and OpenAI takes → what it is called, and others demand."""
 _DETAILS = ("auto", "low", "high", "original")
 _AUDIO_TYPES: Mapping[str, str] = {"mp3": "audio/mpeg"}
 """Where it is not `audio/` and the format's name."""
@@ -138,7 +140,8 @@ def read_url(url: str, path: str) -> Inline | Link:
         raise wrong(path, "is no data URL: it has no data")
     if "base64" not in parameters:
         data = base64.b64encode(unquote_to_bytes(data.encode("utf-8", "replace"))).decode()
-    return Inline(media_type.strip().lower() or "text/plain", data)
+    media_type = media_type.strip().lower() or "text/plain"
+    return Inline(_MISNAMED.get(media_type, media_type), data)
 
 
 def plain_text(source: Inline) -> str | None:
