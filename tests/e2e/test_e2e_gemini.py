@@ -86,6 +86,22 @@ class TestSignatures:
         called = last_body(world, where)["contents"][1]["parts"]
         assert [len(part.get("thoughtSignature", "")) for part in called if "functionCall" in part] == [88, 0]
 
+    def test_a_client_that_gives_back_calls_alone_gives_them_back_on_those(self, where, streamed, world, request):
+        """As Google's own chat completions have it, and Continue, pi and ruby_llm send it."""
+        client, asked = request.getfixturevalue(where).openai(), {"messages": said(ASKED), "tools": TOOLS}
+        asked["model"] = f"{where}/gemini-3.8-flash"
+        if streamed:
+            message = streamed_message(client, **asked)
+        else:
+            message = client.chat.completions.create(**asked).choices[0].message.model_dump(exclude_none=True)
+        assert ["extra_content" in call for call in message["tool_calls"]] == [True, False]
+        answered = {"role": "assistant", "tool_calls": message["tool_calls"]}
+        results = [{"role": "tool", "tool_call_id": call["id"], "content": "fine"} for call in message["tool_calls"]]
+        answer = client.chat.completions.create(**asked | {"messages": [*said(ASKED), answered, *results]})
+        assert answer.choices[0].message.content.endswith("The tools said: fine; fine")
+        called = last_body(world, where)["contents"][1]["parts"]
+        assert [len(part.get("thoughtSignature", "")) for part in called] == [88, 0]
+
     def test_messages_give_them_back_in_their_blocks(self, where, streamed, world, request):
         account = request.getfixturevalue(where)
         client = account.anthropic()

@@ -38,7 +38,7 @@ from ownkey.providers.crossing.conversation import (
 )
 from ownkey.providers.openai.finishes import write_finish
 from ownkey.providers.openai.logprobs import write_logprob
-from ownkey.providers.openai.thoughts import DETAILS, detail_of, text_detail
+from ownkey.providers.openai.thoughts import DETAILS, detail_of, on_call, text_detail
 from ownkey.providers.openai.usage import write_usage
 from ownkey.providers.translator import Annotate, Call
 
@@ -88,7 +88,8 @@ def _choice(conversation: Conversation, answer: Answer) -> dict[str, Any]:
         message["function_call"] = _function(calls[0])
         finish = "function_call" if finish == "tool_calls" else finish
     elif calls:
-        message["tool_calls"] = [_tool_call(conversation, each) for each in calls]
+        signed = {each.tool_use_id: each for each in answer.parts if isinstance(each, RedactedThinking)}
+        message["tool_calls"] = [_tool_call(conversation, each) | on_call(signed.get(each.id)) for each in calls]
     logprobs = [write_logprob(each) for part in texts for each in part.logprobs]
     return {
         "index": 0,
@@ -194,6 +195,8 @@ class ChunkWriter:
         self._chars = 0
         self._thoughts: dict[int, _OpenThought] = {}
         self._calls: dict[int, _OpenCall] = {}
+        self._signed: dict[str, RedactedThinking] = {}
+        """Signatures of calls that are still to come, by their ids."""
         self._refusals: set[int] = set()
 
     def write(self, event: Event) -> bytes:
@@ -275,6 +278,8 @@ class ChunkWriter:
                 return written + self.write(SignatureAdded(at, part.signature, part.format or ""))
             case RedactedThinking():
                 self._thoughts[at] = thought = _OpenThought(len(self._thoughts))
+                if part.tool_use_id is not None:
+                    self._signed[part.tool_use_id] = part
                 return self._delta({DETAILS: [detail_of(part, thought.index)]})
             case ToolUse():
                 return self._call_begun(at, part)
@@ -290,7 +295,7 @@ class ChunkWriter:
         else:
             kind, member = ("custom", "input") if free_form else ("function", "arguments")
             item = {"index": call.index, "id": part.id, "type": kind, kind: {"name": part.name, member: ""}}
-            opening = {"tool_calls": [item]}
+            opening = {"tool_calls": [item | on_call(self._signed.pop(part.id, None))]}
         first = {} if self._role_told else {"content": None}
         written = self._delta({**first, **opening})
         return written + (self._arguments_added(at, part.arguments) if part.arguments else b"")

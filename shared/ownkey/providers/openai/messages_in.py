@@ -25,7 +25,7 @@ from ownkey.providers.crossing.conversation import (
 from ownkey.providers.crossing.strict import Fields
 from ownkey.providers.openai import parts_in
 from ownkey.providers.openai.parts_in import no_audio, read_cache, read_content
-from ownkey.providers.openai.thoughts import DETAILS, thoughts_of
+from ownkey.providers.openai.thoughts import DETAILS, on_read_call, thoughts_of
 
 ROLES = ("developer", "system", "user", "assistant", "tool", "function")
 _SYSTEM = frozenset({"developer", "system"})
@@ -107,7 +107,8 @@ class Messages:
             said.append(Refusal(refusal))
         calls = self._calls(message)
         thoughts = _thoughts(message, {call.id for call in calls})
-        signatures = {each.tool_use_id: each for each in thoughts if isinstance(each, RedactedThinking)}
+        signatures = _on_calls(message)
+        signatures |= {each.tool_use_id: each for each in thoughts if isinstance(each, RedactedThinking)}
         own = [each for each in thoughts if not (isinstance(each, RedactedThinking) and each.tool_use_id)]
         parts: list[Part] = [*own, *said]
         for call in calls:
@@ -132,6 +133,13 @@ def _read_call(call: Fields) -> ToolUse:
     called = call.needed_member(kind)
     arguments = called.needed_text("input") if kind == "custom" else called.text("arguments")
     return ToolUse(call.needed_text("id"), called.needed_text("name"), arguments or "", read_cache(call))
+
+
+def _on_calls(message: Fields) -> dict[str | None, RedactedThinking]:
+    """The signatures that stand on calls, by the calls' ids."""
+    read = ((each, each.needed_text("id")) for each in message.members("tool_calls"))
+    found = ((id_, on_read_call(each.values, id_)) for each, id_ in read)
+    return {id_: signature for id_, signature in found if signature}
 
 
 def _thoughts(message: Fields, call_ids: set[str]) -> list[Thinking | RedactedThinking]:

@@ -8,6 +8,13 @@
 
 From OpenRouter's documentation of reasoning tokens. In a stream the items of one `index` are pieces of one; `id` of an
 encrypted item is the call whose signature it is, or the item's own.
+
+A call's signature stands on the call, too, as Google's own chat completions have it (its page on thought signatures):
+some clients give back that alone.
+
+```
+{"id": "call_1", "type": "function", "function": {…}, "extra_content": {"google": {"thought_signature": "…"}}}
+```
 """
 
 from __future__ import annotations
@@ -16,11 +23,13 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ownkey.providers.counts import string
-from ownkey.providers.crossing.conversation import RedactedThinking, Thinking
+from ownkey.providers.counts import member, string
+from ownkey.providers.crossing.conversation import Format, RedactedThinking, Thinking
 
 DETAILS = "reasoning_details"
 TEXT, SUMMARY, ENCRYPTED = "reasoning.text", "reasoning.summary", "reasoning.encrypted"
+_EXTRA, _SIGNATURE = "extra_content", "thought_signature"
+_OF_GOOGLE = ("google", "vertex")
 _UNKNOWN = "unknown"
 """OpenRouter's word where it does not know whose it is."""
 
@@ -41,6 +50,20 @@ def text_detail(
     item: dict[str, Any] = {"type": TEXT, "text": text, "index": index}
     given = {"signature": signature, "format": format, "id": id_}
     return item | {name: value for name, value in given.items() if value is not None}
+
+
+def on_call(thought: RedactedThinking | None) -> dict[str, Any]:
+    """The members of a call that this is the signature of; none where it is not Google's."""
+    if thought is None or thought.format != Format.GEMINI:
+        return {}
+    return {_EXTRA: {_OF_GOOGLE[0]: {_SIGNATURE: thought.data}}}
+
+
+def on_read_call(call: Mapping[str, Any], id_: str) -> RedactedThinking | None:
+    """The signature that a call has on it."""
+    extra = member(call, _EXTRA)
+    found = next(filter(None, (string(member(extra, each).get(_SIGNATURE)) for each in _OF_GOOGLE)), None)
+    return RedactedThinking(found, Format.GEMINI, tool_use_id=id_) if found else None
 
 
 def thoughts_of(items: Iterable[Any], call_ids: Collection[str] = ()) -> list[Thinking | RedactedThinking]:
