@@ -59,6 +59,7 @@ def told(surface: Surface, answer: Any, of: Model | None = None) -> Usage | None
 
 PIECES = model({"image_output": "0.04"})
 DRAWN = {"input_tokens": 10, "output_tokens": 1056, "input_tokens_details": {"text_tokens": 7, "image_tokens": 3}}
+MISTRAL_HEARD = {"prompt_audio_seconds": 30, "prompt_tokens": 150, "completion_tokens": 42, "total_tokens": 192}
 HEARD = {"type": "tokens", "input_tokens": 14, "output_tokens": 45, "input_token_details": {"text_tokens": 4}}
 
 
@@ -85,6 +86,7 @@ HEARD = {"type": "tokens", "input_tokens": 14, "output_tokens": 45, "input_token
         (Surface.RERANK, {"usage": {"total_tokens": 30}}, model({"search_unit": "0.002"}, input="0"), None),
         (Surface.TRANSCRIPTIONS, {"usage": {"type": "duration", "seconds": 9}}, None, Usage(audio_input_ms=9_000)),
         (Surface.TRANSCRIPTIONS, {"text": "a", "duration": 8.47}, None, Usage(audio_input_ms=8_470)),
+        (Surface.TRANSCRIPTIONS, {"usage": MISTRAL_HEARD}, None, Usage(audio_input_ms=30_000)),
         (Surface.TRANSCRIPTIONS, {"usage": HEARD}, None, Usage(input=4, audio_input=10, output=45)),
         (Surface.TRANSCRIPTIONS, {"usage": HEARD}, model({"audio_second_input": "0.0001"}), None),
         (Surface.TRANSCRIPTIONS, {"duration": 8.47}, model(input="1", output="1"), None),
@@ -292,6 +294,40 @@ def test_a_stream_says_the_same_however_it_is_cut(surface: Surface, cuts: list[i
     usage = went.decoder.reading.usage
     assert usage
     assert usage.total_tokens == {Surface.IMAGES: 1066, Surface.TRANSCRIPTIONS: 59, Surface.SPEECH: 34}[surface]
+
+
+def test_a_picture_of_20_megabytes_comes_in_a_stream_too() -> None:
+    picture = "A" * 20_000_000
+    last = {"type": "image_generation.completed", "b64_json": picture, "usage": DRAWN}
+    stream = f"data: {json.dumps(last)}\n\n".encode()
+    pieces = [stream[at : at + 65_536] for at in range(0, len(stream), 65_536)]
+    went = passed(served_by(Surface.IMAGES), asked(Surface.IMAGES, stream=True), pieces)
+    assert went.decoder.finished
+    assert events(went.output)[0]["b64_json"] == picture
+
+
+MISTRAL_STREAM = [
+    {"type": "transcription.language", "audio_language": "en"},
+    {"type": "transcription.text.delta", "text": "red "},
+    {"type": "transcription.text.delta", "text": "fox"},
+    {"type": "transcription.done", "model": "voxtral-mini", "text": "red fox", "usage": MISTRAL_HEARD},
+]
+
+
+@given(cuts=st.lists(st.integers(0, 500), max_size=6))
+@settings(max_examples=25)
+def test_mistral_s_transcript_comes_in_openai_s_events(cuts: list[int]) -> None:
+    stream = "".join(f"event: {each['type']}\ndata: {json.dumps(each)}\n\n" for each in MISTRAL_STREAM).encode()
+    at = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
+    request = asked(Surface.TRANSCRIPTIONS, stream="true")
+    went = passed(served_by(Surface.TRANSCRIPTIONS), request, [stream[start:end] for start, end in pairwise(at)])
+    assert went.decoder.finished
+    assert went.decoder.reading.usage == Usage(audio_input_ms=30_000)
+    seen = events(went.output)
+    assert [event.get("delta") for event in seen if event["type"] == "transcript.text.delta"] == ["red ", "fox"]
+    assert (seen[-1]["type"], seen[-1]["text"]) == ("transcript.text.done", "red fox")
+    assert seen[-1]["usage"]["is_byok"] is True
+    assert b"event: transcription.done" not in went.output
 
 
 @pytest.mark.parametrize("surface", sorted(STREAMS))

@@ -9,8 +9,9 @@ import re
 
 from ownkey.domain.errors import ProviderInvalidResponse
 
-MAX_EVENT_BYTES = 16 * 1024 * 1024
-"""An event may carry a whole image; a provider that never ends one must not fill the memory."""
+MAX_EVENT_BYTES = 32 * 1024 * 1024
+"""An event may carry a whole picture, one of 3840 × 2160 some 20 MB in base64; a provider that never ends one must not
+fill the memory. As much as an answer in one piece."""
 
 _BOM = b"\xef\xbb\xbf"
 _more_blank_lines = re.compile(rb"\n{3,}").sub
@@ -19,10 +20,12 @@ _more_blank_lines = re.compile(rb"\n{3,}").sub
 class EventSplitter:
     """Gives back whole events only. Line ends become `\\n` (JSON has none inside), and an event ends with `\\n\\n`."""
 
-    __slots__ = ("_at_start", "_held_cr", "_rest")
+    __slots__ = ("_at_start", "_held_cr", "_rest", "_rest_bytes")
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest: list[bytes] = []
+        """Pieces of an event, put together once it is whole: it would take seconds to do so with each that comes."""
+        self._rest_bytes = 0
         self._held_cr = False
         self._at_start = True
 
@@ -34,16 +37,19 @@ class EventSplitter:
         """
         if self._held_cr or b"\r" in data:
             data = self._with_plain_line_ends(data)
-        searched = max(0, len(self._rest) - 1)
-        data = self._rest + data if self._rest else data
-        end = data.rfind(b"\n\n", searched) + 2
-        if end == 1:
-            if len(data) > MAX_EVENT_BYTES:
-                raise ProviderInvalidResponse("The provider sent an event larger than this gateway takes.")
-            self._rest = data
+        end = data.rfind(b"\n\n") + 2
+        # The blank line may stand half in the piece before: 1 is then the end, as it happens.
+        if end == 1 and not (data.startswith(b"\n") and self._rest and self._rest[-1].endswith(b"\n")):
+            self._keep(data)
             return b""
-        self._rest = data[end:]
-        events = data if end == len(data) else data[:end]
+        if self._rest:
+            end += self._rest_bytes
+            data = b"".join((*self._rest, data))
+            self._rest, self._rest_bytes = [], 0
+        events = data
+        if end < len(data):
+            self._keep(data[end:])
+            events = data[:end]
         if self._at_start:
             self._at_start = False
             events = events.removeprefix(_BOM)
@@ -56,8 +62,15 @@ class EventSplitter:
 
         The standard discards it; providers are known to end with `data: [DONE]` and one line end.
         """
-        rest, self._rest, self._held_cr = self._rest.strip(b"\n"), b"", False
+        rest, self._rest, self._held_cr = b"".join(self._rest).strip(b"\n"), [], False
         return rest + b"\n\n" if rest else b""
+
+    def _keep(self, piece: bytes) -> None:
+        if piece:
+            self._rest.append(piece)
+            self._rest_bytes += len(piece)
+        if self._rest_bytes > MAX_EVENT_BYTES:
+            raise ProviderInvalidResponse("The provider sent an event larger than this gateway takes.")
 
     def _with_plain_line_ends(self, data: bytes) -> bytes:
         if self._held_cr:

@@ -1,6 +1,10 @@
 """Sound to text: a form goes on with the file's bytes untouched; the answer is JSON, plain text or events.
 
 A usage is in tokens or in seconds. Plain text (`text`, `srt`, `vtt`) has none: it is then estimated from the file.
+
+Mistral's events go by other names, and so do its seconds: `transcription.text.delta` with a `text`,
+`transcription.done`, `prompt_audio_seconds` (mistralai/client-python, docs/models: transcriptionstream….md,
+usageinfo.md).
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ from typing import Any
 from ownkey.domain.errors import ProviderInvalidResponse
 from ownkey.domain.usage import Usage
 from ownkey.providers.counts import count, member, string, tells
-from ownkey.providers.document import REMOVED
+from ownkey.providers.document import REMOVED, Document
 from ownkey.providers.form import Form
 from ownkey.providers.media.billed import SECOND, is_by
 from ownkey.providers.media.passing import LastEvent, Passing
@@ -20,7 +24,9 @@ from ownkey.providers.translator import Annotate, AnswerKind, Call, Encoded, Rea
 
 _PLAIN = frozenset({"text", "srt", "vtt"})
 _PAGE, _HEAD = ("<!doctype html", "<html"), 20
-_LAST_EVENT = "transcript.text.done"
+_DELTA, _LAST_EVENT = "transcript.text.delta", "transcript.text.done"
+_OTHERWISE: Mapping[str, str] = {"transcription.text.delta": _DELTA, "transcription.done": _LAST_EVENT}
+_SECONDS = ("seconds", "prompt_audio_seconds")
 
 
 class Transcriptions(Passing):
@@ -46,8 +52,10 @@ class Transcriptions(Passing):
         usage = member(values, "usage")
         if usage.get("type") == "tokens" or "input_tokens" in usage:
             return None if is_by(call.model, SECOND, "audio_input") else read_usage(usage)
-        told, name = (usage, "seconds") if tells(usage, "seconds") else (values, "duration")
-        return Usage(audio_input_ms=round(float(told[name]) * 1000)) if tells(told, name) else None
+        for told, name in (*((usage, name) for name in _SECONDS), (values, "duration")):
+            if tells(told, name):
+                return Usage(audio_input_ms=round(float(told[name]) * 1000))
+        return None
 
     def decode_whole(self, call: Call, body: bytes, annotate: Annotate) -> Whole:
         """JSON, or text that goes on as it is."""
@@ -60,12 +68,30 @@ class Transcriptions(Passing):
 
     def decode_stream(self, call: Call, annotate: Annotate) -> StreamDecoder:
         """Events with pieces of the text."""
-        events = LastEvent(call, annotate, self.usage, _LAST_EVENT, "delta")
+        events = _Events(call, annotate, self.usage, _LAST_EVENT, "delta")
         return Scanner(events, events.reading)
 
     def text_of_answer(self, answer: Mapping[str, Any]) -> str:
         """The transcript."""
         return string(answer.get("text")) or ""
+
+
+class _Events(LastEvent):
+    """All under OpenAI's names."""
+
+    def tells(self, events: bytes) -> bool:
+        """What goes by another name does, too."""
+        return b'"transcription.' in events or super().tells(events)
+
+    def read(self, event: bytes, document: Document) -> bytes | None:
+        """Renames it first."""
+        values = document.values
+        kind = _OTHERWISE.get(string(values.get("type")) or "")
+        if kind is not None:
+            delta = {"delta": values.get("text"), "text": REMOVED} if kind == _DELTA else {}
+            document = Document.parse(document.edited({"type": kind} | delta))
+            event = b"data: " + document.edited({})
+        return super().read(event, document)
 
 
 class Translations(Transcriptions):
