@@ -488,6 +488,52 @@ def test_why_it_ended(name: str, reason: str | None) -> None:
         assert response["output"][0]["status"] == "incomplete"
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"), [("f", "function_call"), ("patch", "custom_tool_call"), ("shell", "function_call")]
+)
+def test_a_call_that_the_limit_has_cut_is_told_as_incomplete(name: str, kind: str) -> None:
+    """An agent runs what it is told is complete, as soon as it is."""
+    answer = Answer((ToolUse("c1", "f", "{}"), ToolUse("c2", name, '{"commands":["rm -r')), Finish.LENGTH)
+    for output in (
+        whole(answer, tools=TOOLS)["output"],
+        written(streamed(answer), tools=TOOLS)[-1]["response"]["output"],
+    ):
+        assert [(item["type"], item["status"]) for item in output] == [
+            ("function_call", "completed"), (kind, "incomplete"),
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("apply_patch", {"operation": {"type": "create_file", "path": "a"}}),
+        ("apply_patch", {"operation": {"type": "rename_file", "path": "a", "diff": ""}}),
+        ("apply_patch", {"operation": {"type": "delete_file"}}),
+        ("local_shell", {"command": ["ls", 1]}),
+        ("shell", {"commands": "ls"}),
+    ],
+)
+def test_a_call_of_the_clients_own_tool_that_is_none_is_a_functions(name: str, arguments: Any) -> None:
+    """The Vercel AI SDK refuses the whole answer for an item without a member that it demands."""
+    answer = Answer((ToolUse("c1", name, json.dumps(arguments)),), Finish.TOOL_USE)
+    (item,) = whole(answer, tools=TOOLS)["output"]
+    assert (item["type"], item["name"], json.loads(item["arguments"])) == ("function_call", name, arguments)
+
+
+def test_what_a_model_adds_to_a_call_of_the_clients_own_tool_is_left_out() -> None:
+    given = {"command": ["ls"], "env": {"A": "1", "B": 2}, "timeout_ms": "5", "user": "root"}
+    answer = Answer(
+        (
+            ToolUse("c1", "local_shell", json.dumps(given)),
+            ToolUse("c2", "shell", '{"commands":["ls"],"timeout_ms":9,"x":1}'),
+        ),
+        Finish.TOOL_USE,
+    )
+    first, second = whole(answer, tools=TOOLS)["output"]
+    assert first["action"] == {"type": "exec", "command": ["ls"], "env": {"A": "1"}}
+    assert second["action"] == {"commands": ["ls"], "timeout_ms": 9, "max_output_length": None}
+
+
 def test_parts_that_overlap_come_one_after_the_other() -> None:
     stream = [
         Begun("x", "m"),

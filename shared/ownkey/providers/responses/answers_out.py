@@ -30,7 +30,7 @@ from ownkey.providers.crossing import (
     TextAdded,
 )
 from ownkey.providers.crossing.strict import Fields
-from ownkey.providers.responses.items_written import Message, Open, Told, opened
+from ownkey.providers.responses.items_written import CALLS, Message, Open, Told, opened
 from ownkey.providers.responses.toolbook import ToolBook
 from ownkey.providers.responses.words import REASONS
 from ownkey.providers.translator import Annotate, Call
@@ -87,6 +87,7 @@ class ResponseWriter:
         "_annotate",
         "_book",
         "_call",
+        "_called",
         "_conversation",
         "_counted",
         "_held",
@@ -110,6 +111,8 @@ class ResponseWriter:
         self._now = 0
         """The part that is written as it comes."""
         self._held: dict[int, list[Event]] = {}
+        self._called: Open | None = None
+        """The call that is over: whether it is whole, what comes next says."""
         self._open: Open | None = None
         """The part that is being written."""
         self._message: Message | None = None
@@ -165,11 +168,15 @@ class ResponseWriter:
             yield from writing.add(event)
         else:
             self._open = None
+            if isinstance(writing, CALLS):
+                self._called = writing
+                return
             yield from writing.close()
             if writing is not self._message:
                 self.response["output"].append(writing.item)
 
     def _opened(self, part: AnswerPart) -> Told:
+        yield from self._call_closed("completed")
         if self._message is not None and Message.takes(part):
             self._open = self._message
             yield from self._message.begin(part)
@@ -180,6 +187,12 @@ class ResponseWriter:
         if isinstance(self._open, Message):
             self._message = self._open
         yield from self._open.begin(part)
+
+    def _call_closed(self, status: str) -> Told:
+        called, self._called = self._called, None
+        if called is not None:
+            yield from called.close(status)
+            self.response["output"].append(called.item)
 
     def _message_closed(self, status: str) -> Told:
         message, self._message = self._message, None
@@ -195,7 +208,7 @@ class ResponseWriter:
         if refused and reason == "content_filter":
             reason = None  # the refusal itself says so
         status = "completed" if reason is None else "incomplete"
-        for kind, members in self._message_closed(status):
+        for kind, members in (*self._call_closed(status), *self._message_closed(status)):
             yield self._sse(kind, members)
         self.response |= {
             "status": status,

@@ -63,8 +63,12 @@ class Open(ABC):
         """More of it."""
 
     @abstractmethod
-    def close(self) -> Told:
-        """The part is whole."""
+    def close(self, status: str = "completed") -> Told:
+        """The part is over.
+
+        Args:
+            status: Of a call: `incomplete` where the answer was cut within it.
+        """
 
     def _added(self) -> tuple[str, Json]:
         return "response.output_item.added", {"output_index": self._place, "item": dict(self.item)}
@@ -122,7 +126,7 @@ class Message(Open):
             case _:
                 return
 
-    def close(self) -> Told:
+    def close(self, status: str = "completed") -> Told:
         """Its whole text; where that is from can only be said now."""
         text = "".join(self._text)
         annotations = [write_citation(citation, text) for citation in self._citations]
@@ -198,7 +202,7 @@ class Reasoning(Open):
             case _:
                 return
 
-    def close(self) -> Told:
+    def close(self, status: str = "completed") -> Told:
         """Whole."""
         if self._worded:
             text = "".join(self._text)
@@ -238,13 +242,13 @@ class FunctionCall(Open):
         if isinstance(event, ArgumentsAdded):
             yield from self._grown(event.text)
 
-    def close(self) -> Told:
+    def close(self, status: str = "completed") -> Told:
         """All arguments; none at all are an empty object."""
         if not self._arguments:
             yield from self._grown("{}")
         arguments = "".join(self._arguments)
         yield "response.function_call_arguments.done", self._at(arguments=arguments)
-        self.item |= {"arguments": arguments, "status": "completed"}
+        self.item |= {"arguments": arguments, "status": status}
         yield self._done()
 
     def _grown(self, text: str) -> Told:
@@ -277,7 +281,7 @@ class CustomCall(Open):
         if isinstance(event, ArgumentsAdded):
             yield from self._grown(event.text)
 
-    def close(self) -> Told:
+    def close(self, status: str = "completed") -> Told:
         """All of its text."""
         given = "".join(self._given)
         if not self._plain:
@@ -285,7 +289,7 @@ class CustomCall(Open):
             if given:
                 yield "response.custom_tool_call_input.delta", self._at(delta=given)
         yield "response.custom_tool_call_input.done", self._at(input=given)
-        self.item |= {"input": given, "status": "completed"}
+        self.item |= {"input": given, "status": status}
         yield self._done()
 
     def _grown(self, text: str) -> Told:
@@ -324,20 +328,23 @@ class LocalCall(Open):
             self._arguments.append(event.text)
         yield from ()
 
-    def close(self) -> Told:
+    def close(self, status: str = "completed") -> Told:
         """The whole item at once."""
         arguments = "".join(self._arguments)
         members = self._book.local[self._use.name].item(arguments)
         if members is None:
             call = FunctionCall(self._place, self.item["id"], self._use, self._book)
             yield from call.begin(ToolUse(self._use.id, self._use.name, arguments))
-            yield from call.close()
+            yield from call.close(status)
             self.item = call.item
             return
         self.item |= {"call_id": self._use.id, **members, "status": "in_progress"}
         yield self._added()
-        self.item["status"] = "completed"
+        self.item["status"] = status
         yield self._done()
+
+
+CALLS = (FunctionCall, CustomCall, LocalCall)
 
 
 def opened(part: AnswerPart, place: int, seed: str, conversation: Conversation, book: ToolBook) -> Open:

@@ -20,6 +20,7 @@ Item = dict[str, Any]
 _TEXT: Mapping[str, Any] = {"type": "string"}
 _TEXTS: Mapping[str, Any] = {"type": "array", "items": _TEXT}
 _NUMBER: Mapping[str, Any] = {"type": "integer"}
+_OPERATIONS = ("create_file", "update_file", "delete_file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,8 @@ class LocalTool:
     properties: Mapping[str, Any]
     required: str
     """The property that a call cannot be without."""
-    required_type: type
+    fits: Callable[[Any], bool]
+    """Whether that property is as its clients demand."""
     members: Callable[[Item], Item]
     """A call's arguments → the members of its item."""
     arguments: Callable[[Fields], Item]
@@ -50,20 +52,35 @@ class LocalTool:
             values = json.loads(arguments)
         except (ValueError, RecursionError):
             return None
-        fits = isinstance(values, dict) and isinstance(values.get(self.required), self.required_type)
+        fits = isinstance(values, dict) and self.fits(values.get(self.required))
         return {"type": f"{self.kind}_call", **self.members(values)} if fits else None
 
 
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+def _is_operation(value: Any) -> bool:
+    if not isinstance(value, dict) or value.get("type") not in _OPERATIONS or not isinstance(value.get("path"), str):
+        return False
+    return value["type"] == "delete_file" or isinstance(value.get("diff"), str)
+
+
 def _exec(values: Item) -> Item:
-    given = {name: values[name] for name in ("timeout_ms", "working_directory") if values.get(name) is not None}
-    env = values.get("env")
-    return {
-        "action": {"type": "exec", "env": env if isinstance(env, dict) else {}, "command": values["command"], **given}
-    }
+    env, place, timeout_ms = values.get("env"), values.get("working_directory"), _number(values.get("timeout_ms"))
+    given = {name: value for name, value in env.items() if isinstance(value, str)} if isinstance(env, dict) else {}
+    action = {"type": "exec", "env": given, "command": values["command"]}
+    action |= {} if timeout_ms is None else {"timeout_ms": timeout_ms}
+    return {"action": action | ({"working_directory": place} if isinstance(place, str) else {})}
 
 
 def _commands(values: Item) -> Item:
-    return {"action": {"max_output_length": None, "timeout_ms": None, **values}}
+    limits = {name: _number(values.get(name)) for name in ("max_output_length", "timeout_ms")}
+    return {"action": {**limits, "commands": values["commands"]}}
+
+
+def _number(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 LOCAL_TOOLS: Mapping[str, LocalTool] = {
@@ -79,7 +96,7 @@ LOCAL_TOOLS: Mapping[str, LocalTool] = {
                 "working_directory": _TEXT,
             },
             "command",
-            list,
+            _are_texts,
             _exec,
             lambda item: {n: v for n, v in item.needed_member("action").values.items() if n != "type"},
         ),
@@ -88,7 +105,7 @@ LOCAL_TOOLS: Mapping[str, LocalTool] = {
             "Runs shell commands on the user's machine, each by itself.",
             {"commands": _TEXTS, "timeout_ms": _NUMBER, "max_output_length": _NUMBER},
             "commands",
-            list,
+            _are_texts,
             _commands,
             lambda item: {n: v for n, v in item.needed_member("action").values.items() if v is not None},
         ),
@@ -100,7 +117,7 @@ LOCAL_TOOLS: Mapping[str, LocalTool] = {
                 "operation": {
                     "type": "object",
                     "properties": {
-                        "type": {"enum": ["create_file", "update_file", "delete_file"]},
+                        "type": {"enum": list(_OPERATIONS)},
                         "path": _TEXT,
                         "diff": _TEXT,
                     },
@@ -108,7 +125,7 @@ LOCAL_TOOLS: Mapping[str, LocalTool] = {
                 }
             },
             "operation",
-            dict,
+            _is_operation,
             lambda values: {"operation": values["operation"]},
             lambda item: {"operation": dict(item.needed_member("operation").values)},
         ),
