@@ -164,6 +164,14 @@ def test_openai_s_tokens_are_refused(wire: str) -> None:
         assert caught.value.param == "input"
 
 
+@pytest.mark.parametrize(("wire", "most"), [("cohere", 96), ("gemini", 100), ("gemini_vertex", 250)])
+def test_more_texts_than_an_api_takes_are_refused_with_the_batch_to_send(wire: str, most: int) -> None:
+    translator(wire).encode_request(asked(wire, input=["a"] * most))
+    with pytest.raises(UnsupportedParameter, match=f"at most {most} texts") as caught:
+        translator(wire).encode_request(asked(wire, input=["a"] * (most + 1)))
+    assert (caught.value.param, f"batches of {most} " in caught.value.fix) == ("input", True)
+
+
 @WIRE
 @pytest.mark.parametrize("change", [{"input": []}, {"input": [None]}, {"dimensions": 0}, {"encoding_format": "int8"}])
 def test_what_is_of_the_wrong_kind(wire: str, change: dict[str, Any]) -> None:

@@ -12,8 +12,7 @@ from typing import Any
 from ownkey.domain.errors import ProviderFailure, ProviderInvalidResponse
 from ownkey.providers.address import Plain, addressed
 from ownkey.providers.counts import member, string
-from ownkey.providers.crossing.drops import Drops
-from ownkey.providers.embeddings.crossed import Asked, Crossed, Embedded, vectors_in
+from ownkey.providers.embeddings.crossed import Asked, Crossed, Embedded, check_count, vectors_in
 from ownkey.providers.failures import decode_failure
 from ownkey.providers.media.embeddings import tokens_in
 from ownkey.providers.translator import Call, Encoded
@@ -36,9 +35,7 @@ class CohereEmbed:
 
     def write_request(self, call: Call, asked: Asked) -> Encoded:
         """As `EmbeddingsApi` has it."""
-        if len(asked.texts) > MAX_TEXTS:
-            drops = Drops({}, call.provider.display_name)
-            raise drops.refusal("input", f"it takes at most {MAX_TEXTS} texts a request")
+        check_count(call, asked, MAX_TEXTS)
         members: dict[str, Any] = {
             "input_type": _FOR_DOCUMENTS,
             "texts": list(asked.texts),

@@ -16,11 +16,12 @@ from ownkey.providers.bedrock.address import BedrockAddress
 from ownkey.providers.bedrock.failures import decode_failure
 from ownkey.providers.counts import count, tells
 from ownkey.providers.crossing.drops import Drops
-from ownkey.providers.embeddings.crossed import Asked, Crossed, Embedded, vectors_in
+from ownkey.providers.embeddings.crossed import Asked, Crossed, Embedded, check_count, vectors_in
 from ownkey.providers.translator import Call, Encoded
 
 _INVOKE = BedrockAddress("invoke")
 _TITAN, _COHERE = "amazon.titan-embed", "cohere.embed"
+_MAX_OF_COHERE = 96
 _FOR_DOCUMENTS = "search_document"
 
 
@@ -41,8 +42,7 @@ class BedrockEmbed:
             return self._cohere(call, asked)
         if _TITAN not in call.model_id:
             raise drops.refusal("model", "of its embedding models Amazon's Titan for text and Cohere's are known here")
-        if len(asked.texts) > 1:
-            raise drops.refusal("input", "this model takes one text a request")
+        check_count(call, asked, 1)
         members: dict[str, Any] = {"inputText": asked.texts[0]}
         if asked.dimensions is not None:
             members["dimensions"] = asked.dimensions
@@ -63,6 +63,7 @@ class BedrockEmbed:
         return decode_failure(status, headers, body)
 
     def _cohere(self, call: Call, asked: Asked) -> Encoded:
+        check_count(call, asked, _MAX_OF_COHERE)
         members: dict[str, Any] = {
             "texts": list(asked.texts),
             "input_type": asked.own.get("input_type", _FOR_DOCUMENTS),

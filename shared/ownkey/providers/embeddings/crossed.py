@@ -145,6 +145,21 @@ def read_request(call: Call, own: frozenset[str]) -> Asked:
     return Asked(tuple(texts), dimensions, coding == "base64", said, tuple(others))
 
 
+def check_count(call: Call, asked: Asked, most: int) -> None:
+    """Refuses more texts than the API takes at once: one request of a client is one of ours, and one record.
+
+    Raises:
+        UnsupportedParameter: there are more.
+    """
+    if len(asked.texts) > most:
+        raise UnsupportedParameter(
+            f"{call.provider.display_name} takes at most {most} texts a request for this model; these are "
+            f"{len(asked.texts)}.",
+            param="input",
+            fix=f"Send them in batches of {most} (LangChain: chunk_size={most}; LlamaIndex: embed_batch_size={most}).",
+        )
+
+
 def vectors_in(value: Any) -> list[list[float]]:
     """Lists of numbers.
 

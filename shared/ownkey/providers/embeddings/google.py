@@ -5,6 +5,9 @@ AI Studio      `models/{model}:batchEmbedContents`, `outputDimensionality` besid
 Vertex AI      `publishers/google/models/{model}:batchEmbedContents`, it within `embedContentConfig`
  … others      `publishers/google/models/{model}:predict` of `instances`
 ============== ======================================================================================
+
+AI Studio takes 100 contents at once, as it says itself ("at most 100 requests can be in one batch"), `predict` 250
+instances (cloud.google.com, get-text-embeddings).
 """
 
 from __future__ import annotations
@@ -16,12 +19,13 @@ from ownkey.domain.errors import ProviderFailure
 from ownkey.domain.usage import Usage
 from ownkey.providers.address import addressed
 from ownkey.providers.counts import count, member, tells
-from ownkey.providers.embeddings.crossed import Asked, Crossed, Embedded, vectors_in
+from ownkey.providers.embeddings.crossed import Asked, Crossed, Embedded, check_count, vectors_in
 from ownkey.providers.gemini.address import MethodAddress, model_name
 from ownkey.providers.gemini.failures import decode_failure
 from ownkey.providers.translator import Call, Encoded
 from ownkey.providers.vertex.address import PublishedAddress
 
+_MAX_CONTENTS, _MAX_INSTANCES = 100, 250
 _BATCH, _PREDICT = "batchEmbedContents", "predict"
 _TYPE = "input_type"
 _STUDIO = MethodAddress("models", _BATCH)
@@ -46,6 +50,7 @@ class GoogleEmbed:
 
     def write_request(self, call: Call, asked: Asked) -> Encoded:
         """As `EmbeddingsApi` has it."""
+        check_count(call, asked, _MAX_CONTENTS)
         named = {"model": f"models/{model_name(call)}"}
         sized = {} if asked.dimensions is None else {"outputDimensionality": asked.dimensions}
         typed = _typed(asked, "taskType")
@@ -75,6 +80,7 @@ class VertexEmbed(GoogleEmbed):
             placed = {"embedContentConfig": config} if config else {}
             each_alone = [{**_content(text), **placed} for text in asked.texts]
             return addressed(_VERTEX, call, {"requests": each_alone}, asked.dropped)
+        check_count(call, asked, _MAX_INSTANCES)
         typed = _typed(asked, "task_type")
         members: dict[str, Any] = {"instances": [{"content": text, **typed} for text in asked.texts]}
         return addressed(_VERTEX_PREDICT, call, members | ({"parameters": sized} if sized else {}), asked.dropped)
