@@ -4,6 +4,7 @@
 /gemini/v1beta/models/{model}:generateContent                             AI Studio
 /vertex/v1/{host}/v1beta1/projects/…/publishers/google/models/{model}:…   Vertex AI: the same, calls without ids
 /vertex/v1/{host}/v1/projects/…/publishers/anthropic/models/{model}:…     Anthropic's messages
+/vertex/v1/{host}/v1/projects/…/publishers/mistralai/models/{model}:…     Mistral's chat completions
 /vertex/v1/{host}/v1/projects/…/endpoints/openapi/chat/completions        OpenAI's chat completions
 ```
 """
@@ -40,6 +41,7 @@ _METHODS = {
 _CALL = re.compile(r"(?P<model>[^/:]+):(?P<method>[A-Za-z]+)")
 _VERTEX = re.compile(r"v1(?:beta1)?/projects/[a-z0-9-]+/locations/[a-z0-9-]+/(?P<rest>.+)")
 _GOOGLE, _ANTHROPIC = "publishers/google/models/", "publishers/anthropic/models/"
+_MISTRAL = "publishers/mistralai/models/"
 
 
 class GeminiDialect:
@@ -149,6 +151,8 @@ def vertex_path(tail: str, body: Any) -> tuple[Dialect, str, Any]:
     rest = path["rest"] if path else tail
     if rest.startswith(_ANTHROPIC):
         return _of_anthropic(rest.removeprefix(_ANTHROPIC), body)
+    if rest.startswith(_MISTRAL):
+        return _of_mistral(rest.removeprefix(_MISTRAL), body)
     if rest.startswith("endpoints/openapi/"):
         return CompatibleDialect(), rest.removeprefix("endpoints/openapi/"), body
     return _of_google(GeminiDialect(tokens=True), rest.removeprefix(_GOOGLE), rest, body)
@@ -161,6 +165,16 @@ def _of_google(dialect: Dialect, named: str, tail: str, body: Any) -> tuple[Dial
     if isinstance(body, dict):
         body = {**gemini_requests.in_camel_case(body), "model": call["model"], METHOD: call["method"]}
     return dialect, call["method"], body
+
+
+def _of_mistral(named: str, body: Any) -> tuple[Dialect, str, Any]:
+    """The body's model is the path's without its version, and says whether it streams as the path does."""
+    call = _CALL.fullmatch(named)
+    if call is None or not isinstance(body, dict) or call["model"].partition("@")[0] != body.get("model"):
+        return CompatibleDialect(), named, body
+    methods = {"rawPredict": False, "streamRawPredict": True}
+    fits = methods.get(call["method"]) is bool(body.get("stream")) and "stream_options" not in body
+    return CompatibleDialect(), "chat/completions" if fits else named, body
 
 
 def _of_anthropic(named: str, body: Any) -> tuple[Dialect, str, Any]:

@@ -17,7 +17,12 @@ PROVIDER = "vertex"
 _NO_FORM = re.compile(r"(?!)")
 """No token is good for its looks."""
 _PATH = re.compile(r"v1(?:beta1)?/projects/(?P<project>[a-z0-9-]+)/locations/(?P<location>[a-z0-9-]+)/(?P<rest>.+)")
-_MODELS = ("publishers/google/models/", "publishers/anthropic/models/", "endpoints/openapi/")
+_MODELS = (
+    "publishers/google/models/",
+    "publishers/anthropic/models/",
+    "publishers/mistralai/models/",
+    "endpoints/openapi/",
+)
 _LIST = ("GET", "endpoints")
 _FORBIDDEN = "forbidden-"
 

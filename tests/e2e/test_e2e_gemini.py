@@ -193,6 +193,19 @@ def test_open_models_at_vertex_are_asked_by_openais_api(vertex, world) -> None:
     assert last_body(world, "vertex")["model"] == model
 
 
+@pytest.mark.parametrize("model", ["mistral-medium-3", "mistralai/mistral-medium-3@001"])
+def test_mistrals_models_at_vertex_are_asked_by_its_chat_completions(model, vertex, world) -> None:
+    client = vertex.openai()
+    asked = {"model": f"vertex/{model}", "messages": said("hello"), "max_completion_tokens": 50}
+    answer = client.chat.completions.create(**asked)
+    assert (answer.choices[0].message.content, answer.usage.completion_tokens > 0) == ("You said: hello", True)
+    chunks = list(client.chat.completions.create(**asked, stream=True, stream_options={"include_usage": True}))
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == "You said: hello"
+    message = vertex.anthropic().messages.create(model=f"vertex/{model}", messages=said("hello"), max_tokens=50)
+    assert message.content[0].text == "You said: hello"
+    assert last_body(world, "vertex")["model"] == "mistral-medium-3"
+
+
 def test_what_a_coding_agent_asks_of_claude_is_served_at_vertex_as_far_as_it_is_known_there(vertex) -> None:
     betas = ["claude-code-20250219", "interleaved-thinking-2025-05-14", "prompt-caching-scope-2026-01-05"]
     model, caching = "vertex/claude-haiku-4-5@20251001", {"type": "ephemeral"}

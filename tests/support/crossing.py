@@ -18,6 +18,7 @@ FOLDERS = {
     "openai": "openai",
     "azure": "azure",
     "openai_vertex": "openai",
+    "mistral_vertex": "openai",
     "openai_responses": "responses",
     "azure_responses": "responses",
     "anthropic": "anthropic",
@@ -34,6 +35,7 @@ CLIENT_FOLDERS = {Surface.CHAT: "openai", Surface.MESSAGES: "anthropic", Surface
 PROVIDERS = {
     "openai_responses": "openai",
     "azure_responses": "azure",
+    "mistral_vertex": "vertex",
     "openai_vertex": "vertex",
     "anthropic_azure": "azure",
     "anthropic_vertex": "vertex",
@@ -41,7 +43,7 @@ PROVIDERS = {
     "anthropic_bedrock": "bedrock",
 }
 """Wire → a provider that speaks it, where that is not of its name."""
-MODELS = {"openai_vertex": "publisher/some-model"}
+MODELS = {"openai_vertex": "publisher/some-model", "mistral_vertex": "mistral-medium-3"}
 """Wire → a model by whose name it can be asked for, where not any name is one."""
 ODD_VALUES: tuple[Any, ...] = (
     None,

@@ -100,6 +100,9 @@ class TestProtocols:
             ("vertex", "claude-opus-4-5@20251101", "anthropic_vertex"),
             ("vertex", "gemini-3-pro", "gemini_vertex"),
             ("vertex", "meta/llama-4-scout", "openai_vertex"),
+            ("vertex", "mistral-medium-3", "mistral_vertex"),
+            ("vertex", "mistralai/codestral-2@001", "mistral_vertex"),
+            ("vertex", "codestral@2405", "mistral_vertex"),
             ("openai", "gpt-4o", None),
         ],
     )

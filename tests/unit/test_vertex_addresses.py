@@ -175,6 +175,36 @@ def test_geminis_calls_have_no_ids_here_and_their_results_are_in_the_calls_order
     ]
 
 
+@pytest.mark.parametrize("surface", [Surface.CHAT, Surface.MESSAGES, Surface.RESPONSES])
+@pytest.mark.parametrize("model", ["mistral-medium-3@001", "mistralai/mistral-medium-3@001"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_mistrals_models_are_asked_by_its_chat_completions(surface: Surface, model: str, stream: bool) -> None:
+    """As mistralai 3.7 asks: no `stream_options`, `random_seed`, `max_tokens`."""
+    bodies = {
+        Surface.CHAT: CHAT | {"seed": 7, "max_completion_tokens": 9, "stream_options": {"include_usage": True}},
+        Surface.MESSAGES: MESSAGES | {"max_tokens": 9},
+        Surface.RESPONSES: {"model": model, "input": "Hello", "max_output_tokens": 9},
+    }
+    request = encoded(surface, model, bodies[surface] | {"stream": stream})
+    method = "streamRawPredict" if stream else "rawPredict"
+    assert request.url == f"{GLOBAL}/publishers/mistralai/models/mistral-medium-3@001:{method}"
+    sent = json.loads(request.body)
+    assert (sent["model"], sent["max_tokens"], sent.get("stream", False)) == ("mistral-medium-3", 9, stream)
+    assert not {"stream_options", "max_completion_tokens", "seed"} & sent.keys()
+    assert sent.get("random_seed") == (7 if surface is Surface.CHAT else None)
+
+
+def test_a_wait_that_google_states_is_told_whosever_the_model() -> None:
+    wait = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "7s"}
+    quota = {"error": {"code": 429, "message": "Quota exceeded.", "status": "RESOURCE_EXHAUSTED", "details": [wait]}}
+    for model in (LLAMA, "mistral-medium-3", "gemini-2.5-pro"):
+        for surface in (Surface.CHAT, Surface.MESSAGES):
+            translator = translator_for(surface, VERTEX, model, None)
+            assert translator is not None
+            limited = translator.decode_failure(429, {}, json.dumps([quota]).encode())
+            assert (type(limited), limited.retry_after_s) == (ProviderRateLimited, 7.0)
+
+
 def test_open_models_are_not_counted() -> None:
     assert translator_for(Surface.COUNT_TOKENS, VERTEX, LLAMA, None) is None
 
@@ -192,7 +222,9 @@ def test_claudes_errors_are_googles_or_anthropics_own(surface: Surface) -> None:
     assert (type(refused), refused.details["provider_type"]) == (ProviderRefused, "invalid_request_error")
 
 
-@pytest.mark.parametrize("model", ["mistral-large@2407", "claude-x/../../y", "gemini-x:y"])
+@pytest.mark.parametrize(
+    "model", ["jamba-1.5-large@001", "claude-x/../../y", "gemini-x:y", "mistral-x/../y", "mistralai/mistral-x:y"]
+)
 def test_what_has_no_address_here_is_refused(model: str) -> None:
     with pytest.raises(UnsupportedParameter) as refused:
         encoded(Surface.CHAT, model, CHAT)

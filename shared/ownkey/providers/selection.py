@@ -45,6 +45,7 @@ _APIS: Mapping[str, str] = {
     "anthropic_vertex": "vertex.anthropic:VertexMessagesApi",
     "azure_responses": "azure.apis:responses",
     "gemini_vertex": "vertex.google:VertexGemini",
+    "mistral_vertex": "vertex.mistral:VertexMistralApi",
     "openai_responses": "responses.api:ResponsesApi",
     "openai_vertex": "vertex.openai:VertexChatApi",
 }
@@ -57,6 +58,7 @@ _COUNTING_APIS: Mapping[str, str] = {
 }
 """Wire → its `crossing.CountingApi`; the client is `_CLIENTS[Surface.MESSAGES]`."""
 _LATE: Mapping[tuple[Surface, str], str] = {
+    (Surface.CHAT, "mistral_vertex"): "vertex.mistral:VertexMistral",
     (Surface.CHAT, "openai_vertex"): "vertex.openai:VertexChat",
     (Surface.CHAT, Dialect.AZURE): "azure.chat:AzureChat",
     (Surface.COUNT_TOKENS, "anthropic_azure"): "azure.claude:passed_count",

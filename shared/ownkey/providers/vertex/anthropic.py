@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ownkey.domain.errors import ProviderFailure
 from ownkey.providers.address import Address, Plain, passed_on
 from ownkey.providers.anthropic import AnthropicCountTokens, AnthropicMessages
 from ownkey.providers.anthropic.api import MessagesApi
@@ -14,10 +13,10 @@ from ownkey.providers.anthropic.caching import marked_at_the_end
 from ownkey.providers.crossing import Conversation
 from ownkey.providers.document import REMOVED
 from ownkey.providers.gemini.address import MethodAddress
-from ownkey.providers.gemini.failures import decode_failure
 from ownkey.providers.passthrough import GATEWAY_FIELDS
 from ownkey.providers.translator import Call, Encoded
 from ownkey.providers.vertex.betas import COUNTED_WITHOUT, HEADER, betas_of
+from ownkey.providers.vertex.failing import FailsAsGoogle
 
 _MODELS = "publishers/anthropic/models"
 _VERSION, _ONE_VERSION_SINCE = "vertex-2023-10-16", "2026-10-21"
@@ -63,15 +62,7 @@ class _CountTokens(Plain):
         return {**super().members(call), **_version(call)}
 
 
-class _FailsAsGoogle:
-    """Errors are Google's, or Anthropic's own."""
-
-    def decode_failure(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderFailure:
-        """What an error answer means."""
-        return decode_failure(status, headers, body)
-
-
-class VertexMessagesApi(_FailsAsGoogle, MessagesApi):
+class VertexMessagesApi(FailsAsGoogle, MessagesApi):
     """`MessagesApi` there."""
 
     def __init__(self) -> None:
@@ -87,7 +78,7 @@ class VertexMessagesApi(_FailsAsGoogle, MessagesApi):
         return replace(sent, dropped=sent.dropped + dropped + betas_of(call.client_headers).dropped)
 
 
-class VertexMessages(_FailsAsGoogle, AnthropicMessages):
+class VertexMessages(FailsAsGoogle, AnthropicMessages):
     """`messages`, passed through."""
 
     def __init__(self) -> None:
@@ -98,7 +89,7 @@ class VertexMessages(_FailsAsGoogle, AnthropicMessages):
         return _passed(self._address, call, frozenset())
 
 
-class VertexCountTokens(_FailsAsGoogle, AnthropicCountTokens):
+class VertexCountTokens(FailsAsGoogle, AnthropicCountTokens):
     """`count_tokens`, passed through."""
 
     def __init__(self) -> None:
