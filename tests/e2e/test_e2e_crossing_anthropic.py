@@ -241,6 +241,24 @@ class TestChatToClaude:
         assert refused.value.param == "messages.0.content.0.text"
 
 
+class TestFromOneProviderToAnother:
+    def test_messages_begun_elsewhere_go_on_at_claude(self, team, key, messages):
+        """Claude Code's `/model`: thoughts that nobody signed are not Claude's."""
+        team.save_key("DeepSeek")
+        clock = {"name": "get_time", "input_schema": {"type": "object", "properties": {}}}
+        asked: dict[str, Any] = {"max_tokens": 4000, "tools": [clock], "messages": said("get_time")}
+        thinking = {"type": "enabled", "budget_tokens": 1024}
+        first = messages.create(model="deepseek/deepseek-reasoner", thinking=thinking, **asked)
+        thought, call = first.content[0], first.content[-1]
+        assert (thought.type, thought.signature, call.type) == ("thinking", "", "tool_use")
+        result = {"type": "tool_result", "tool_use_id": call.id, "content": "noon"}
+        turns = [{"role": "assistant", "content": first.to_dict()["content"]}, {"role": "user", "content": [result]}]
+        asked["messages"] = [*asked["messages"], *turns]
+        raw = messages.with_raw_response.create(model=CLAUDE, thinking=thinking, **asked)
+        assert raw.headers["x-ownkey-dropped"] == "thinking"
+        assert raw.parse().stop_reason == "end_turn"
+
+
 class TestMessagesToOpenAi:
     def test_whole_and_streamed(self, messages):
         whole = messages.create(model=GPT, max_tokens=50, messages=said("hello"))

@@ -2,6 +2,7 @@
 
 =============== ===============================================================================
 `messages`      messages, count_tokens to a provider that speaks them too: passed through
+`foreign`       … without what a conversation has of other providers
 `client`        messages as a client speaks them, to any provider
 `requests_in`   … its request, `blocks_in` the content of it
 `answers_out`   … its answer
@@ -15,7 +16,7 @@
 `words`         reasons to stop, citations: both ways
 =============== ===============================================================================
 
-A cold start loads `messages` alone.
+A cold start loads `messages` and `foreign` alone.
 """
 
 from ownkey.providers.anthropic.messages import (

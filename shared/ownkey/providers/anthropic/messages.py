@@ -13,6 +13,7 @@ from ownkey.catalog import Auth
 from ownkey.domain.errors import ProviderFailure, ProviderInvalidResponse
 from ownkey.domain.usage import Terms, Usage
 from ownkey.providers.address import Address, Plain, passed_on
+from ownkey.providers.anthropic.foreign import own
 from ownkey.providers.counts import count, member, string, tells
 from ownkey.providers.document import REMOVED, Document
 from ownkey.providers.failures import decode_failure
@@ -53,9 +54,10 @@ class AnthropicMessages:
         self._address = address or MessagesAddress()
 
     def encode_request(self, call: Call) -> Encoded:
-        """The client's body, without what is the gateway's."""
+        """The client's body, without what is the gateway's, or another provider's."""
         changes: dict[str, Any] = {name: REMOVED for name in GATEWAY_FIELDS if name in call.body.values}
-        return passed_on(self._address, call, changes)
+        mine = own(call.body.values, call.model_id)
+        return passed_on(self._address, call, changes | mine.changes, mine.dropped)
 
     def decode_whole(self, call: Call, body: bytes, annotate: Annotate) -> Whole:
         """A `message`."""

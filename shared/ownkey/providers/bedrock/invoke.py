@@ -15,6 +15,7 @@ from ownkey.domain.errors import ProviderFailure, ProviderInvalidResponse
 from ownkey.domain.usage import Usage
 from ownkey.providers.address import addressed, passed_on
 from ownkey.providers.anthropic import AnthropicMessages
+from ownkey.providers.anthropic.foreign import own
 from ownkey.providers.bedrock.address import BedrockAddress, InvokeAddress
 from ownkey.providers.bedrock.api import read_count
 from ownkey.providers.bedrock.eventstream import Frame, FrameSplitter
@@ -36,7 +37,8 @@ class BedrockMessages(AnthropicMessages):
     def encode_request(self, call: Call) -> Encoded:
         """The client's body, without what is the gateway's or said elsewhere."""
         dropped = tuple(name for name in _NOT_HERE if call.body.values.get(name) is not None)
-        return passed_on(self._address, call, _without(call), dropped)
+        mine = own(call.body.values, call.model_id)
+        return passed_on(self._address, call, _without(call) | mine.changes, dropped + mine.dropped)
 
     def decode_stream(self, call: Call, annotate: Annotate) -> StreamDecoder:
         """The events in their frames."""
@@ -52,7 +54,15 @@ class BedrockCountTokens(BedrockMessages):
 
     def encode_request(self, call: Call) -> Encoded:
         """The whole body as Base64. InvokeModel demands a limit on output, which a count has none of."""
-        body = rewritten(call, {"max_tokens": 1, **_without(call), **self._address.members(call)})
+        body = rewritten(
+            call,
+            {
+                "max_tokens": 1,
+                **_without(call),
+                **own(call.body.values, call.model_id).changes,
+                **self._address.members(call),
+            },
+        )
         counted = {"invokeModel": {"body": base64.b64encode(body).decode()}}
         return addressed(BedrockAddress("count-tokens"), call, {"input": counted})
 

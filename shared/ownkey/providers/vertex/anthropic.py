@@ -10,6 +10,7 @@ from ownkey.providers.address import Address, Plain, passed_on
 from ownkey.providers.anthropic import AnthropicCountTokens, AnthropicMessages
 from ownkey.providers.anthropic.api import MessagesApi
 from ownkey.providers.anthropic.caching import marked_at_the_end
+from ownkey.providers.anthropic.foreign import own
 from ownkey.providers.crossing import Conversation
 from ownkey.providers.document import REMOVED
 from ownkey.providers.gemini.address import MethodAddress
@@ -110,7 +111,9 @@ def _passed(address: Address, call: Call, without: frozenset[str]) -> Encoded:
     stated = call.body.values
     changes: dict[str, Any] = {name: REMOVED for name in (*GATEWAY_FIELDS, *_NOT_HERE) if name in stated}
     dropped = tuple(name for name in _NOT_HERE if stated.get(name) not in (None, "auto"))
-    return passed_on(address, call, changes, dropped + betas_of(call.client_headers, without).dropped)
+    mine = own(stated, call.model_id)
+    dropped += mine.dropped
+    return passed_on(address, call, changes | mine.changes, dropped + betas_of(call.client_headers, without).dropped)
 
 
 def _beta_header(call: Call, without: frozenset[str]) -> dict[str, str]:
