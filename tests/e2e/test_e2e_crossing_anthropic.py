@@ -242,6 +242,17 @@ class TestChatToClaude:
 
 
 class TestFromOneProviderToAnother:
+    def test_chats_begun_at_claude_go_on_at_openai(self, chat, messages):
+        """Thoughts and cache marks are not OpenAI's."""
+        mark = {"cache_control": {"type": "ephemeral"}}
+        asked = [{"role": "user", "content": [{"type": "text", "text": "hello", **mark}]}]
+        first = chat.create(model=CLAUDE, messages=asked, reasoning_effort="high").choices[0].message
+        assert first.reasoning_details[0]["signature"]
+        turns = [*asked, first, *said("again")]
+        raw = chat.with_raw_response.create(model=GPT, messages=turns, tools=[TIME | mark], extra_body={"top_k": 5})
+        assert raw.parse().choices[0].message.content == "You said: again"
+        assert raw.headers["x-ownkey-dropped"] == "top_k, messages.content.cache_control, tools.cache_control"
+
     def test_messages_begun_elsewhere_go_on_at_claude(self, team, key, messages):
         """Claude Code's `/model`: thoughts that nobody signed are not Claude's."""
         team.save_key("DeepSeek")

@@ -11,7 +11,7 @@ from ownkey.catalog import Provider
 from ownkey.catalog.providers import decode_provider
 from ownkey.domain.errors import InvalidParameter, UnsupportedParameter
 from ownkey.domain.surfaces import Surface
-from ownkey.providers import Call
+from ownkey.providers import Call, translator_of
 from ownkey.providers.crossing import (
     FREE_FORM_SCHEMA,
     Audio,
@@ -574,6 +574,25 @@ class TestDepartures:
         assert body == {"model": "m", "messages": [HELLO, {"role": "assistant", "content": "a"}]}
         assert gone == ()
 
+    def test_members_of_parts_and_of_tools_beside_their_functions(self) -> None:
+        row = {"unsupported": ["messages.content.cache_control", "tools.cache_control"]}
+        mark = {"cache_control": {"type": "ephemeral"}}
+        part = {"type": "text", "text": "a"}
+        inside = {"type": "function", "function": WEATHER["function"] | mark}
+        messages = [HELLO, {"role": "user", "content": [part | mark, part]}]
+        body, gone = passed_on(row, messages=messages, tools=[WEATHER | mark, inside, CLOCK])
+        assert body["messages"] == [HELLO, {"role": "user", "content": [part, part]}]
+        assert body["tools"] == [WEATHER, WEATHER, CLOCK]
+        assert gone == ("messages.content.cache_control", "tools.cache_control")
+        assert passed_on(row, messages=[HELLO, {"role": "user", "content": [part]}], tools=[CLOCK]) == (None, ())
+
+    def test_anothers_thoughts_are_left_out_without_a_word(self) -> None:
+        row = {"unsupported": ["messages.reasoning_content", "messages.reasoning_details"]}
+        answer = {"role": "assistant", "content": "a"}
+        thoughts = {"reasoning_content": "Hm.", "reasoning_details": [{"type": "reasoning.text", "text": "Hm."}]}
+        body, gone = passed_on(row, messages=[HELLO, answer | thoughts, HELLO])
+        assert (body["messages"], gone) == ([HELLO, answer, HELLO], ())
+
     def test_members_of_messages_and_tools(self) -> None:
         row = {"unsupported": ["messages.name", "tools.strict"], "roles": {"developer": "system"}}
         strict = {"type": "function", "function": {"name": "weather", "strict": True}}
@@ -588,6 +607,18 @@ class TestDepartures:
         body, gone = passed_on(row, max_completion_tokens=5, max_tokens=7, seed=1)
         assert body == {"model": "m", "messages": [HELLO], "max_tokens": 5, "random_seed": 1}
         assert gone == ()
+
+    @pytest.mark.parametrize(
+        ("member", "value"),
+        [("reasoning", {"effort": "high"}), ("thinking", {"type": "enabled", "budget_tokens": 24_000})],
+    )
+    def test_openai_is_told_in_its_own_words_how_much_to_think(self, member: str, value: Any) -> None:
+        translator = translator_of(Surface.CHAT, "openai")
+        assert translator is not None
+        plain = call({"model": "o3", "messages": [HELLO], "max_completion_tokens": 30_000, member: value})
+        encoded = translator.encode_request(plain)
+        body = json.loads(encoded.body)
+        assert (body["reasoning_effort"], body.get(member), encoded.dropped) == ("high", None, ())
 
     def test_hold_for_a_crossing_too_in_the_clients_words(self) -> None:
         row = provider(parameters={"unsupported": ["verbosity", "messages.name"], "renamed": {"seed": "random_seed"}})

@@ -33,7 +33,8 @@ class Parameters:
     """Members of a request that it answers with an error. Each is
 
     - a name: `logit_bias`; `n` where more than one answer cannot be had (`n: 1` asks for nothing special);
-    - `messages.<name>`: of any message; `tools.<name>`: of any tool's function (`tools.strict`);
+    - `messages.<name>`: of any message; `messages.content.<name>`: of any part of one's content;
+    - `tools.<name>`: of any tool or its function (`tools.strict`);
     - `<name>=<value>`: where the member is this string, or an object of this `type`: `response_format=json_schema`,
       `tool_choice=required`."""
     renamed: Mapping[str, str] = field(default_factory=dict)

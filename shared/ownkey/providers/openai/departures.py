@@ -14,9 +14,11 @@ from ownkey.providers.document import REMOVED
 
 _ESSENTIAL = frozenset({
     "n", "logprobs", "response_format", "tools", "tool_choice", "functions", "function_call", "modalities", "audio",
-    "web_search_options", "stop", "messages.audio", "messages.function_call",
+    "web_search_options", "stop", "messages.audio", "messages.function_call", "reasoning", "thinking",
 })  # fmt: skip
-"""What an answer is, not only how: never left out."""
+"""What an answer is, not only how, or what can be said in other words (`otherwise`): never left out."""
+_THOUGHTS = frozenset({"messages.reasoning", "messages.reasoning_content", "messages.reasoning_details"})
+"""Of another provider: left out without a word, as everywhere."""
 _ASKS_NOTHING: Mapping[str, tuple[Any, ...]] = {
     "n": (1,),
     "tool_choice": ("auto",),
@@ -28,7 +30,7 @@ _ASKS_NOTHING: Mapping[str, tuple[Any, ...]] = {
     "encoding_format": ("float",),
 }
 """Values that mean what their absence means."""
-_MESSAGES, _TOOLS = "messages.", "tools."
+_MESSAGES, _TOOLS, _CONTENT = "messages.", "tools.", "content."
 
 
 class Departed(NamedTuple):
@@ -86,7 +88,9 @@ def _inner(
     messages, roles = values.get("messages"), parameters.roles
     refused = _names_in(parameters.unsupported, _MESSAGES)
     if isinstance(messages, list) and (refused or roles or parameters.text_content):
+        of_parts = _names_in(refused, _CONTENT)
         without = [_without(each, refused, dropped, _MESSAGES, target, names) for each in messages]
+        without = [_parts_without(each, of_parts, dropped, target, names) for each in without] if of_parts else without
         changed = [_in_role(each, roles) for each in without]
         if parameters.text_content:
             changed = [_as_text(each) for each in changed]
@@ -118,14 +122,26 @@ def _without(
         if not is_nothing(item.get(name)):
             if prefix + name in _ESSENTIAL:
                 raise _refusal(prefix + name, target, names)
-            if prefix + name not in dropped:
+            if prefix + name not in dropped and prefix + name not in _THOUGHTS:
                 dropped.append(prefix + name)
     return {name: value for name, value in item.items() if name not in refused}
+
+
+def _parts_without(
+    message: Any, refused: tuple[str, ...], dropped: list[str], target: str, names: Mapping[str, str] | None
+) -> Any:
+    parts = message.get("content") if isinstance(message, dict) else None
+    if not isinstance(parts, list):
+        return message
+    changed = [_without(each, refused, dropped, _MESSAGES + _CONTENT, target, names) for each in parts]
+    same = all(new is old for new, old in zip(changed, parts, strict=True))
+    return message if same else {**message, "content": changed}
 
 
 def _tool_without(
     tool: Any, refused: tuple[str, ...], dropped: list[str], target: str, names: Mapping[str, str] | None
 ) -> Any:
+    tool = _without(tool, refused, dropped, _TOOLS, target, names)
     function = tool.get("function") if isinstance(tool, dict) else None
     changed = _without(function, refused, dropped, _TOOLS, target, names)
     return tool if changed is function else {**tool, "function": changed}
