@@ -14,6 +14,7 @@ from ownkey.domain.accounts import PLATFORM_ACCOUNT, AccountHead
 from ownkey.domain.credentials import Credential, SealedSecret, StoredCredential
 from ownkey.domain.errors import InvalidParameter
 from ownkey.domain.gateway_keys import GatewayKey
+from ownkey.domain.surfaces import Surface
 from ownkey.http.model_list import Reachable, as_anthropic_list, as_openai_list, reachable
 from ownkey.registry import RequestView, Snapshot
 
@@ -65,7 +66,8 @@ def test_own_and_platform_credentials_are_told_apart() -> None:
 
 def test_prices_are_dollars_a_token_as_plain_decimal_strings() -> None:
     (mini,) = (row for row in as_openai_list(models(own("openai")))["data"] if row["id"] == "gpt-4o-mini")
-    assert mini["pricing"] == {"prompt": "0.00000015", "completion": "0.0000006", "input_cache_read": "0.000000075"}
+    tokens = {"prompt": "0.00000015", "completion": "0.0000006", "input_cache_read": "0.000000075"}
+    assert mini["pricing"] == tokens | {"web_search": "0.025"}
     assert mini["context_length"] == 128_000
     assert "tools" in mini["capabilities"]
 
@@ -114,6 +116,25 @@ def test_the_sdks_read_both_shapes() -> None:
     for row in page["data"]:
         assert anthropic.types.ModelInfo.model_validate(row).type == "model"
     assert page["last_id"] == page["data"][-1]["id"]
+
+
+def test_what_clients_of_openrouter_look_for() -> None:
+    rows = {row["id"]: row for row in as_openai_list(models(own("openai"), own("anthropic")))["data"]}
+    claude = rows["claude-sonnet-4-5"]
+    assert {"tools", "tool_choice", "reasoning", "structured_outputs"} <= set(claude["supported_parameters"])
+    assert claude["architecture"]["modality"] == "text+image+file->text"
+    assert (claude["name"], claude["top_provider"]["is_moderated"]) == ("claude-sonnet-4-5", False)
+    assert rows["text-embedding-3-small"]["supported_parameters"] == []
+    retiring = [row for row in rows.values() if row["expiration_date"]]
+    assert all(row["expiration_date"] > str(TODAY) for row in retiring)
+
+
+def test_the_endpoints_of_all_that_serve_a_model_are_told() -> None:
+    azure = own("azure", fields={"host": "acme.openai.azure.com", "deployment": "prod", "model": "gpt-4o"})
+    assert Surface.COUNT_TOKENS not in models(azure)["gpt-4o"].surfaces
+    both = models(azure, own("openai"))["gpt-4o"]
+    assert Surface.COUNT_TOKENS in both.surfaces
+    assert both.surfaces == tuple(sorted(both.surfaces, key=list(Surface).index))
 
 
 def test_anthropic_s_pages() -> None:

@@ -26,6 +26,8 @@ async def world() -> AsyncIterator[World]:
         ("GET", "/responses/resp_1/input_items", "whole conversation in `input`"),
         ("POST", "/v1/conversations", "whole conversation in `input`"),
         ("GET", "/v1/conversations/conv_1/items", "whole conversation in `input`"),
+        ("POST", "/v1/images/edits", "/v1/images/generations"),
+        ("POST", "/images/variations", "/v1/images/generations"),
         ("GET", "/v1/responsesx", "base URL"),
         ("POST", "/v1/v1/responses", "base URL"),
     ],

@@ -1,7 +1,7 @@
 """`GET /v1/models`: the models a gateway key reaches, through whose credential, at what price.
 
 OpenAI's shape with OpenRouter's additions (`pricing` in dollars a token, or another unit, as decimal strings,
-`context_length`, `architecture`), or Anthropic's.
+`context_length`, `architecture`, `supported_parameters`), or Anthropic's.
 """
 
 from __future__ import annotations
@@ -39,12 +39,22 @@ _PRICES = {
 }
 _FEES = {
     "request": "request",
+    "web_search": "web_search_medium",
+    "image": "image_input",
     "image_output": "image_output",
     "character": "character_input",
     "audio_second": "audio_second_input",
     "search_unit": "search_unit",
 }
 _MAX_PAGE = 1_000
+_PARAMETERS: Mapping[str, tuple[str, ...]] = {
+    "tools": ("tools", "tool_choice"),
+    "parallel_tools": ("parallel_tool_calls",),
+    "schema": ("response_format", "structured_outputs"),
+    "reasoning": ("reasoning", "reasoning_effort"),
+    "web_search": ("web_search_options",),
+}
+"""A capability → what clients of OpenRouter's dialect look for among `supported_parameters`."""
 _TOKENS_A_PRICE = Decimal(1_000_000)
 # The catalog does not know when a model was published; both dialects demand a time.
 _UNKNOWN_CREATED_S = 0
@@ -59,6 +69,7 @@ class Reachable:
     provider: Provider
     model: Model | None
     surfaces: tuple[Surface, ...]
+    """The endpoints by which one provider or another serves it."""
     routes: dict[tuple[str, CredentialSource], None] = field(default_factory=dict)
     """(provider id, source), in the order in which they would be tried."""
 
@@ -98,6 +109,7 @@ def reachable(
             if not _in_scope(view.key, provider, model_id) or not _offered(provider, model, surfaces, source, today):
                 continue
             each = found.setdefault(model_id, Reachable(model_id, provider, model, surfaces))
+            each.surfaces = tuple(surface for surface in Surface if surface in (*each.surfaces, *surfaces))
             each.routes.setdefault((provider.id, source))
     return dict(sorted(found.items()))
 
@@ -107,6 +119,8 @@ def as_openai(each: Reachable) -> Json:
     model = each.model
     row: Json = {
         "id": each.id,
+        "canonical_slug": each.id,
+        "name": each.id,
         "object": "model",
         "created": _UNKNOWN_CREATED_S,
         "owned_by": each.provider.id,
@@ -116,15 +130,26 @@ def as_openai(each: Reachable) -> Json:
         "surfaces": [surface.value for surface in each.surfaces],
     }
     if model is None:
-        return row | {"context_length": None, "pricing": None, "capabilities": []}
+        return row | {"context_length": None, "pricing": None, "capabilities": [], "supported_parameters": []}
+    known = [name for capability, names in _PARAMETERS.items() if capability in model.capabilities for name in names]
     return row | {
         "context_length": model.context_length,
-        "top_provider": {"context_length": model.context_length, "max_completion_tokens": model.max_output},
+        "top_provider": {
+            "context_length": model.context_length,
+            "max_completion_tokens": model.max_output,
+            "is_moderated": False,
+        },
         "architecture": {
+            "modality": f"{'+'.join(model.input_modalities)}->{'+'.join(model.output_modalities)}",
             "input_modalities": list(model.input_modalities),
             "output_modalities": list(model.output_modalities),
+            "tokenizer": None,
+            "instruct_type": None,
         },
         "capabilities": sorted(model.capabilities),
+        "supported_parameters": ["max_tokens", *known] if Surface.CHAT in each.surfaces else [],
+        "per_request_limits": None,
+        "expiration_date": str(model.retires_on) if model.retires_on else None,
         "pricing": _pricing(model.prices) if model.prices else None,
     }
 

@@ -1,7 +1,7 @@
 """What is answered where no endpoint is: what that path is for elsewhere, and what to do instead here.
 
-openai-python 3.52, `resources/responses` and `resources/conversations`; Codex opens a web socket at `/responses` first,
-and has a conversation compacted at `/responses/compact`.
+openai-python 3.52, `resources/responses`, `resources/conversations` and `resources/images.py`; Codex opens a web socket
+at `/responses` first, and has a conversation compacted at `/responses/compact`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ _NOT_STORED = NotFound(
     "Nothing is stored here: neither responses nor conversations.",
     fix="Keep what is answered, and send the whole conversation in `input`; what a provider stores, it gives itself.",
 )
+_MAKING = "POST /v1/images/generations makes pictures."
 _KNOWN: tuple[tuple[re.Pattern[str], NotFound], ...] = tuple(
     (re.compile(f"(?:/api)?(?:/v1)?{path}"), error)
     for path, error in (
@@ -38,6 +39,14 @@ _KNOWN: tuple[tuple[re.Pattern[str], NotFound], ...] = tuple(
             NotFound("Tokens are not counted here.", fix="Count them by POST /v1/messages/count_tokens."),
         ),
         ("/(?:responses|conversations)(?:/.*)?", _NOT_STORED),
+        ("/images/edits", NotFound("Pictures are made here, not edited.", fix=_MAKING)),
+        (
+            "/images/variations",
+            NotFound(
+                "There are no variations of pictures here; OpenAI has retired them.",
+                fix=_MAKING,
+            ),
+        ),
     )
 )
 """What OpenAI has at a path below the prefixes, and nobody here; the first that matches decides."""
