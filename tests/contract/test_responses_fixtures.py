@@ -211,6 +211,10 @@ def test_nothing_is_stored_under_anothers_credential() -> None:
     ("more", "param"),
     [
         ({"previous_response_id": "resp_1"}, "previous_response_id"),
+        (
+            {"prompt_cache_options": {"comparison_response_id": "resp_1"}},
+            "prompt_cache_options.comparison_response_id",
+        ),
         ({"conversation": "conv_1"}, "conversation"),
         ({"prompt": {"id": "pmpt_1"}}, "prompt"),
         ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input"),

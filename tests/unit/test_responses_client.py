@@ -257,6 +257,8 @@ def test_what_is_not_understood_is_told() -> None:
         ({"conversation": {"id": "conv_1"}}, "conversation", "Send the whole conversation"),
         ({"prompt": {"id": "pmpt_1"}}, "prompt", "Send the whole conversation"),
         ({"background": True}, "background", "stream"),
+        ({"prompt_cache_options": {"prewarm": True}}, "prompt_cache_options.prewarm", "would be paid"),
+        ({"generate": False}, "generate", "would be paid"),
         ({"moderation": {"model": "m", "policy": {}}}, "moderation", "Leave it out"),
         ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input.0", "provider that has Responses"),
         ({"input": [{"type": "compaction", "encrypted_content": "x"}]}, "input.0", "provider that has Responses"),
@@ -530,6 +532,7 @@ def test_what_a_model_adds_to_a_call_of_the_clients_own_tool_is_left_out() -> No
         Finish.TOOL_USE,
     )
     first, second = whole(answer, tools=TOOLS)["output"]
+    assert (first["id"][:4], second["id"][:3]) == ("lsh_", "sh_")
     assert first["action"] == {"type": "exec", "command": ["ls"], "env": {"A": "1"}}
     assert second["action"] == {"commands": ["ls"], "timeout_ms": 9, "max_output_length": None}
 

@@ -362,7 +362,7 @@ def opened(part: AnswerPart, place: int, seed: str, conversation: Conversation, 
         case ToolUse(_, name):
             tool = conversation.tool(name)
             if name in book.local:
-                return LocalCall(place, f"lc_{made}", part, book)
+                return LocalCall(place, f"{book.local[name].id_prefix}{made}", part, book)
             if tool is not None and tool.free_form:
                 return CustomCall(place, f"ctc_{made}", part, book)
             return FunctionCall(place, f"fc_{made}", part, book)

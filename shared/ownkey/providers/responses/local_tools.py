@@ -29,6 +29,8 @@ class LocalTool:
 
     kind: str
     """Its type, and its name as a function."""
+    id_prefix: str
+    """Of its items' ids: OpenAI takes an item back by no other."""
     description: str
     properties: Mapping[str, Any]
     required: str
@@ -88,6 +90,7 @@ LOCAL_TOOLS: Mapping[str, LocalTool] = {
     for tool in (
         LocalTool(
             "local_shell",
+            "lsh_",
             "Runs a command on the user's machine.",
             {
                 "command": _TEXTS,
@@ -102,6 +105,7 @@ LOCAL_TOOLS: Mapping[str, LocalTool] = {
         ),
         LocalTool(
             "shell",
+            "sh_",
             "Runs shell commands on the user's machine, each by itself.",
             {"commands": _TEXTS, "timeout_ms": _NUMBER, "max_output_length": _NUMBER},
             "commands",
@@ -111,6 +115,7 @@ LOCAL_TOOLS: Mapping[str, LocalTool] = {
         ),
         LocalTool(
             "apply_patch",
+            "apc_",
             "Creates, updates or deletes a file of the user's workspace. The diff is in the V4A format: lines begin "
             "with a space, - or +, under an @@ line; of a new file each line begins with +.",
             {

@@ -254,6 +254,8 @@ def _kept_apart(call: Call) -> dict[str, Any]:
 def _stored(values: Mapping[str, Any]) -> Iterator[str]:
     """The members that name what is stored under a credential."""
     yield from (name for name in _STORED if values.get(name) is not None)
+    if member(values, "prompt_cache_options").get("comparison_response_id") is not None:
+        yield "prompt_cache_options.comparison_response_id"
     items = values.get("input")
     for item in items if isinstance(items, list) else ():
         if isinstance(item, dict) and (item.get("type") == _REFERENCE or _names_a_file(item)):

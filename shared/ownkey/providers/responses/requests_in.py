@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ownkey.domain.errors import UnsupportedParameter
+from ownkey.providers.counts import member
 from ownkey.providers.crossing import EFFORTS, Conversation, OutputFormat, Reasoning, Text, Tool, ToolChoice
 from ownkey.providers.crossing.strict import Fields
 from ownkey.providers.openai.departures import is_nothing
@@ -34,11 +35,14 @@ _NAMES: Mapping[str, str] = {
     "messages": "input",
 }
 _WHOLE = "Send the whole conversation in `input`, or choose a model of a provider that has Responses itself."
+_PREWARMED = "prompt_cache_options.prewarm"
 _OPENAIS_ALONE: Mapping[str, tuple[str, str]] = {
     "previous_response_id": ("it names what OpenAI has stored", _WHOLE),
     "conversation": ("it names what OpenAI has stored", _WHOLE),
     "prompt": ("it names what OpenAI has stored", _WHOLE),
     "background": ("nobody could fetch the answer", "Leave it out, and stream the answer where it takes long."),
+    "generate": ("no other API reads a prompt without answering it", "Leave it out: the answer would be paid for."),
+    _PREWARMED: ("no other API reads a prompt without answering it", "Leave it out: the answer would be paid for."),
     "moderation": ("OpenAI alone moderates an answer as it gives it", "Leave it out, or moderate what comes."),
 }
 """What changes what an answer is, and nobody else has: why, and the fix."""
@@ -90,8 +94,10 @@ def read_request(values: Mapping[str, Any]) -> Conversation:
 
 
 def _refuse_what_is_openais(values: Mapping[str, Any]) -> None:
+    prewarmed = member(values, "prompt_cache_options").get("prewarm")
+    asked = {**values, _PREWARMED: prewarmed, "generate": values.get("generate") is False}
     for name, (why, fix) in _OPENAIS_ALONE.items():
-        if values.get(name):
+        if asked.get(name):
             raise UnsupportedParameter(
                 f"`{name}` cannot be served: {why}.", fix=fix, param=name, details={"unsupported": [name]}
             )
