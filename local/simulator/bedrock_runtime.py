@@ -44,6 +44,7 @@ ROUTE = r"/bedrock/v1/{host:bedrock-runtime\.[a-z0-9-]+\.amazonaws\.com}/{tail:.
 _PATH = re.compile(
     r".*/bedrock-runtime\.(?P<region>[a-z0-9-]+)\.amazonaws\.com/model/(?P<model>[^/]+)/(?P<tail>[^/?]+)"
 )
+_PROFILE = re.compile(r"arn:.*inference-profile/.*|(?:us-gov|us|eu|apac|jp|au|in|global)\..*")
 _STREAMS = ("converse-stream", "invoke-with-response-stream")
 _NOT_HERE = {"service_tier", "inference_geo", "speed", "cache_control"}
 """Members of Anthropic's own API that Bedrock does not have."""
@@ -85,6 +86,11 @@ class _Runtime:
         return bedrock_answers.count(prompt.tokens, request_id) if endpoint == COUNT else None
 
 
+def _check_countable(model_id: str) -> None:
+    if _PROFILE.fullmatch(model_id):
+        raise bedrock_requests.refused("The provided model doesn't support counting tokens.")
+
+
 class ConverseDialect(_Runtime):
     """Converse, ConverseStream, CountTokens of a conversation."""
 
@@ -97,6 +103,7 @@ class ConverseDialect(_Runtime):
     def check(self, endpoint: str, body: Any, headers: Mapping[str, str], profile: Profile) -> None:
         sent = {name: value for name, value in body.items() if name not in ("model", "stream")}
         if endpoint == COUNT:
+            _check_countable(body["model"])
             bedrock_requests.check_shape("CountTokens", {"input": {"converse": sent}})
         else:
             bedrock_requests.check_shape("ConverseStream" if body["stream"] else "Converse", sent)
@@ -131,6 +138,8 @@ class InvokedDialect(_Runtime, AnthropicDialect):
     }
 
     def check(self, endpoint: str, body: Any, headers: Mapping[str, str], profile: Profile) -> None:
+        if endpoint == COUNT:
+            _check_countable(body["model"])
         versions = (ANTHROPIC_VERSION, *(() if _UP_TO_4_6.fullmatch(body["model"]) else (NEWER_VERSION,)))
         if body.get("anthropic_version") not in versions:
             raise bedrock_requests.refused("anthropic_version: no version of this API")

@@ -202,7 +202,7 @@ def test_tokens_are_counted_of_the_very_request() -> None:
     translator = passthrough(Surface.COUNT_TOKENS)
     body = {name: value for name, value in MESSAGES.items() if name != "max_tokens"}
     sent = translator.encode_request(call(body, provider="bedrock", model=CLAUDE))
-    assert sent.url.endswith("/count-tokens")
+    assert sent.url.endswith(f"/model/{CLAUDE.removeprefix('us.').replace(':', '%3A')}/count-tokens")
     request = json.loads(sent.body)
     assert problems("CountTokens", request) == ""
     counted = json.loads(base64.b64decode(request["input"]["invokeModel"]["body"]))

@@ -164,3 +164,10 @@ def test_claude_is_asked_by_its_own_api(world: World) -> None:
     answer = account.openai().chat.completions.create(model="azure/opus", messages=said("hello"))
     assert answer.choices[0].message.content == "You said: hello"
     assert entry(world).auth == "x-api-key"
+    cost = Decimal(str(answer.usage.model_extra["cost_details"]["upstream_inference_cost"]))
+    # 1 and 5 dollars a million: Anthropic's own price, which is what it costs there
+    assert cost == (answer.usage.prompt_tokens + answer.usage.completion_tokens * 5) / Decimal(10**6)
+    named = account.openai().chat.completions.create(
+        model="anthropic/claude-haiku-4.5", messages=said("hello"), extra_body={"provider": {"only": ["Azure"]}}
+    )
+    assert named.choices[0].message.content == "You said: hello"

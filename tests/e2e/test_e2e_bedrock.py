@@ -121,8 +121,36 @@ class TestEveryModelBothWays:
         assert answer.choices[0].message.content == "You said: What?"
 
     def test_tokens_are_counted(self, team: Account, model: str) -> None:
+        if model == PROFILE:
+            with pytest.raises(anthropic.BadRequestError, match="a model's own id"):
+                team.anthropic().messages.count_tokens(model=model, messages=[{"role": "user", "content": "Hello"}])
+            return
         counted = team.anthropic().messages.count_tokens(model=model, messages=[{"role": "user", "content": "Hello"}])
         assert counted.input_tokens == message(team, model).usage.input_tokens
+
+
+@pytest.mark.parametrize("region, place", [("us-west-2", "us"), ("eu-central-1", "eu"), ("sa-east-1", "global")])
+@pytest.mark.parametrize("preferences", [{"order": ["AWS Bedrock"]}, {"only": ["bedrock"]}])
+def test_a_makers_name_is_asked_of_the_inference_profile_of_the_credentials_region(
+    world: World, region: str, place: str, preferences: dict[str, Any]
+) -> None:
+    account = world.account(platform_allowed=False)
+    joined(account, {**access_key(), "aws_region": region})
+    there = f"{place}.anthropic.claude-haiku-4-5-20251001-v1:0"
+    more = {"extra_body": {"provider": preferences}}
+    raw = account.openai().chat.completions.with_raw_response.create(
+        model="anthropic/claude-haiku-4.5", messages=[{"role": "user", "content": "Hello"}], **more
+    )
+    assert (raw.headers["x-ownkey-provider"], raw.headers["x-ownkey-model"]) == ("bedrock", there)
+    assert raw.parse().usage.model_extra["cost_details"]["upstream_inference_cost"] > 0
+    assert message(account, "claude-haiku-4-5", **more).content[0].text == "You said: Hello"
+    assert streamed_message(account, "anthropic/claude-haiku-4-5-20251001", **more).content[0].text == "You said: Hello"
+    said = account.openai().responses.create(model="anthropic/claude-haiku-4.5", input="Hello", **more)
+    assert said.output_text == "You said: Hello"
+    counted = account.anthropic().messages.count_tokens(
+        model="bedrock/claude-haiku-4.5", messages=[{"role": "user", "content": "Hello"}]
+    )
+    assert counted.input_tokens > 0
 
 
 class TestThinking:

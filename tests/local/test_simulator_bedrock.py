@@ -185,9 +185,15 @@ class TestConverse:
 
     async def test_tokens_are_counted(self, client) -> None:
         count = {"converse": {"messages": hello()["messages"]}}
-        counted = await called(client().count_tokens, modelId=NOVA, input=count)
+        counted = await called(client().count_tokens, modelId=NOVA.removeprefix("us."), input=count)
         answer = await called(client().converse, **hello())
         assert counted["inputTokens"] == answer["usage"]["inputTokens"]
+
+    @pytest.mark.parametrize("model", [NOVA, f"arn:aws:bedrock:us-east-1:123456789012:inference-profile/{NOVA}"])
+    async def test_but_not_by_an_inference_profile(self, client, model) -> None:
+        count = {"converse": {"messages": hello()["messages"]}}
+        with pytest.raises(ClientError, match="doesn't support counting tokens"):
+            await called(client().count_tokens, modelId=model, input=count)
 
 
 class TestWhatIsRefused:
@@ -302,7 +308,8 @@ class TestAnthropicsModels:
         chunks = await asyncio.to_thread(drained, stream["body"])
         events = [json.loads(each["chunk"]["bytes"]) for each in chunks]
         assert events[-1].keys() == {"type", "amazon-bedrock-invocationMetrics"}
-        counted = await called(client().count_tokens, modelId=CLAUDE, input={"invokeModel": {"body": body}})
+        model = CLAUDE.removeprefix("us.")
+        counted = await called(client().count_tokens, modelId=model, input={"invokeModel": {"body": body}})
         assert counted["inputTokens"] == events[0]["message"]["usage"]["input_tokens"]
 
     @pytest.mark.parametrize(

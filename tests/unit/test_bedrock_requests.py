@@ -474,8 +474,54 @@ def test_a_count_is_asked_of_all_that_is_read() -> None:
     request = call({"model": NOVA}, provider="bedrock")
     conversation = Conversation(turns=(said(Text("Hello")),), system=(Text("Be brief."),), tools=(WEATHER,))
     sent = ConverseCount().write_count(request, conversation)
-    assert sent.url.endswith("/model/us.amazon.nova-pro-v1%3A0/count-tokens")
+    assert sent.url.endswith("/model/amazon.nova-pro-v1%3A0/count-tokens")
     body = json.loads(sent.body)
     assert problems("CountTokens", body) == ""
     assert body["input"]["converse"].keys() == {"messages", "system", "toolConfig"}
     assert ConverseCount().read_count(b'{"inputTokens":14}') == 14
+
+
+@pytest.mark.parametrize(
+    "asked_for, counted_by",
+    [
+        ("us.amazon.nova-pro-v1:0", "amazon.nova-pro-v1%3A0"),
+        ("us-gov.anthropic.claude-opus-5", "anthropic.claude-opus-5"),
+        ("global.anthropic.claude-opus-4-6-v1", "anthropic.claude-opus-4-6-v1"),
+        (
+            "arn:aws:bedrock:eu-west-1:123456789012:inference-profile/eu.amazon.nova-lite-v1:0",
+            "amazon.nova-lite-v1%3A0",
+        ),
+        ("amazon.nova-pro-v1:0", "amazon.nova-pro-v1%3A0"),
+        ("zai.glm-4.7", "zai.glm-4.7"),
+        ("meta.llama3-3-70b-instruct-v1:0", "meta.llama3-3-70b-instruct-v1%3A0"),
+        ("deepseek.v3.2", "deepseek.v3.2"),
+        (
+            "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3",
+            "arn%3Aaws%3Abedrock%3Aus-east-1%3A123456789012%3Aapplication-inference-profile%2Fa1b2c3",
+        ),
+    ],
+)
+def test_tokens_are_counted_by_the_model_itself_as_profiles_are_refused_there(asked_for: str, counted_by: str) -> None:
+    sent = ConverseCount().write_count(
+        call({}, provider="bedrock", model=asked_for), Conversation(turns=(said(Text("Hi")),))
+    )
+    assert sent.url.endswith(f"/model/{counted_by}/count-tokens")
+
+
+@pytest.mark.parametrize(
+    "says, fix",
+    [
+        (
+            "Invocation of model ID anthropic.claude-opus-5 with on-demand throughput isn\u2019t supported. Retry your "
+            "request with the ID or ARN of an inference profile that contains this model.",
+            "inference profile",
+        ),
+        ("The provided model doesn't support counting tokens.", "a model's own id"),
+        ("The model returned the following errors: messages: too many", "Correct the request"),
+    ],
+)
+def test_a_refusal_tells_what_to_do_about_it(says: str, fix: str) -> None:
+    headers = {"x-amzn-errortype": "ValidationException:http://internal.amazon.com/"}
+    failure = ConverseApi().decode_failure(400, headers, json.dumps({"message": says}).encode())
+    assert (failure.status, failure.retryable, failure.message) == (400, False, says)
+    assert fix in failure.fix

@@ -294,6 +294,21 @@ class TestFiles:
         assert (snapshot.id, snapshot.prices.base.input) == ("gpt-4o-mini-2024-07-18", Decimal("0.15"))
         assert snapshot.prices.fees == {"web_search_low": Decimal("0.025"), "web_search_high": Decimal("0.03")}
 
+    def test_a_host_of_anothers_models_takes_their_prices_where_it_has_none_of_its_own(self):
+        """Anthropic's models at Azure cost what Anthropic charges."""
+        entries = parse(
+            b"""{"claude-x": {"litellm_provider": "anthropic", "mode": "chat", "input_cost_per_token": 3e-06},
+                 "gpt-x": {"litellm_provider": "anthropic", "mode": "chat", "input_cost_per_token": 9e-06},
+                 "other": {"litellm_provider": "anthropic", "mode": "chat", "input_cost_per_token": 9e-06},
+                 "azure/gpt-x": {"litellm_provider": "azure", "mode": "chat", "input_cost_per_token": 1e-06}}"""
+        )
+        theirs = {"litellm": "anthropic", "bare_ids": True, "ids": "(?:claude|gpt)-.*"}
+        content = build.model_file(
+            entries, [{"id": "azure", "price_source": {"litellm": "azure", "also": [theirs]}}], PINS, []
+        )
+        prices = {model_id: row["prices"][""]["input"] for model_id, row in content["models"]["azure"].items()}
+        assert prices == {"claude-x": "3", "gpt-x": "1"}
+
     def test_the_same_inputs_make_the_same_bytes(self):
         texts = {build.encoded(build.model_file(parse(PRICE_FILE.encode()), TABLE, PINS, [])) for _ in range(2)}
         assert len(texts) == 1

@@ -16,7 +16,7 @@ from ownkey.catalog.providers import decode_provider
 from tools.catalog import oracle, providers
 from tools.catalog.page import provider_page
 from tools.catalog.source import Pins, parse
-from tools.catalog.transform import provider_rows, share
+from tools.catalog.transform import Row, provider_rows, share
 
 TOOLS = Path(__file__).parent
 PACKAGE = TOOLS.parents[1] / "shared" / "ownkey" / "catalog"
@@ -53,9 +53,8 @@ def model_file(
     models: dict[str, Any] = {}
     unfit: list[str] = []
     for row in table:
-        if where := dict(row.get("price_source", {})):
-            where.pop("genai_prices", None)
-            rows = provider_rows(entries, **where)
+        if where := row.get("price_source"):
+            rows = _rows(entries, where)
             unfit += oracle.correct(row["id"], rows, sign_offs)
             models[row["id"]] = share(rows)
     if unfit:
@@ -74,6 +73,15 @@ def model_file(
         },
         "models": models,
     }
+
+
+def _rows(entries: Mapping[str, Any], where: Mapping[str, Any]) -> dict[str, Row]:
+    """The rows that a `price_source` tells of; of an id that several of its places have, the first one's."""
+    places = [{k: v for k, v in where.items() if k not in ("genai_prices", "also")}, *where.get("also", ())]
+    rows: dict[str, Row] = {}
+    for place in reversed(places):
+        rows |= provider_rows(entries, **place)
+    return dict(sorted(rows.items()))
 
 
 def catalog_of(content: Mapping[str, Any], table: Sequence[Mapping[str, Any]]) -> Catalog:

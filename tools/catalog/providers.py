@@ -19,6 +19,7 @@ _ID = re.compile(r"^[a-z0-9]+(?:-[a-z0-9]+)*$")
 _HEADER = re.compile(r"^[A-Za-z0-9-]+$")
 _PRICE_SOURCE_FIELDS = {
     "litellm", "prefix", "bare_ids", "both_ids", "ids", "regional", "genai_prices", "inclusive_thresholds", "uplifts",
+    "also",
 }  # fmt: skip
 _KINDS = list(Kind)
 _PROTOCOL = re.compile(r"^[a-z]+(?:_[a-z]+)*$")
@@ -65,7 +66,8 @@ def _problems_of(provider: Provider, row: Row) -> Iterable[str]:
             yield f"{host!r} = {uplift!r} is no host with the uplift of a region"
     if strange := provider.quirks - QUIRKS.keys():
         yield f"unknown quirks: {', '.join(sorted(strange))}"
-    if strange := frozenset(row.get("price_source", {})) - _PRICE_SOURCE_FIELDS:
+    source = row.get("price_source", {})
+    if strange := frozenset(source).union(*source.get("also", ())) - _PRICE_SOURCE_FIELDS:
         yield f"unknown fields of price_source: {', '.join(sorted(strange))}"
     for parameters in (provider.parameters, *(narrower for _, narrower in provider.model_parameters)):
         yield from _parameter_problems(parameters)

@@ -19,6 +19,7 @@ provider.protocol_of("claude-opus-4-5")         # str | None: another protocol t
 catalog.model("openai", "gpt-4o")               # Model | None
 catalog.models("openai")                        # tuple[Model, ...]: all it lists
 catalog.providers_of("gpt-4o")                  # tuple[Provider, ...] that list it: its maker first, resellers last
+catalog.id_at("bedrock", "anthropic/claude-haiku-4.5", {"region": "eu-west-1"})     # str | None: the host's own id
 catalog.resolve("openai/gpt-4o")                # ModelRef("openai", "gpt-4o")
 catalog.resolve("gpt-4o")                       # ModelRef(None, "gpt-4o")
 
@@ -36,19 +37,20 @@ A model that is not in the catalog can still be called: it has no price (`price_
 
 `catalog` puts together `providers` (rows of a `table`), `models` (lines of a `listing`) and their `prices`; `modes` say
 which endpoints a model is for; `parameters` are departures from a dialect; `forms` are the ways to give a credential,
-`intake` reads one, `calls` prove one; `negotiated` makes a credential's own price list, `sharing` reads the text of the
-consent.
+`intake` reads one, `calls` prove one; `naming` finds a host's ids by the makers' names; `negotiated` makes a
+credential's own price list, `sharing` reads the text of the consent.
 
 Files here: `providers.toml` is written by hand; `providers.json` (the same, quick to read) and `models.json` are built
 by `python -m tools.catalog build`. See docs/catalog.md.
 """
 
 from ownkey.catalog.calls import Auth, Validation, ValidationStatus, Verdict
-from ownkey.catalog.catalog import MAX_AGE_DAYS, Catalog, ModelRef, plain_name
+from ownkey.catalog.catalog import MAX_AGE_DAYS, Catalog, ModelRef
 from ownkey.catalog.forms import KEY, Field, Form, Scheme
 from ownkey.catalog.intake import FormInput, mask_of, read_form, wire_members
 from ownkey.catalog.models import Model
 from ownkey.catalog.modes import does, is_sold
+from ownkey.catalog.naming import plain_name
 from ownkey.catalog.negotiated import price_list_for
 from ownkey.catalog.parameters import Parameters, ReasoningField, ResponsesSubset
 from ownkey.catalog.prices import NANOUSD_PER_UNIT, RATE_BUCKETS, OffPeak, PriceList, Rates, Step, Window

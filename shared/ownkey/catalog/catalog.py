@@ -12,6 +12,7 @@ from typing import Any
 
 from ownkey.catalog.listing import Listing, encoded
 from ownkey.catalog.models import Model, decode_model
+from ownkey.catalog.naming import Names, plain_name
 from ownkey.catalog.providers import Provider, UpstreamOverride
 from ownkey.catalog.table import ProviderTable
 
@@ -22,7 +23,6 @@ _MAX_REMEMBERED = 20_000
 """Clients make names up: what was found of that many is forgotten again."""
 _HERE = Path(__file__).parent
 _DATED = re.compile(r"[-@](?:\d{4}-\d{2}-\d{2}|\d{8})$")
-_PUNCTUATION = re.compile(r"[-._]")
 _FINE_TUNE = re.compile(r"^(ft:[^:]+):")
 _OF_A_LISTED_ONE = re.compile(r"^arn:aws[a-z-]*:bedrock:[^/]*:(?:foundation-model|inference-profile)/")
 """Before an id of AWS's own, in an ARN that means the same; an application's profile has a name that tells nothing."""
@@ -38,11 +38,6 @@ class ModelRef:
     """As the provider names it."""
 
 
-def plain_name(name: str) -> str:
-    """A model's name as people write it: without its punctuation, in lower case."""
-    return _PUNCTUATION.sub("", name).casefold()
-
-
 class Catalog:
     """Providers and models. Immutable to its users; each is decoded when first asked for, and kept."""
 
@@ -56,6 +51,7 @@ class Catalog:
         self._decoded: dict[tuple[str, str], Model | None] = {}
         self._listed_by: dict[str, tuple[str, ...]] = {}
         self._plain_ids: dict[str, dict[str, str]] = {}
+        self._names: dict[str, Names] = {}
 
     @staticmethod
     def load(overrides: Mapping[str, UpstreamOverride | str | Mapping[str, str]] | None = None) -> Catalog:
@@ -134,6 +130,25 @@ class Catalog:
         if provider_id not in self._plain_ids:
             self._plain_ids[provider_id] = {plain_name(each): each for each in self._listing.ids(provider_id)}
         return self._plain_ids[provider_id].get(plain_name(name))
+
+    def lists(self, provider_id: str, model_id: str) -> bool:
+        """Whether the provider lists the very id."""
+        return self._listing.lists(provider_id, model_id)
+
+    def id_at(self, provider_id: str, model: str, fields: Mapping[str, str]) -> str | None:
+        """What the provider calls a model that its maker or people call `model`, for a credential with these public
+        fields; None: it lists none that is surely the same.
+
+        As its row's `naming` has it (`anthropic/claude-haiku-4.5` at Bedrock); where it has none, the id that differs
+        in punctuation and case alone, with the maker before it or without.
+        """
+        naming = self._providers.get(provider_id).naming
+        vendor, slash, name = model.rpartition("/")
+        if naming is None:
+            return self.model_alike(provider_id, model) or (self.model_alike(provider_id, name) if slash else None)
+        if provider_id not in self._names:
+            self._names[provider_id] = Names(naming, self._listing.ids(provider_id))
+        return self._names[provider_id].id_of(vendor, name, fields)
 
     def providers_of(self, model_id: str) -> tuple[Provider, ...]:
         """The providers that list a bare model id and are served, in order of preference.

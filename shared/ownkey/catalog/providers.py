@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 from ownkey.catalog.calls import Auth, Validation, decode_validation
 from ownkey.catalog.forms import Form, decode_forms, fill
+from ownkey.catalog.naming import Naming, decode_naming
 from ownkey.catalog.parameters import (
     AS_ITS_DIALECT,
     ModelParameters,
@@ -159,6 +160,8 @@ class Provider:
     """What it has of Responses, where `surfaces` have them. None: all, as OpenAI has them."""
     protocols: tuple[tuple[re.Pattern[str], str], ...] = ()
     """(what the whole id of a model matches, the protocol it wants instead of the family's); the first decides."""
+    naming: Naming | None = None
+    """How its ids come from the makers' names. None: they are those names, about."""
 
     def wire_of(self, model_id: str) -> str:
         """What is spoken to this model (`providers.selection`): the protocol it wants, else the family's."""
@@ -302,6 +305,7 @@ def decode_provider(row: Mapping[str, Any]) -> Provider:
             "model_parameters": model_parameters,
             "responses": decode_responses(row["responses"]) if "responses" in row else None,
             "protocols": decode_patterns(row.get("protocols", ()), "protocol"),
+            "naming": decode_naming(row["naming"]) if "naming" in row else None,
         }
     )
 

@@ -228,6 +228,7 @@ class _Listing:
         self.providers = providers
         self.model_ids = model_ids
         self._ranks = {provider_id: rank for rank, provider_id in enumerate(model_ids)}
+        self._exact = frozenset(each for each, model_id in model_ids.items() if catalog.lists(each, model_id))
 
     def rank(self, provider_id: str) -> int:
         """The provider's place in the catalog's preference; those that do not list the model stand last."""
@@ -251,14 +252,25 @@ class _Listing:
         """
         if credential.deployment is not None:
             return asked_of(self._catalog, credential, credential.deployment, self._ref, model, named=named)
-        if provider.id in self.model_ids:
+        if provider.id in self._exact:
             return self.model_ids[provider.id]
-        if named and self._ref.model_id != model and self._catalog.model(provider.id, self._ref.model_id):
-            return self._ref.model_id
+        if provider.id in self.model_ids:
+            model_id = self.model_ids[provider.id]
+            return self._spelled(provider, credential, model_id, model) or model_id
+        if named and (found := self._spelled(provider, credential, self._ref.model_id, model)):
+            return found
         if credential.allowed_models is not None:
             return model if model in credential.allowed_models else None
         own_server = credential.custom_base_url or provider.kind is Kind.CUSTOM
         return model if own_server and not self.model_ids else None
+
+    def _spelled(self, provider: Provider, credential: Credential, model_id: str, model: str) -> str | None:
+        """The provider's own id of the model, for this credential; None: it lists none."""
+        if self._catalog.lists(provider.id, model_id):
+            return model_id
+        name = model_id if self._ref.provider_id == provider.id else model
+        found = self._catalog.id_at(provider.id, name, credential.fields)
+        return found or (model_id if self._catalog.model(provider.id, model_id) else None)
 
 
 class _Wanted:

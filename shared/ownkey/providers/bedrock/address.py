@@ -20,6 +20,9 @@ ANTHROPIC_VERSION = "bedrock-2023-05-31"
 
 _MODEL = re.compile(r"[A-Za-z0-9._:/-]{1,2048}")
 """botocore's patterns of `modelId` admit nothing else: ids, inference profiles, ARNs."""
+_OF_A_PROFILE = re.compile(
+    r"^(?:arn:aws[a-z-]*:bedrock:[^/]*:inference-profile/)?(?:us-gov|[a-z]{2,6})\.(?=[a-z0-9]+\.)"
+)
 _NONE: Mapping[str, Any] = {}
 
 
@@ -43,10 +46,14 @@ class BedrockAddress:
         Raises:
             InvalidParameter: the model's id is none.
         """
-        model_id = call.model_id
+        model_id = self.model_of(call)
         if not _MODEL.fullmatch(model_id) or {"", ".", ".."} & set(model_id.split("/")):
             raise InvalidParameter(f"No model of {call.provider.display_name} has such a name.", param="model")
         return f"{call.base_url}/model/{quote(model_id, safe='')}/{self._streamed if call.streamed else self._whole}"
+
+    def model_of(self, call: Call) -> str:
+        """What is asked."""
+        return call.model_id
 
     def headers(self, call: Call) -> dict[str, str]:
         """The row's and the credential's; nothing of the client's."""
@@ -78,6 +85,21 @@ class InvokeAddress(BedrockAddress):
             "anthropic_version": ANTHROPIC_VERSION,
             **({"anthropic_beta": betas} if betas else {}),
         }
+
+
+class CountAddress(BedrockAddress):
+    """An `Address` for CountTokens, which knows models alone: an inference profile's id, or its ARN, is refused there
+    (pydantic-ai 3367), so the model within it is asked. An application's profile does not tell its model.
+    """
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__("count-tokens")
+
+    def model_of(self, call: Call) -> str:
+        """The model's own id."""
+        return _OF_A_PROFILE.sub("", call.model_id)
 
 
 def betas_of(call: Call) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from ownkey.domain.errors import ProviderFailure, ProviderInvalidResponse
 from ownkey.providers.address import addressed
 from ownkey.providers.bedrock import answers, requests
-from ownkey.providers.bedrock.address import BedrockAddress
+from ownkey.providers.bedrock.address import BedrockAddress, CountAddress
 from ownkey.providers.bedrock.events import ConverseReader
 from ownkey.providers.bedrock.failures import decode_failure
 from ownkey.providers.bedrock.families import family_of
@@ -16,7 +16,7 @@ from ownkey.providers.passthrough import parsed_answer
 from ownkey.providers.translator import Call, Encoded
 
 _CONVERSE = BedrockAddress("converse", "converse-stream")
-_COUNT = BedrockAddress("count-tokens")
+_COUNT = CountAddress()
 
 
 class ConverseApi:

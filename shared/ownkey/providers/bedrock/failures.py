@@ -37,13 +37,29 @@ no missing permission for the model. A signature that does not match stays one o
 _BAD_API_KEY = re.compile(rb"make sure your API Key is valid", re.IGNORECASE)
 """In an AccessDeniedException: AWS's words for an API key that is none (anomalyco/opencode 47073)."""
 
+_FIXES: tuple[tuple[re.Pattern[str], str], ...] = (
+    (
+        re.compile(r"on-demand throughput isn.t supported"),
+        "Name an inference profile of this model: its id with `us.`, `eu.`, `global.` … before it, or the profile's "
+        "ARN. Under its maker's name, with Bedrock in `provider.only`, a model is asked by the profile of the "
+        "credential's region.",
+    ),
+    (
+        re.compile(r"doesn.t support counting tokens"),
+        "Count with a model's own id, not an application inference profile's ARN; some models Bedrock does not count.",
+    ),
+)
+"""What to do about a refusal, by what Bedrock says (its troubleshooting guide; pydantic-ai 4001)."""
+
 
 def decode_failure(status: int, headers: Mapping[str, str], body: bytes) -> ProviderFailure:
     """`{"message": …}` with the exception's name in `x-amzn-errortype`, or as `__type` in the body."""
     if status >= 400:
         name = headers.get("x-amzn-errortype", "").partition(":")[0]
         status = 401 if _BAD_API_KEY.search(body) else _STATUSES.get(name.lower(), status)
-    return decode(status, headers, body)
+    failure = decode(status, headers, body)
+    failure.fix = next((fix for says, fix in _FIXES if says.search(failure.message)), failure.fix)
+    return failure
 
 
 def failure_in_frame(frame: Frame) -> ProviderFailure | None:

@@ -16,7 +16,7 @@ from ownkey.domain.usage import Usage
 from ownkey.providers.address import addressed, passed_on
 from ownkey.providers.anthropic import AnthropicMessages
 from ownkey.providers.anthropic.foreign import own
-from ownkey.providers.bedrock.address import BedrockAddress, InvokeAddress
+from ownkey.providers.bedrock.address import CountAddress, InvokeAddress
 from ownkey.providers.bedrock.api import read_count
 from ownkey.providers.bedrock.eventstream import Frame, FrameSplitter
 from ownkey.providers.bedrock.failures import decode_failure, error_of
@@ -64,7 +64,7 @@ class BedrockCountTokens(BedrockMessages):
             },
         )
         counted = {"invokeModel": {"body": base64.b64encode(body).decode()}}
-        return addressed(BedrockAddress("count-tokens"), call, {"input": counted})
+        return addressed(CountAddress(), call, {"input": counted})
 
     def decode_whole(self, call: Call, body: bytes, annotate: Annotate) -> Whole:
         """The count as Anthropic tells it; nobody used it."""
