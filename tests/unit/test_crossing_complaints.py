@@ -133,6 +133,33 @@ class TestStreamedCalls:
         sent = told(chunk({"role": "assistant", "tool_calls": calls}), chunk({}, "tool_calls"))
         assert blocks(sent) == [("tool_use", '{"city":"Bern"}'), ("tool_use", "{}")]
 
+    @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+    def test_that_all_are_the_first_of_their_answer_are_told_apart(self, streamed):
+        """NVIDIA-NeMo/Switchyard#502, HKUDS/nanobot#4474: `call_0` in every answer, `grep:3` twice in one."""
+        use = {"type": "tool_use", "id": "call_0", "name": "read", "input": {}}
+        turns = [{"role": "assistant", "content": [use]}]
+        turns += [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "call_0"}]}]
+        body = {**MESSAGES, "model": "gpt-4o", "stream": streamed, "messages": [*MESSAGES["messages"], *turns]}
+        request = call(body, provider="openai")
+        calls = [
+            {"index": at, "id": id_, "type": "function", "function": {"name": "read", "arguments": "{}"}}
+            for at, id_ in enumerate(["call_0", "grep:3", "grep:3"])
+        ]
+        if streamed:
+            sent = [chunk({"tool_calls": calls[at : at + 1]}) for at in range(3)]
+            stream = b"".join(
+                b"data: " + json.dumps(each).encode() + b"\n\n" for each in [*sent, chunk({}, "tool_calls")]
+            )
+            sent_on = events(passed(TO_OPENAI, request, [stream]).output)
+            ids = [each["content_block"]["id"] for each in sent_on if each["type"] == "content_block_start"]
+        else:
+            choice = {"index": 0, "message": {"tool_calls": calls}, "finish_reason": "tool_calls"}
+            answer = json.dumps({"id": "c", "model": "gpt-4o", "choices": [choice]}).encode()
+            whole = json.loads(TO_OPENAI.decode_whole(request, answer, annotate).body)
+            ids = [block["id"] for block in whole["content"]]
+        assert ids[1] == "grep:3"
+        assert len({"call_0", *ids}) == 4
+
     def test_of_claude_keep_their_index_and_arguments(self):
         output = events(passed(TO_CLAUDE, STREAMED_CHAT, [fixture("anthropic", "stream-parallel.sse")]).output)
         arguments: dict[int, str] = {}

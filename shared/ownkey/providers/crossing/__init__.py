@@ -14,6 +14,7 @@ client's bytes ◀ EventWriter.write ─────────── Event    
 `sides`        the protocols of the two sides
 `effort`       how much is to be thought: in words, in tokens
 `signatures`   signatures of thinking within a dialect that is not their own
+`call_ids`     ids of calls, each once in a conversation
 `stops`        stop sequences for an API that has none
 `translator`   puts a client's dialect and a provider's API together to a `Translator`
 ============== ==========================================================================

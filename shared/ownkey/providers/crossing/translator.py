@@ -16,9 +16,11 @@ from ownkey.providers.crossing.answer import (
     Counted,
     Ended,
     Event,
+    PartBegun,
     TextAdded,
     text_of,
 )
+from ownkey.providers.crossing.call_ids import CallIds, with_own_ids
 from ownkey.providers.crossing.conversation import Conversation
 from ownkey.providers.crossing.sides import (
     ClientDialect,
@@ -48,14 +50,17 @@ class Crossing:
 
     def decode_whole(self, call: Call, body: bytes, annotate: Annotate) -> Whole:
         """The answer in the client's dialect."""
-        answer = self._api.read_answer(call, body)
+        conversation = _read(self._client, call)
+        answer = with_own_ids(self._api.read_answer(call, body), conversation)
         reading = _reading_of(answer)
-        written = self._client.write_answer(call, _read(self._client, call), answer, annotate)
+        written = self._client.write_answer(call, conversation, answer, annotate)
         return Whole(written, reading, {"text": text_of(answer)})
 
     def decode_stream(self, call: Call, annotate: Annotate) -> StreamDecoder:
         """Event by event."""
-        return CrossingDecoder(self._api.reader(call), self._client.writer(call, _read(self._client, call), annotate))
+        conversation = _read(self._client, call)
+        writer = self._client.writer(call, conversation, annotate)
+        return CrossingDecoder(self._api.reader(call), writer, CallIds(conversation))
 
     def decode_failure(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderFailure:
         """As the API tells it."""
@@ -71,6 +76,7 @@ class CrossingDecoder:
 
     __slots__ = (
         "_chars",
+        "_ids",
         "_kept",
         "_kept_chars",
         "_reader",
@@ -81,7 +87,8 @@ class CrossingDecoder:
         "started",
     )
 
-    def __init__(self, reader: EventReader, writer: EventWriter) -> None:
+    def __init__(self, reader: EventReader, writer: EventWriter, ids: CallIds) -> None:
+        self._ids = ids
         self.reading = Reading()
         self.started = False
         self.finished = False
@@ -115,6 +122,8 @@ class CrossingDecoder:
         try:
             for event in events:
                 self._note(event)
+                if type(event) is PartBegun:
+                    event = PartBegun(event.at, self._ids.of(event.part))
                 pieces.append(self._writer.write(event))
                 if self.finished:
                     break
