@@ -129,6 +129,24 @@ class TestSignatures:
         called = last_body(world, where)["contents"][1]["parts"]
         assert [len(part.get("thoughtSignature", "")) for part in called if "functionCall" in part] == [88, 0]
 
+    def test_responses_give_them_back_in_their_items(self, where, streamed, world, request):
+        client, model = request.getfixturevalue(where).openai(), f"{where}/gemini-3.8-flash"
+        tools = [{"type": "function", "name": name, "parameters": CITY} for name in ("get_weather", "get_time")]
+        asked = {"model": model, "tools": tools, "store": False, "include": ["reasoning.encrypted_content"]}
+        question = [{"role": "user", "content": ASKED}]
+        if streamed:
+            with client.responses.stream(**asked, input=question) as stream:
+                answered = stream.get_final_response()
+        else:
+            answered = client.responses.create(**asked, input=question)
+        items = [item.model_dump(exclude_none=True) for item in answered.output]
+        calls = [item for item in items if item["type"] == "function_call"]
+        results = [{"type": "function_call_output", "call_id": call["call_id"], "output": "fine"} for call in calls]
+        answer = client.responses.create(**asked, input=[*question, *items, *results])
+        assert answer.output_text.endswith("The tools said: fine; fine")
+        called = last_body(world, where)["contents"][1]["parts"]
+        assert [len(part.get("thoughtSignature", "")) for part in called if "functionCall" in part] == [88, 0]
+
 
 def test_a_conversation_that_began_elsewhere_goes_on_here(gemini, world) -> None:
     """Its calls have no signature of Google's; a stand-in is sent, or they would be refused."""

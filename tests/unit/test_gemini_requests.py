@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -175,6 +176,40 @@ class TestTurns:
 
     def test_a_refusal_is_text(self):
         assert contents(HELLO, Turn(Role.ASSISTANT, (Refusal("No."),)))[1]["parts"] == [{"text": "No."}]
+
+
+class TestNamesOfTools:
+    NAMES = ("3d_render", "-x", "ä b", "x" * 70, "fine.name:v-1")
+
+    def test_names_that_google_refuses_go_by_others_and_come_back(self):
+        """Google: 400, "Invalid function name. Must start with a letter or an underscore"."""
+        asked = Conversation(
+            turns=(
+                HELLO,
+                Turn(Role.ASSISTANT, (ToolUse("a", "3d_render"),)),
+                Turn(Role.USER, (ToolResult("a", None, (Text("done"),)),)),
+            ),
+            tools=tuple(map(Tool, self.NAMES)),
+            tool_choice=ToolChoice("required", self.NAMES),
+        )
+        request = call({"model": FLASH}, provider="gemini")
+        body = json.loads(API.write_request(request, asked).body)
+        sent = [each["name"] for each in body["tools"][0]["functionDeclarations"]]
+        assert all(re.fullmatch("[A-Za-z_][A-Za-z0-9_.:-]{0,63}", name) for name in sent)
+        assert (len(set(sent)), sent[-1]) == (5, "fine.name:v-1")
+        assert body["toolConfig"]["functionCallingConfig"]["allowedFunctionNames"] == sent
+        _, called, answered = body["contents"]
+        assert called["parts"][0]["functionCall"]["name"] == sent[0]
+        assert answered["parts"][0]["functionResponse"]["name"] == sent[0]
+        parts = [{"functionCall": {"name": name}} for name in sent]
+        answer = {"candidates": [{"content": {"parts": parts}, "finishReason": "STOP"}]}
+        given = API.read_answer(request, json.dumps(answer).encode()).parts
+        assert tuple(part.name for part in given if isinstance(part, ToolUse)) == self.NAMES
+
+    def test_a_schema_says_that_arguments_are_an_object(self):
+        (tool,) = sent(tools=(Tool("look", schema={"properties": {"at": {"type": "string"}}}),))["tools"]
+        schema = tool["functionDeclarations"][0]["parametersJsonSchema"]
+        assert schema == {"type": "object", "properties": {"at": {"type": "string"}}}
 
 
 class TestSignatures:

@@ -593,6 +593,17 @@ class TestDepartures:
         body, gone = passed_on(row, messages=[HELLO, answer | thoughts, HELLO])
         assert (body["messages"], gone) == ([HELLO, answer, HELLO], ())
 
+    @pytest.mark.parametrize("provider", ["openai", "mistral", "groq"])
+    def test_geminis_signatures_on_calls_do_not_go_to_others_that_refuse_them(self, provider: str) -> None:
+        plain = {"id": "call_1", "type": "function", "function": {"name": "clock", "arguments": "{}"}}
+        signed = plain | {"extra_content": {"google": {"thought_signature": "c2ln"}}}
+        history = [HELLO, {"role": "assistant", "tool_calls": [signed, plain]}]
+        translator = translator_of(Surface.CHAT, "openai")
+        assert translator is not None
+        encoded = translator.encode_request(call({"model": "m", "messages": history}, provider=provider))
+        assert json.loads(encoded.body)["messages"][1]["tool_calls"] == [plain, plain]
+        assert encoded.dropped == ()
+
     def test_members_of_messages_and_tools(self) -> None:
         row = {"unsupported": ["messages.name", "tools.strict"], "roles": {"developer": "system"}}
         strict = {"type": "function", "function": {"name": "weather", "strict": True}}

@@ -34,6 +34,7 @@ class Parameters:
 
     - a name: `logit_bias`; `n` where more than one answer cannot be had (`n: 1` asks for nothing special);
     - `messages.<name>`: of any message; `messages.content.<name>`: of any part of one's content;
+      `messages.tool_calls.<name>`: of any call in one;
     - `tools.<name>`: of any tool or its function (`tools.strict`);
     - `<name>=<value>`: where the member is this string, or an object of this `type`: `response_format=json_schema`,
       `tool_choice=required`."""

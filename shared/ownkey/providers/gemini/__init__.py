@@ -5,6 +5,7 @@
 `address`    the model in the path, with what is asked of it behind a colon
 `contents`   turns as contents of two roles, with thought signatures where they were
 `wishes`     tools, `toolConfig`, `generationConfig`
+`names`      tools' names, where Google takes others
 `thinking`   what each line of models takes of a wish for reasoning
 `reader`     answers, whole and in chunks, as events
 `citations`  grounding and recitation, in characters instead of bytes

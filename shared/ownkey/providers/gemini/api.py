@@ -12,6 +12,7 @@ from ownkey.providers.crossing import Answer, Conversation, Drops, folded
 from ownkey.providers.gemini import failures
 from ownkey.providers.gemini.address import MethodAddress, model_name
 from ownkey.providers.gemini.contents import contents_of, text_parts
+from ownkey.providers.gemini.names import NAMES, names_of
 from ownkey.providers.gemini.reader import GeminiReader
 from ownkey.providers.gemini.thinking import of_third_generation
 from ownkey.providers.gemini.wishes import generation_config, tool_config, tools_of, without_what_it_lacks
@@ -59,7 +60,7 @@ class GeminiApi:
 
     def reader(self, call: Call) -> GeminiReader:
         """As `ProviderApi` has it."""
-        return GeminiReader(searches_by_query=of_third_generation(call.model_id))
+        return GeminiReader(call.kept.get(NAMES, {}), searches_by_query=of_third_generation(call.model_id))
 
     def write_count(self, call: Call, conversation: Conversation) -> Encoded:
         """As `CountingApi` has it."""
@@ -87,6 +88,7 @@ class GeminiApi:
 
     def _members(self, call: Call, conversation: Conversation, drops: Drops) -> dict[str, Any]:
         unsupported = call.provider.parameters_of(call.model_id).unsupported
+        call.kept[NAMES] = names_of(conversation.tools)
         conversation = without_what_it_lacks(conversation, unsupported, drops)
         contents = contents_of(conversation, call.model_id, drops, with_ids=self._names_calls)
         system = text_parts(conversation.system, drops)

@@ -35,6 +35,7 @@ from ownkey.providers.crossing import (
     ToolUse,
     Turn,
 )
+from ownkey.providers.gemini.names import sent_name
 from ownkey.providers.gemini.thinking import of_third_generation
 
 Json = dict[str, Any]
@@ -152,7 +153,7 @@ class _Writer:
         self._called[use.id] = use.name
         tool = self._conversation.tool(use.name)
         arguments = {"input": use.arguments} if tool and tool.free_form else _object(use)
-        return {"functionCall": {"id": use.id, "name": use.name, "args": arguments}}
+        return {"functionCall": {"id": use.id, "name": sent_name(use.name), "args": arguments}}
 
     def _result(self, result: ToolResult, after: list[Json]) -> Json:
         """`after`: where media go that the model does not take inside."""
@@ -165,7 +166,7 @@ class _Writer:
         words = "\n".join(each.text for each in result.content if isinstance(each, Text))
         response: Json = {
             "id": result.tool_use_id,
-            "name": name,
+            "name": sent_name(name),
             "response": {"error" if result.failed else "output": words},
         }
         media = [part for each in result.content if not isinstance(each, Text) for part in self._media(each)]

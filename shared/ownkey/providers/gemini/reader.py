@@ -68,6 +68,7 @@ class GeminiReader:
         "_cited",
         "_finish",
         "_id",
+        "_names",
         "_open",
         "_searches",
         "_searches_by_query",
@@ -77,11 +78,13 @@ class GeminiReader:
         "_usage",
     )
 
-    def __init__(self, *, searches_by_query: bool) -> None:
+    def __init__(self, names: Mapping[str, str], *, searches_by_query: bool) -> None:
         """
         Args:
+            names: A tool's name as it was sent → the client's, where they differ.
             searches_by_query: Each query of an answer's search is billed; else all of them as one.
         """
+        self._names = names
         self._searches_by_query = searches_by_query
         self._splitter = EventSplitter()
         self._begun = False
@@ -183,7 +186,7 @@ class GeminiReader:
         if signature:
             yield from self._redacted(RedactedThinking(signature, Format.GEMINI, tool_use_id=use_id))
         self._at += 1
-        yield PartBegun(self._at, ToolUse(use_id, name))
+        yield PartBegun(self._at, ToolUse(use_id, self._names.get(name, name)))
         yield ArgumentsAdded(self._at, arguments)
         yield PartEnded(self._at)
 

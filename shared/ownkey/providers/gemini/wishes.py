@@ -8,6 +8,7 @@ from typing import Any
 
 from ownkey.catalog import Model
 from ownkey.providers.crossing import FREE_FORM_SCHEMA, Conversation, Drops, HostedTool, Tool
+from ownkey.providers.gemini.names import sent_name
 from ownkey.providers.gemini.thinking import of_third_generation, thinking_config
 
 Json = dict[str, Any]
@@ -63,7 +64,7 @@ def tool_config(conversation: Conversation, drops: Drops) -> Json | None:
         case _ if (choice and choice.names) or any(each.strict for each in functions):
             config["mode"] = "VALIDATED"  # as AUTO, and held to the schemas and to the names below
     if choice and choice.names:
-        config["allowedFunctionNames"] = list(choice.names)
+        config["allowedFunctionNames"] = [*map(sent_name, choice.names)]
     return {"functionCallingConfig": config} if config else None
 
 
@@ -126,11 +127,11 @@ def _declaration(tool: Tool, drops: Drops) -> Json:
     if tool.grammar is not None:
         drops.drop("tools.custom.format")
     schema = FREE_FORM_SCHEMA if tool.free_form else tool.schema
-    declaration: Json = {"name": tool.name}
+    declaration: Json = {"name": sent_name(tool.name)}
     if tool.description:
         declaration["description"] = tool.description
     if schema:
-        declaration["parametersJsonSchema"] = _plain(schema)
+        declaration["parametersJsonSchema"] = {"type": "object", **_plain(schema)}
     return declaration
 
 

@@ -17,7 +17,10 @@ _ESSENTIAL = frozenset({
     "web_search_options", "stop", "messages.audio", "messages.function_call", "reasoning", "thinking",
 })  # fmt: skip
 """What an answer is, not only how, or what can be said in other words (`otherwise`): never left out."""
-_THOUGHTS = frozenset({"messages.reasoning", "messages.reasoning_content", "messages.reasoning_details"})
+_THOUGHTS = frozenset({
+    "messages.reasoning", "messages.reasoning_content", "messages.reasoning_details",
+    "messages.tool_calls.extra_content",
+})  # fmt: skip
 """Of another provider: left out without a word, as everywhere."""
 _ASKS_NOTHING: Mapping[str, tuple[Any, ...]] = {
     "n": (1,),
@@ -30,7 +33,9 @@ _ASKS_NOTHING: Mapping[str, tuple[Any, ...]] = {
     "encoding_format": ("float",),
 }
 """Values that mean what their absence means."""
-_MESSAGES, _TOOLS, _CONTENT = "messages.", "tools.", "content."
+_MESSAGES, _TOOLS = "messages.", "tools."
+_LISTS = ("content", "tool_calls")
+"""Of a message, with members of their own."""
 
 
 class Departed(NamedTuple):
@@ -88,9 +93,10 @@ def _inner(
     messages, roles = values.get("messages"), parameters.roles
     refused = _names_in(parameters.unsupported, _MESSAGES)
     if isinstance(messages, list) and (refused or roles or parameters.text_content):
-        of_parts = _names_in(refused, _CONTENT)
         without = [_without(each, refused, dropped, _MESSAGES, target, names) for each in messages]
-        without = [_parts_without(each, of_parts, dropped, target, names) for each in without] if of_parts else without
+        for member in _LISTS:
+            if within := _names_in(refused, f"{member}."):
+                without = [_items_without(each, member, within, dropped, target, names) for each in without]
         changed = [_in_role(each, roles) for each in without]
         if parameters.text_content:
             changed = [_as_text(each) for each in changed]
@@ -127,15 +133,20 @@ def _without(
     return {name: value for name, value in item.items() if name not in refused}
 
 
-def _parts_without(
-    message: Any, refused: tuple[str, ...], dropped: list[str], target: str, names: Mapping[str, str] | None
+def _items_without(
+    message: Any,
+    member: str,
+    refused: tuple[str, ...],
+    dropped: list[str],
+    target: str,
+    names: Mapping[str, str] | None,
 ) -> Any:
-    parts = message.get("content") if isinstance(message, dict) else None
-    if not isinstance(parts, list):
+    items = message.get(member) if isinstance(message, dict) else None
+    if not isinstance(items, list):
         return message
-    changed = [_without(each, refused, dropped, _MESSAGES + _CONTENT, target, names) for each in parts]
-    same = all(new is old for new, old in zip(changed, parts, strict=True))
-    return message if same else {**message, "content": changed}
+    changed = [_without(each, refused, dropped, f"{_MESSAGES}{member}.", target, names) for each in items]
+    same = all(new is old for new, old in zip(changed, items, strict=True))
+    return message if same else {**message, member: changed}
 
 
 def _tool_without(
