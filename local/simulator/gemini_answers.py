@@ -174,6 +174,8 @@ def _usage(exchange: Exchange, usage: Usage, *, ended: bool) -> dict[str, Any]:
     if usage.cache.read:
         counted["cachedContentTokenCount"] = usage.cache.read
         counted["cacheTokensDetails"] = [{"modality": "TEXT", "tokenCount": usage.cache.read}]
+    if tier := exchange.body.get("serviceTier"):
+        counted["serviceTier"] = tier
     if ended:
         counted["candidatesTokenCount"] = usage.output_tokens - usage.reasoning_tokens
         counted["totalTokenCount"] += usage.output_tokens

@@ -191,6 +191,16 @@ def test_pictures_schemas_and_what_they_cost(gemini) -> None:
     assert answer.usage.prompt_tokens == row["usage"]["input"] + 85
 
 
+def test_half_the_price_is_paid_at_the_tier_of_half_the_price(gemini) -> None:
+    asked = {"model": GEMINI, "messages": said("hello, how are you today?")}
+    plain, flex = (gemini.openai().chat.completions.create(**asked, **tier) for tier in ({}, {"service_tier": "flex"}))
+    assert (plain.service_tier, flex.service_tier) == (None, "flex")
+    assert plain.usage.prompt_tokens == flex.usage.prompt_tokens
+    assert flex.usage.cost_details["upstream_inference_cost"] * 2 == pytest.approx(
+        plain.usage.cost_details["upstream_inference_cost"], rel=0.01
+    )
+
+
 @pytest.mark.parametrize(
     ("where", "model"),
     [("gemini", "gemini-3.8-flash"), ("vertex", "gemini-3.8-flash"), ("vertex", "claude-haiku-4-5@20251001")],

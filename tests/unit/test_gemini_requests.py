@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -35,7 +36,7 @@ from ownkey.providers.crossing import (
 from ownkey.providers.gemini.api import GeminiApi
 from ownkey.providers.gemini.contents import UNSIGNED
 from ownkey.providers.translator import Encoded
-from tests.support.providers import call
+from tests.support.providers import CATALOG, call
 
 API = GeminiApi()
 FLASH, OLDER = "gemini-3.8-flash", "gemini-2.5-flash"
@@ -311,7 +312,7 @@ class TestWishes:
             parallel_tool_calls=False,
             logit_bias={"1": 2},
             verbosity="low",
-            service_tier="flex",
+            service_tier="scale",
             user="u",
             metadata={"a": "b"},
             cache_key="k",
@@ -366,6 +367,26 @@ class TestWishes:
     def test_json_beside_tools_is_had_from_the_third_generation_on(self):
         assert config(tools=TOOLS, output=OutputFormat()) == {"responseMimeType": "application/json"}
         assert config(OLDER, tools=TOOLS, tool_choice=ToolChoice("none"), output=OutputFormat())
+
+    @pytest.mark.parametrize("tier", ["flex", "priority"])
+    def test_a_tier_of_service_is_asked_for_and_billed_as_the_answer_says(self, tier):
+        request = call({"model": FLASH}, provider="gemini")
+        asked = API.write_request(request, Conversation(turns=(HELLO,), service_tier=tier))
+        assert (json.loads(asked.body)["serviceTier"], asked.dropped) == (tier, ())
+
+        def billed(**stated: str) -> str | None:
+            usage = {"promptTokenCount": 1, "totalTokenCount": 1, **stated}
+            answer = {"candidates": [{"finishReason": "STOP"}], "usageMetadata": usage}
+            return API.read_answer(request, json.dumps(answer).encode()).terms.service_tier
+
+        assert (billed(), billed(serviceTier=tier.upper()), billed(serviceTier="standard")) == (tier, tier, None)
+
+    def test_a_tier_without_a_price_is_not_asked_for(self):
+        request = replace(call({"model": "gemma-3-27b-it"}, provider="gemini"), model=CATALOG.model("gemini", OLDER))
+        unpriced = replace(request.model, prices=replace(request.model.prices, service_tiers={}))
+        asked = Conversation(turns=(HELLO,), service_tier="priority")
+        written = API.write_request(replace(request, model=unpriced), asked)
+        assert ("serviceTier" in json.loads(written.body), written.dropped) == (False, ("service_tier",))
 
     def test_a_search_drops_what_tunes_it(self):
         request = written(tools=(HostedTool("web_search", {"type": "web_search", "max_uses": 3}),))

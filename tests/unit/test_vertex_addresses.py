@@ -205,6 +205,12 @@ def test_a_wait_that_google_states_is_told_whosever_the_model() -> None:
             assert (type(limited), limited.retry_after_s) == (ProviderRateLimited, 7.0)
 
 
+def test_a_tier_of_service_is_not_asked_for_by_the_request() -> None:
+    """Vertex AI's are asked for by a header, and at the global location alone."""
+    request = encoded(Surface.CHAT, "gemini-3.8-flash", CHAT | {"service_tier": "flex"})
+    assert ("serviceTier" in json.loads(request.body), request.dropped) == (False, ("service_tier",))
+
+
 def test_open_models_are_not_counted() -> None:
     assert translator_for(Surface.COUNT_TOKENS, VERTEX, LLAMA, None) is None
 

@@ -15,11 +15,12 @@ from ownkey.providers.gemini.contents import contents_of, text_parts
 from ownkey.providers.gemini.names import NAMES, names_of
 from ownkey.providers.gemini.reader import GeminiReader
 from ownkey.providers.gemini.thinking import of_third_generation
-from ownkey.providers.gemini.wishes import generation_config, tool_config, tools_of, without_what_it_lacks
+from ownkey.providers.gemini.wishes import generation_config, service_tier, tool_config, tools_of, without_what_it_lacks
 from ownkey.providers.translator import Call, Encoded
 
 GENERATE = ("generateContent", "streamGenerateContent?alt=sse")
 COUNT = "countTokens"
+_TIER = "service_tier"
 
 
 class GeminiApi:
@@ -32,6 +33,7 @@ class GeminiApi:
         *,
         nests: bool = True,
         names_calls: bool = True,
+        has_tiers: bool = True,
     ) -> None:
         """
         Args:
@@ -39,11 +41,13 @@ class GeminiApi:
             nests: Whether a count's request stands in `generateContentRequest`, as AI Studio wants what is more than
                 contents; Vertex AI takes the members themselves.
             names_calls: Whether calls and their results have ids; Vertex AI refuses them as unknown.
+            has_tiers: Whether a request asks for a tier of service; at Vertex AI a header does, at some locations.
         """
         self._address = address or MethodAddress("models", *GENERATE)
         self._counting = counting or MethodAddress("models", COUNT)
         self._nests = nests
         self._names_calls = names_calls
+        self._has_tiers = has_tiers
 
     def write_request(self, call: Call, conversation: Conversation) -> Encoded:
         """As `ProviderApi` has it."""
@@ -60,13 +64,18 @@ class GeminiApi:
 
     def reader(self, call: Call) -> GeminiReader:
         """As `ProviderApi` has it."""
-        return GeminiReader(call.kept.get(NAMES, {}), searches_by_query=of_third_generation(call.model_id))
+        return GeminiReader(
+            call.kept.get(NAMES, {}),
+            searches_by_query=of_third_generation(call.model_id),
+            asked_tier=call.kept.get(_TIER),
+        )
 
     def write_count(self, call: Call, conversation: Conversation) -> Encoded:
         """As `CountingApi` has it."""
         drops = Drops(conversation.names, call.provider.display_name)
         members = self._members(call, conversation, drops)
-        members.pop("toolConfig", None)
+        for name in ("toolConfig", "serviceTier"):
+            members.pop(name, None)
         if self._nests:
             members.pop("generationConfig", None)
             members = {"generateContentRequest": {"model": f"models/{model_name(call)}", **members}}
@@ -99,5 +108,7 @@ class GeminiApi:
             "tools": tools_of(conversation, drops),
             "toolConfig": tool_config(conversation, drops),
             "generationConfig": generation_config(conversation, call.model_id, call.model, drops),
+            "serviceTier": service_tier(conversation, call.model, drops, had=self._has_tiers),
         }
+        call.kept[_TIER] = optional["serviceTier"]
         return members | {name: value for name, value in optional.items() if value}

@@ -61,6 +61,7 @@ class GeminiReader:
     """An `EventReader`. Below the splitting into events, `read` takes one chunk, parsed."""
 
     __slots__ = (
+        "_asked_tier",
         "_at",
         "_begun",
         "_blocked",
@@ -78,12 +79,14 @@ class GeminiReader:
         "_usage",
     )
 
-    def __init__(self, names: Mapping[str, str], *, searches_by_query: bool) -> None:
+    def __init__(self, names: Mapping[str, str], *, searches_by_query: bool, asked_tier: str | None) -> None:
         """
         Args:
             names: A tool's name as it was sent → the client's, where they differ.
             searches_by_query: Each query of an answer's search is billed; else all of them as one.
+            asked_tier: Which tier is billed where the answer does not say.
         """
+        self._asked_tier = asked_tier
         self._names = names
         self._searches_by_query = searches_by_query
         self._splitter = EventSplitter()
@@ -226,7 +229,7 @@ class GeminiReader:
         self._searches = searches
         self._usage |= {name: value for name, value in usage.items() if value is not None}
         if (read := read_usage(self._usage, searches)) is not None:
-            yield Counted(read, read_terms(self._usage))
+            yield Counted(read, read_terms(self._usage, self._asked_tier))
 
 
 def _is_object(data: bytes) -> bool:

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ownkey.domain.usage import STANDARD_TERMS, Terms, Usage
-from ownkey.providers.counts import count, member, tells
+from ownkey.providers.counts import count, member, string, tells
 
 _TIERS: Mapping[str, str] = {"ON_DEMAND_PRIORITY": "priority", "ON_DEMAND_FLEX": "flex"}
 """Vertex AI's `trafficType` → the tier of the price list."""
+_ORDINARY = ("standard", "unspecified")
 _COUNTS = (
     *("promptTokenCount", "candidatesTokenCount", "thoughtsTokenCount", "toolUsePromptTokenCount"),
     *("cachedContentTokenCount", "totalTokenCount"),
@@ -53,9 +54,15 @@ def read_usage(usage: Mapping[str, Any], web_searches: int = 0) -> Usage | None:
     )
 
 
-def read_terms(usage: Mapping[str, Any]) -> Terms:
-    """Under which terms it was served: Vertex AI alone says."""
-    tier = _TIERS.get(str(usage.get("trafficType")))
+def read_terms(usage: Mapping[str, Any], asked_tier: str | None = None) -> Terms:
+    """Under which terms it was served: AI Studio says it by `serviceTier`, Vertex AI by `trafficType`.
+
+    Args:
+        asked_tier: Where the answer says neither.
+    """
+    stated, traffic = string(usage.get("serviceTier")), string(usage.get("trafficType"))
+    tier = stated.lower() if stated else _TIERS.get(traffic) if traffic else asked_tier
+    tier = None if tier in _ORDINARY else tier
     return Terms(service_tier=tier) if tier else STANDARD_TERMS
 
 

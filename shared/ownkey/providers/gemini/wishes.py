@@ -24,6 +24,8 @@ _NARROWED_BY = ("allowed_domains", "blocked_domains", "filters")
 _DIALECT_OF_A_SCHEMA = "$schema"
 _TUNABLE = ("temperature", "top_p", "top_k", "presence_penalty", "frequency_penalty", "seed")
 _ORDINARY_TIERS = (None, "auto", "default", "standard_only")
+_TIERS = ("flex", "priority")
+"""Google's `ServiceTier`s, by the names that clients have for them."""
 
 
 def tools_of(conversation: Conversation, drops: Drops) -> list[Json]:
@@ -114,11 +116,26 @@ def without_what_it_lacks(conversation: Conversation, unsupported: Set[str], dro
             **conversation.others,
         }
     )
-    if conversation.service_tier not in _ORDINARY_TIERS:
-        drops.drop("service_tier")
     lacking: dict[str, Any] = {name: None for name in _TUNABLE if name in unsupported}
     drops.drop_given({name: getattr(conversation, name) for name in lacking})
     return replace(conversation, **lacking) if lacking else conversation
+
+
+def service_tier(conversation: Conversation, model: Model | None, drops: Drops, *, had: bool) -> str | None:
+    """`serviceTier`; None: the ordinary one. One that the model's known prices do not have is not asked for: its cost
+    would be told, and charged, wrongly.
+
+    Args:
+        had: Whether tiers are asked for by the request.
+    """
+    stated = conversation.service_tier
+    if stated in _ORDINARY_TIERS:
+        return None
+    prices = model.prices if model else None
+    if had and stated in _TIERS and (prices is None or stated in prices.service_tiers):
+        return stated
+    drops.drop("service_tier")
+    return None
 
 
 def _declaration(tool: Tool, drops: Drops) -> Json:

@@ -10,4 +10,6 @@ class VertexGemini(GeminiApi):
     """`GeminiApi` there."""
 
     def __init__(self) -> None:
-        super().__init__(PublishedAddress(*GENERATE), PublishedAddress(COUNT), nests=False, names_calls=False)
+        super().__init__(
+            PublishedAddress(*GENERATE), PublishedAddress(COUNT), nests=False, names_calls=False, has_tiers=False
+        )
