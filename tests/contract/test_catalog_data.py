@@ -139,8 +139,9 @@ class TestModels:
                 assert (model.prices.base.input or 0) <= 1, model
 
     def test_most_chat_models_have_a_price(self):
+        """17 of 2,229 had no other than zeros, for which nobody vouches."""
         chat = [model for model in MODELS if model.mode == "chat"]
-        assert sum(model.prices is not None for model in chat) / len(chat) > 0.98
+        assert sum(model.prices is not None for model in chat) / len(chat) > 0.975
 
 
 def check_price_list(prices: PriceList) -> None:

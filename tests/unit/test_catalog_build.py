@@ -91,6 +91,16 @@ class TestPrices:
     def test_a_free_model_is_free(self):
         assert row(entry(input_cost_per_token=0))["prices"] == {"": {"input": "0"}}
 
+    def test_of_nothing_but_zeros_is_known_only_where_the_vendor_gives_the_model_away(self):
+        """Price files have 0 where somebody found no price, too: the platform would give away what it pays for."""
+        zero = entry(input_cost_per_token=Decimal(0), output_cost_per_token=Decimal(0), input_cost_per_image=Decimal(0))
+        entries = {"acme/open": zero, "acme/lost": zero, "acme/half": zero | {"output_cost_per_token": Decimal("1e-6")}}
+        rows = provider_rows(entries, "acme", free="op.*")
+        assert rows["open"]["prices"] == {"": {"input": "0", "output": "0"}}
+        assert "prices" not in rows["lost"]
+        assert rows["half"]["prices"] == {"": {"input": "0", "output": "1"}}
+        assert "prices" not in provider_rows(entries, "acme")["open"]
+
     def test_fees_and_uplifts(self):
         made = row(
             entry(

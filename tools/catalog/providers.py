@@ -19,7 +19,7 @@ _ID = re.compile(r"^[a-z0-9]+(?:-[a-z0-9]+)*$")
 _HEADER = re.compile(r"^[A-Za-z0-9-]+$")
 _PRICE_SOURCE_FIELDS = {
     "litellm", "prefix", "bare_ids", "both_ids", "ids", "regional", "genai_prices", "inclusive_thresholds", "uplifts",
-    "also",
+    "also", "free",
 }  # fmt: skip
 _KINDS = list(Kind)
 _PROTOCOL = re.compile(r"^[a-z]+(?:_[a-z]+)*$")

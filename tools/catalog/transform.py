@@ -80,6 +80,7 @@ def provider_rows(
     regional: str | None = None,
     inclusive_thresholds: bool = False,
     uplifts: Mapping[str, str] = _NONE,
+    free: str = "",
 ) -> dict[str, Row]:
     """The rows of one provider, by the provider's own model ids.
 
@@ -94,6 +95,8 @@ def provider_rows(
         regional: What stands before a region in keys of the prices there: `<regional>/<region>/<id>`.
         inclusive_thresholds: A context tier begins at its threshold, not above it.
         uplifts: Factors on all its models' rates that the file does not have.
+        free: What the ids match as a whole of models that the vendor gives away. Any other that the file has at 0 and
+            nothing else has no known price: 0 is also what those write who found none.
     """
     names = (litellm,) if isinstance(litellm, str) else tuple(litellm)
     before = f"{prefix or names[0]}/"
@@ -104,12 +107,23 @@ def provider_rows(
         entry, model_id = entries[key], key.removeprefix(before)
         is_model = both_ids or key.startswith(before) != bare_ids
         if is_model and entry.get("mode") in MODES and not _SIZED.match(key) and wanted.fullmatch(model_id):
-            rows[model_id] = row(entry, inclusive_thresholds=inclusive_thresholds)
+            facts = row(entry, inclusive_thresholds=inclusive_thresholds)
+            rows[model_id] = facts if _costs(facts) or re.fullmatch(free, model_id) else _unpriced(facts)
     for model_id, facts in rows.items():
         there = _regional_uplifts(entries, f"{regional}/", model_id) if regional else {}
         if "prices" in facts and (more := {**uplifts, **there, **facts.get("uplifts", {})}):
             facts["uplifts"] = more
     return dict(sorted(rows.items()))
+
+
+def _costs(facts: Row) -> bool:
+    """Whether anything of a model has a price above 0."""
+    sheets = (*facts.get("prices", {}).values(), facts.get("fees", {}))
+    return any(Decimal(price) for sheet in sheets for price in sheet.values())
+
+
+def _unpriced(facts: Row) -> Row:
+    return {name: fact for name, fact in facts.items() if name not in ("prices", "fees", "uplifts", "off_peak")}
 
 
 def _regional_uplifts(entries: Mapping[str, Entry], before: str, model_id: str) -> dict[str, str]:
