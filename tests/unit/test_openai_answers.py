@@ -196,6 +196,12 @@ class TestEnds:
         said = answer({"content": "a"}, finish=word)
         assert (said.finish, said.native_finish) == (finish, word)
 
+    @pytest.mark.parametrize("word", ["tool_calls", "tool_use", "function_call"])
+    def test_a_call_that_never_came_is_no_call(self, word: str) -> None:
+        """An agent that is told of one waits for it, or asks again and again."""
+        said = answer({"content": "a"}, finish=word)
+        assert (said.finish, said.native_finish) == (Finish.END, word)
+
     def test_a_refusal_is_no_end(self) -> None:
         said = answer({"refusal": "I"}, {"refusal": " won't"})
         assert (said.parts, said.finish) == ((Refusal("I won't"),), Finish.REFUSAL)

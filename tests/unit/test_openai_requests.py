@@ -187,6 +187,12 @@ class TestWhatClientsSay:
         answer = {"role": "assistant", "content": "b", "reasoning_content": "a"}
         assert said(HELLO, answer)[1].parts == (Thinking("a"), Text("b"))
 
+    def test_thoughts_as_parts_of_an_answer(self) -> None:
+        """Mistral's answers have them so, and come back when the conversation goes on elsewhere."""
+        thought = {"type": "thinking", "thinking": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}
+        (turn,) = said({"role": "assistant", "content": [thought, {"type": "text", "text": "c"}]})
+        assert turn.parts == (Thinking("ab"), Text("c"))
+
     @pytest.mark.parametrize(
         ("members", "expected"),
         [
@@ -618,6 +624,13 @@ class TestDepartures:
         body, gone = passed_on(row, max_completion_tokens=5, max_tokens=7, seed=1)
         assert body == {"model": "m", "messages": [HELLO], "max_tokens": 5, "random_seed": 1}
         assert gone == ()
+
+    @pytest.mark.parametrize(("model", "name"), [("gpt-4o", "max_tokens"), ("o3", "max_completion_tokens")])
+    def test_openais_limit_has_the_name_that_the_model_takes(self, model: str, name: str) -> None:
+        row = CATALOG.provider("openai")
+        plain = call({"model": model, "messages": [HELLO], "max_tokens": 9})
+        body = json.loads(PASSED.encode_request(Call(plain.body, {}, row, model, str(row.base_url), {})).body)
+        assert {key: value for key, value in body.items() if key.startswith("max_")} == {name: 9}
 
     @pytest.mark.parametrize(
         ("member", "value"),

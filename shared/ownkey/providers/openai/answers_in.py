@@ -171,8 +171,6 @@ class ChatReader:
         finish = read_finish(self._native, called=called, refused=self._refused)
         if self._stop is not None and finish is Finish.END:
             finish = Finish.STOP_SEQUENCE
-        if self._as_text and finish is Finish.TOOL_USE and not called:
-            finish = Finish.END
         yield Ended(finish, self._stop if finish is Finish.STOP_SEQUENCE else None, self._native)
 
     def _read_choice(self, choice: Mapping[str, Any]) -> Iterator[Event]:

@@ -51,12 +51,14 @@ def read_finish(native: str | None, *, called: bool, refused: bool) -> Finish:
 
     Args:
         called: The answer calls tools. OpenAI ends a call of the one tool that had to be called with `stop`, and some
-            compatible providers any call.
+            compatible providers any call; others say of a plain text that it calls.
         refused: It has a refusal, which OpenAI ends with `stop`.
     """
     finish = _FINISHES.get(native, Finish.OTHER) if native else Finish.END
     if called and finish in (Finish.END, Finish.OTHER):
         return Finish.TOOL_USE
+    if not called and finish is Finish.TOOL_USE:
+        finish = Finish.END
     return Finish.REFUSAL if refused and finish is Finish.END else finish
 
 

@@ -1,7 +1,7 @@
 """The parts of a message's content, as chat completions have them, read to the neutral form.
 
 Facts from openai-python 3.52, `types/chat/chat_completion_content_part_*.py`; `cache_control` as OpenRouter and
-Anthropic have it; a file by its URL as OpenRouter has it.
+Anthropic have it; a file by its URL as OpenRouter has it; thoughts as Mistral has them.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from ownkey.providers.crossing.conversation import (
     Refusal,
     Source,
     Text,
+    Thinking,
 )
 from ownkey.providers.crossing.strict import Fields, wrong
 
@@ -62,7 +63,7 @@ def read_content(message: Fields, kinds: frozenset[str]) -> list[Part]:
 
 TEXT = frozenset({"text"})
 USER = frozenset({"text", "image_url", "input_audio", "file"})
-ASSISTANT = frozenset({"text", "refusal"})
+ASSISTANT = frozenset({"text", "refusal", "thinking"})
 TOOL = frozenset({"text", "image_url", "file"})
 
 
@@ -83,9 +84,15 @@ def _read_part(part: Fields, kinds: frozenset[str]) -> Part:
         return Text(part.needed_text("text"), cache=read_cache(part))
     if kind == "refusal":
         return Refusal(part.needed_text("refusal"))
+    if kind == "thinking":
+        return Thinking("".join(_thought(each) for each in part.members("thinking")))
     if kind == "image_url":
         return _read_image(part)
     return _read_audio(part) if kind == "input_audio" else _read_file(part)
+
+
+def _thought(item: Fields) -> str:
+    return item.text("text") or ""
 
 
 def _read_image(part: Fields) -> Image:
