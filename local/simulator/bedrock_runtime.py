@@ -46,6 +46,9 @@ _PATH = re.compile(
 )
 _PROFILE = re.compile(r"arn:.*inference-profile/.*|(?:us-gov|us|eu|apac|jp|au|in|global)\..*")
 _STREAMS = ("converse-stream", "invoke-with-response-stream")
+UNKNOWN_BETAS = {"claude-code-20250219", "fast-mode-2026-02-01", "oauth-2025-04-20", "prompt-caching-scope-2026-01-05"}
+"""What people saw refused."""
+_SCOPED = re.compile(r'"cache_control":\{[^}]*"scope":')
 _NOT_HERE = {"service_tier", "inference_geo", "speed", "cache_control"}
 """Members of Anthropic's own API that Bedrock does not have."""
 
@@ -150,6 +153,10 @@ class InvokedDialect(_Runtime, AnthropicDialect):
         for tool in body.get("tools") or ():
             if str(tool.get("type", "custom")).startswith(("web_", "code_execution")):
                 raise bedrock_requests.refused(f"tools: {tool['type']} is not supported")
+        if UNKNOWN_BETAS & set(body.get("anthropic_beta", ())):
+            raise bedrock_requests.refused("invalid beta flag")
+        if _SCOPED.search(compact(body)):
+            raise bedrock_requests.refused("system.0.cache_control.ephemeral.scope: Extra inputs are not permitted")
         own = {name: value for name, value in body.items() if name not in ("anthropic_version", "anthropic_beta")}
         betas = {"anthropic-beta": ",".join(body["anthropic_beta"])} if "anthropic_beta" in body else {}
         with _as_bedrock_says():

@@ -183,7 +183,8 @@ def test_a_throttled_stream_is_told_as_such() -> None:
 
 def test_a_request_to_anthropics_model_is_what_its_sdk_would_send() -> None:
     body = MESSAGES | {"stream": True, "provider": {"order": ["bedrock"]}, "service_tier": "auto", "kept": [1.0]}
-    headers = {"anthropic-beta": "one, two", "anthropic-version": "2023-06-01"}
+    betas = ["context-1m-2025-08-07", "effort-2025-11-24"]
+    headers = {"anthropic-beta": ", ".join(betas), "anthropic-version": "2023-06-01"}
     request = call(body, provider="bedrock", model=CLAUDE, client_headers=headers)
     sent = passthrough().encode_request(request)
     assert sent.url.endswith("/model/us.anthropic.claude-sonnet-4-5-20250929-v1%3A0/invoke-with-response-stream")
@@ -192,10 +193,49 @@ def test_a_request_to_anthropics_model_is_what_its_sdk_would_send() -> None:
         "messages": MESSAGES["messages"],
         "kept": [1.0],
         "anthropic_version": "bedrock-2023-05-31",
-        "anthropic_beta": ["one", "two"],
+        "anthropic_beta": betas,
     }
     assert sent.dropped == ("service_tier",)
     assert not {"anthropic-beta", "anthropic-version"} & sent.headers.keys()
+
+
+def test_beta_features_that_bedrock_does_not_know_are_dropped_and_told() -> None:
+    """Bedrock: 400, "invalid beta flag" (anthropics/claude-code 49370, 56595); the header is Claude Code's."""
+    header = "claude-code-20250219,interleaved-thinking-2025-05-14,advanced-tool-use-2025-11-20,fast-mode-2026-02-01"
+    body = MESSAGES | {"anthropic_beta": ["tool-search-tool-2025-10-19", "oauth-2025-04-20", 7]}
+    request = call(body, provider="bedrock", model=CLAUDE, client_headers={"anthropic-beta": header})
+    sent = passthrough().encode_request(request)
+    known = ["tool-search-tool-2025-10-19", "interleaved-thinking-2025-05-14"]
+    assert json.loads(sent.body)["anthropic_beta"] == known
+    unknown = ("oauth-2025-04-20", "claude-code-20250219", "fast-mode-2026-02-01")
+    assert sent.dropped == tuple(f"anthropic-beta.{each}" for each in unknown)
+    none = call(MESSAGES | {"anthropic_beta": ["one"]}, provider="bedrock", model=CLAUDE)
+    assert "anthropic_beta" not in json.loads(passthrough().encode_request(none).body)
+
+
+def test_marks_of_a_cache_go_without_their_scope() -> None:
+    """Bedrock: "cache_control.ephemeral.scope: Extra inputs are not permitted" (Wei-Shaw/claude-relay-service 965)."""
+    mark, plain = {"type": "ephemeral", "ttl": "1h", "scope": "global"}, {"type": "ephemeral", "ttl": "1h"}
+    said, tool = {"type": "text", "text": "Hi"}, {"name": "t", "input_schema": {"properties": {"scope": {}}}}
+    result = {"type": "tool_result", "tool_use_id": "t1", "content": [said | {"cache_control": mark}]}
+
+    def body(mark: Any) -> dict[str, Any]:
+        marked = said | {"cache_control": mark}
+        turns = [{"role": "user", "content": [marked, result | {"content": [marked]}]}]
+        return MESSAGES | {"system": [marked], "tools": [tool | {"cache_control": mark}], "messages": turns}
+
+    for translator in (passthrough(), passthrough(Surface.COUNT_TOKENS)):
+        sent = translator.encode_request(call(body(mark), provider="bedrock", model=CLAUDE))
+        request = json.loads(sent.body)
+        if "input" in request:
+            request = json.loads(base64.b64decode(request["input"]["invokeModel"]["body"]))
+            request.pop("max_tokens")
+        assert {name: request[name] for name in ("system", "tools", "messages")} == {
+            name: body(plain)[name] for name in ("system", "tools", "messages")
+        }
+    assert passthrough().encode_request(call(body(mark), provider="bedrock", model=CLAUDE)).dropped == (
+        "cache_control.scope",
+    )
 
 
 def test_tokens_are_counted_of_the_very_request() -> None:

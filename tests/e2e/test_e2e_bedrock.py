@@ -153,6 +153,22 @@ def test_a_makers_name_is_asked_of_the_inference_profile_of_the_credentials_regi
     assert counted.input_tokens > 0
 
 
+def test_claude_codes_headers_and_marks_are_no_obstacle(team: Account) -> None:
+    headers = {"anthropic-beta": "claude-code-20250219,interleaved-thinking-2025-05-14,prompt-caching-scope-2026-01-05"}
+    marked = {"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral", "scope": "global"}}
+    raw = team.anthropic().messages.with_raw_response.create(
+        model=CLAUDE,
+        max_tokens=50,
+        system=[marked],
+        messages=[{"role": "user", "content": "Hello"}],
+        extra_headers=headers,
+    )
+    assert raw.parse().content[0].text == "You said: Hello"
+    told = raw.headers["x-ownkey-dropped"]
+    assert "anthropic-beta.claude-code-20250219" in told
+    assert "cache_control.scope" in told
+
+
 class TestThinking:
     def test_claudes_thoughts_go_back_as_they_came(self, team: Account) -> None:
         for made in (message, streamed_message):

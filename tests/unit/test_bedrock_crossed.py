@@ -43,10 +43,11 @@ def asked(*parts: Part, headers: dict[str, str] | None = None, **wishes: Any) ->
 
 
 def test_model_and_stream_are_told_by_the_url_and_the_version_by_the_body() -> None:
-    body, sent = asked(stream=True, headers={"anthropic-beta": "one"})
+    body, sent = asked(stream=True, headers={"anthropic-beta": "context-1m-2025-08-07,one"})
     assert sent.url.endswith("/model/us.anthropic.claude-sonnet-4-5-20250929-v1%3A0/invoke-with-response-stream")
     assert body["anthropic_version"] == "bedrock-2023-05-31"
-    assert body["anthropic_beta"] == ["one"]
+    assert body["anthropic_beta"] == ["context-1m-2025-08-07"]
+    assert sent.dropped == ("anthropic-beta.one",)
     assert not {"model", "stream"} & body.keys()
 
 

@@ -12,6 +12,7 @@
 `answers_in`    … its answer
 `claude`        what each generation of models takes
 `caching`       a whole prompt cached by a mark on its last part
+`betas`         beta features, and marks, that hosts of its models do not all know
 `schemas`       the part of JSON Schema that they can be held to
 `words`         reasons to stop, citations: both ways
 =============== ===============================================================================

@@ -11,6 +11,7 @@
 `invoke`      Anthropic's dialect at Bedrock: passed through, and counted
 `crossed`     the same for clients of other dialects
 `address`     the URL with the model in it, and what else the place demands
+`betas`       which beta features of Anthropic's it knows
 `eventstream` AWS's binary framing
 `failures`    what Bedrock says instead of an answer
 ============= =======================================================================

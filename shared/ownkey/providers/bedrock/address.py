@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from ownkey.catalog import Auth
 from ownkey.domain.errors import InvalidParameter
+from ownkey.providers.bedrock.betas import betas_of
 from ownkey.providers.document import REMOVED
 from ownkey.providers.passthrough import request_headers
 from ownkey.providers.translator import Call
@@ -78,12 +79,12 @@ class InvokeAddress(BedrockAddress):
 
     def members(self, call: Call) -> Mapping[str, Any]:
         """As `lib/bedrock/_client.py` of Anthropic's SDK writes them."""
-        betas = betas_of(call)
+        betas = betas_of(call).known
         return {
             "model": REMOVED,
             "stream": REMOVED,
             "anthropic_version": ANTHROPIC_VERSION,
-            **({"anthropic_beta": betas} if betas else {}),
+            "anthropic_beta": list(betas) if betas else REMOVED,
         }
 
 
@@ -100,11 +101,3 @@ class CountAddress(BedrockAddress):
     def model_of(self, call: Call) -> str:
         """The model's own id."""
         return _OF_A_PROFILE.sub("", call.model_id)
-
-
-def betas_of(call: Call) -> list[str]:
-    """The beta features that the client asked for, by header or in the body, each once."""
-    stated = call.body.values.get("anthropic_beta")
-    named = [each for each in stated if isinstance(each, str)] if isinstance(stated, list) else []
-    header = [each.strip() for each in call.client_headers.get("anthropic-beta", "").split(",")]
-    return list(dict.fromkeys([*named, *filter(None, header)]))

@@ -9,6 +9,7 @@ from ownkey.domain.errors import ProviderFailure
 from ownkey.providers.anthropic.api import MessagesApi
 from ownkey.providers.anthropic.caching import marked_at_the_end
 from ownkey.providers.bedrock.address import InvokeAddress
+from ownkey.providers.bedrock.betas import betas_of
 from ownkey.providers.bedrock.eventstream import FrameSplitter
 from ownkey.providers.bedrock.failures import decode_failure
 from ownkey.providers.bedrock.invoke import unframed
@@ -51,7 +52,7 @@ class BedrockMessagesApi(MessagesApi):
             else marked_at_the_end(conversation.turns, conversation.cache)
         )
         sent = super().write_request(call, replace(conversation, service_tier=None, turns=turns, cache=None))
-        return replace(sent, dropped=sent.dropped + dropped)
+        return replace(sent, dropped=sent.dropped + dropped + betas_of(call).dropped)
 
     def reader(self, call: Call) -> EventReader:  # type: ignore[override]
         """The events in their frames."""

@@ -15,9 +15,11 @@ from ownkey.domain.errors import ProviderFailure, ProviderInvalidResponse
 from ownkey.domain.usage import Usage
 from ownkey.providers.address import addressed, passed_on
 from ownkey.providers.anthropic import AnthropicMessages
+from ownkey.providers.anthropic.betas import unscoped
 from ownkey.providers.anthropic.foreign import own
 from ownkey.providers.bedrock.address import CountAddress, InvokeAddress
 from ownkey.providers.bedrock.api import read_count
+from ownkey.providers.bedrock.betas import betas_of
 from ownkey.providers.bedrock.eventstream import Frame, FrameSplitter
 from ownkey.providers.bedrock.failures import decode_failure, error_of
 from ownkey.providers.document import REMOVED
@@ -37,8 +39,8 @@ class BedrockMessages(AnthropicMessages):
     def encode_request(self, call: Call) -> Encoded:
         """The client's body, without what is the gateway's or said elsewhere."""
         dropped = tuple(name for name in _NOT_HERE if call.body.values.get(name) is not None)
-        mine = own(call.body.values, call.model_id)
-        return passed_on(self._address, call, _without(call) | mine.changes, dropped + mine.dropped)
+        changes, left_out = _changed(call)
+        return passed_on(self._address, call, changes, dropped + left_out + betas_of(call).dropped)
 
     def decode_stream(self, call: Call, annotate: Annotate) -> StreamDecoder:
         """The events in their frames."""
@@ -56,12 +58,7 @@ class BedrockCountTokens(BedrockMessages):
         """The whole body as Base64. InvokeModel demands a limit on output, which a count has none of."""
         body = rewritten(
             call,
-            {
-                "max_tokens": 1,
-                **_without(call),
-                **own(call.body.values, call.model_id).changes,
-                **self._address.members(call),
-            },
+            {"max_tokens": 1, **_changed(call)[0], **self._address.members(call)},
         )
         counted = {"invokeModel": {"body": base64.b64encode(body).decode()}}
         return addressed(CountAddress(), call, {"input": counted})
@@ -164,5 +161,10 @@ def _event(kind: str, data: bytes) -> bytes:
     return b"event: %s\ndata: %s\n\n" % (kind.encode(), data.replace(b"\n", b" ").replace(b"\r", b" "))
 
 
-def _without(call: Call) -> dict[str, Any]:
-    return {name: REMOVED for name in (*GATEWAY_FIELDS, *_NOT_HERE) if name in call.body.values}
+def _changed(call: Call) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What to change of the client's members, and those of them that had to be left out."""
+    stated = call.body.values
+    mine = own(stated, call.model_id)
+    changes = {name: REMOVED for name in (*GATEWAY_FIELDS, *_NOT_HERE) if name in stated} | mine.changes
+    shared = unscoped({**stated, **changes})
+    return changes | shared.changes, mine.dropped + shared.dropped

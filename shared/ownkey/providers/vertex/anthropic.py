@@ -9,6 +9,7 @@ from typing import Any
 from ownkey.providers.address import Address, Plain, passed_on
 from ownkey.providers.anthropic import AnthropicCountTokens, AnthropicMessages
 from ownkey.providers.anthropic.api import MessagesApi
+from ownkey.providers.anthropic.betas import HEADER, unscoped
 from ownkey.providers.anthropic.caching import marked_at_the_end
 from ownkey.providers.anthropic.foreign import own
 from ownkey.providers.crossing import Conversation
@@ -16,7 +17,7 @@ from ownkey.providers.document import REMOVED
 from ownkey.providers.gemini.address import MethodAddress
 from ownkey.providers.passthrough import GATEWAY_FIELDS
 from ownkey.providers.translator import Call, Encoded
-from ownkey.providers.vertex.betas import COUNTED_WITHOUT, HEADER, betas_of
+from ownkey.providers.vertex.betas import COUNTED_WITHOUT, betas_of
 from ownkey.providers.vertex.failing import FailsAsGoogle
 
 _MODELS = "publishers/anthropic/models"
@@ -112,8 +113,10 @@ def _passed(address: Address, call: Call, without: frozenset[str]) -> Encoded:
     changes: dict[str, Any] = {name: REMOVED for name in (*GATEWAY_FIELDS, *_NOT_HERE) if name in stated}
     dropped = tuple(name for name in _NOT_HERE if stated.get(name) not in (None, "auto"))
     mine = own(stated, call.model_id)
-    dropped += mine.dropped
-    return passed_on(address, call, changes | mine.changes, dropped + betas_of(call.client_headers, without).dropped)
+    shared = unscoped({**stated, **changes, **mine.changes})
+    dropped += mine.dropped + shared.dropped
+    changes |= mine.changes | shared.changes
+    return passed_on(address, call, changes, dropped + betas_of(call.client_headers, without).dropped)
 
 
 def _beta_header(call: Call, without: frozenset[str]) -> dict[str, str]:

@@ -6,11 +6,10 @@ those that litellm 1.109 found to be taken (`anthropic_beta_headers_config.json`
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import NamedTuple
 
-HEADER = "anthropic-beta"
+from ownkey.providers.anthropic.betas import Betas, asked_for, sorted_out
+
 COUNTED_WITHOUT = frozenset({"web-search-2025-03-05"})
 """Known, but not where tokens are counted."""
 _KNOWN: Mapping[str, str] = {
@@ -26,26 +25,13 @@ _KNOWN: Mapping[str, str] = {
     "advanced-tool-use-2025-11-20": "tool-search-tool-2025-10-19",
 }
 """Anthropic's name → Vertex AI's."""
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
-
-
-class Betas(NamedTuple):
-    """What a client asks for."""
-
-    known: tuple[str, ...]
-    """By Vertex AI's names."""
-    dropped: tuple[str, ...]
-    """`anthropic-beta.<name>` of the others."""
 
 
 def betas_of(headers: Mapping[str, str], without: frozenset[str] = frozenset()) -> Betas:
-    """The client's beta features, each once.
+    """The client's beta features.
 
     Args:
         headers: The client's; names in lower case.
         without: Those that are not to be had, though they are known.
     """
-    asked = tuple(dict.fromkeys(filter(None, (each.strip() for each in headers.get(HEADER, "").split(",")))))
-    known = {each: _KNOWN[each] for each in asked if each in _KNOWN and each not in without}
-    others = (f"{HEADER}.{each}" if _NAME.fullmatch(each) else HEADER for each in asked if each not in known)
-    return Betas(tuple(dict.fromkeys(known.values())), tuple(dict.fromkeys(others)))
+    return sorted_out(asked_for(headers), {name: here for name, here in _KNOWN.items() if name not in without})
