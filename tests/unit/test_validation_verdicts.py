@@ -51,8 +51,8 @@ class Provider:
 
         self.reply = reply
 
-    def refuses(self, status: int, message: str) -> None:
-        self.says(status, {"error": {"message": message, "type": "invalid_request_error", "code": "invalid_api_key"}})
+    def refuses(self, status: int, message: str, code: str | None = "invalid_api_key") -> None:
+        self.says(status, {"error": {"message": message, "type": "invalid_request_error", "code": code}})
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ async def test_a_provider_that_echoes_the_key_is_scrubbed(bench: Bench, provider
 
 
 async def test_a_genuine_key_without_a_permission_is_accepted_with_the_reason(bench: Bench, provider: Provider) -> None:
-    provider.refuses(403, "You have insufficient permissions for this operation.")
+    provider.refuses(403, "You have insufficient permissions for this operation.", code=None)
     finding = await bench.finding()
     assert (finding.verdict, finding.status) == (Verdict.ACCEPTED, 403)
     assert "insufficient permissions" in (finding.reason or "")

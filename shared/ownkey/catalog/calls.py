@@ -8,6 +8,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+_BAD_KEY = re.compile(
+    r"(?:\b(?:invalid|incorrect|unknown|unrecognized|revoked|expired|bad|missing or invalid|bad or missing)"
+    r"[ _-](?:(?:api|access|auth|authentication|bearer|iam|subscription)[ _-])?(?:key|token|credentials?)\b)"
+    r"|\bkey (?:is )?(?:invalid|not valid|expired|revoked)\b"
+    r"|\bcheck (?:the|your) api[ -]key\b",
+    re.IGNORECASE,
+)
+"""Of the key itself, where the status might also be of a permission: not every provider keeps 401 for bad keys, Sarvam
+has 403 for them. The request is the catalog's own, so no client's words can stand in the answer."""
+
 
 class Verdict(StrEnum):
     """What the answer to a validation call says of the key."""
@@ -75,7 +85,7 @@ class Validation:
             if re.search(wording.pattern, said):
                 return wording.verdict
         if status in self.limited:
-            return Verdict.LIMITED
+            return Verdict.REJECTED if _BAD_KEY.search(said) else Verdict.LIMITED
         return Verdict.REJECTED if status in self.rejected else Verdict.INCONCLUSIVE
 
 
