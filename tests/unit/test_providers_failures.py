@@ -17,6 +17,7 @@ from ownkey.domain.errors import (
     ProviderRefused,
     ProviderTimeout,
 )
+from ownkey.domain.faults import fault_of
 from ownkey.domain.scrub import register, unregister
 from ownkey.providers.failures import MAX_MESSAGE_CHARS, decode_failure, failure_in_answer, read_retry_after
 
@@ -111,10 +112,30 @@ def test_each_status_has_its_error(status: int, error: type, passed_status: int)
         (429, {"error": {"message": "You exceeded your quota", "type": "insufficient_quota"}}),
         (400, {"error": {"message": "Your credit balance is too low to access the API."}}),
         (402, {"error": {"message": "Insufficient Balance"}}),
+        (429, {"error": {"message": "Your account is suspended", "type": "exceeded_current_quota_error"}}),  # Moonshot
+        (400, {"error": {"message": "Access denied", "code": "Arrearage"}}),  # Alibaba
+        (403, {"error": {"message": "Please pay", "code": "AccountOverdueError"}}),  # Volcengine
+        (403, {"code": 403, "reason": "NOT_ENOUGH_BALANCE", "message": "not enough balance"}),  # Novita
+        (401, {"type": "error", "error": {"type": "CreditsError", "message": "No payment method."}}),  # OpenCode Zen
+        (401, {"type": "error", "error": {"type": "MonthlyLimitError", "message": "Limit reached."}}),
     ],
 )
 def test_an_account_without_money_is_the_keys_trouble_whatever_the_status(status: int, body: Any) -> None:
     assert isinstance(decode_failure(status, {}, json.dumps(body).encode()), CredentialsExhausted)
+
+
+def test_a_model_that_is_not_there_is_not_the_keys_trouble_though_it_comes_with_401() -> None:
+    body = {"type": "error", "error": {"type": "ModelError", "message": "Model gpt-99 is not supported"}}
+    failure = decode_failure(401, {}, json.dumps(body).encode())
+    assert isinstance(failure, ProviderRefused)
+    assert (failure.status, failure.details["provider_status"]) == (404, 401)
+    assert fault_of(failure) is None
+
+
+@pytest.mark.parametrize("kind", ["AuthError", "authentication_error", "Invalid model_error key"])
+def test_every_other_401_is_the_keys_trouble(kind: str) -> None:
+    body = {"error": {"type": kind, "message": "No such model: ModelError"}}
+    assert isinstance(decode_failure(401, {}, json.dumps(body).encode()), CredentialsExhausted)
 
 
 @pytest.mark.parametrize(

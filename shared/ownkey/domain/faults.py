@@ -21,11 +21,13 @@ from ownkey.domain.errors import (
 MAX_REASON_CHARS = 200
 
 OUT_OF_FUNDS = re.compile(
-    r"insufficient_quota|credit balance is too low|insufficient[_ ]balance|prepayment credits are depleted",
+    r"insufficient_quota|credit balance is too low|insufficient[_ ]balance|prepayment credits are depleted"
+    r"|exceeded_current_quota_error|\bArrearage\b|AccountOverdueError|not[_ ]enough[_ ]balance"
+    r"|CreditsError|(?:Monthly|User)LimitError",
     re.IGNORECASE,
 )
 """In an error's code, type or message: the key's account has no money left, whatever the status (OpenAI and Google 429,
-Anthropic 400)."""
+Anthropic 400; Moonshot 429, Alibaba 400, Volcengine and Novita 403, OpenCode Zen 401)."""
 BAD_KEY = re.compile(r"(?:incorrect|invalid) api key|api key (?:is )?(?:not valid|invalid|expired)", re.IGNORECASE)
 """How the message of a 400 begins that says so of the key (xAI). Begins: within it a client's own words may stand, and
 those must not take a key out of service."""

@@ -98,6 +98,9 @@ _FIXES: Mapping[str, str] = {
     "previous_response_not_found": f"Send the whole conversation in `input` instead of the ids of responses, {_PIN}",
 }
 """Of a refusal, by its code, where its message leaves the reader alone (domain.faults.UNDER_ANOTHER_KEY)."""
+_OF_THE_MODEL = re.compile(r"model_?error|invalid_model|model_not_(?:found|supported)", re.IGNORECASE)
+"""The code or type of a 401 that says nothing of the key: a model that is not there (OpenCode Zen has 401 for all it
+refuses). Taken for the key's, one client's misspelt model would take the key out of service for all."""
 _TITLE = re.compile(r"<title[^>]*>([^<]{1,200})", re.IGNORECASE)
 
 
@@ -154,6 +157,8 @@ def _failure(status: int, error: Mapping[str, Any], retry_after_s: float | None)
     }
     if OUT_OF_FUNDS.search(f"{code} {kind} {message}") or (status == 400 and BAD_KEY.match(message)):
         return CredentialsExhausted(message, details=details)
+    if status == 401 and any(_OF_THE_MODEL.fullmatch(name) for name in (code, kind) if name):
+        status = 404
     failure = _CLASSES.get(status, ProviderError if status >= 500 else ProviderRefused)
     if failure is ProviderRefused:
         refused = ProviderRefused(message, status=status, code=code, param=_name(error.get("param")), details=details)
