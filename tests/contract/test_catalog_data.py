@@ -35,7 +35,8 @@ NAMED_BY_OTHERS = (
 
 PUBLIC_MODEL_LISTS = (
     "openrouter", "nvidia", "sambanova", "inception", "llmgateway", "deepinfra", "ollama-cloud", "modelscope", "venice",
-    "vercel-ai-gateway", "friendli", "cortecs",
+    "vercel-ai-gateway", "friendli", "cortecs", "featherless", "chutes", "io-net", "inference-net", "synthetic",
+    "avian", "aihubmix", "aiml", "qiniu",
 )  # fmt: skip
 """Where `GET /models` answers anybody, or is said to."""
 

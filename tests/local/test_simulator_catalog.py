@@ -77,6 +77,6 @@ async def test_it_answers_at_its_address_and_by_its_header(simulator: Simulator,
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_key_may_lack_a_permission(simulator: Simulator) -> None:
-    provider = on(simulator, PLAIN.provider("novita"))
-    simulator.keys.set("novita", "sim-restricted", "no-models-scope")
+    provider = on(simulator, PLAIN.provider("deepinfra"))
+    simulator.keys.set("deepinfra", "sim-restricted", "no-models-scope")
     assert await verdict(provider, provider.forms[0], "sim-restricted") is Verdict.LIMITED

@@ -153,6 +153,23 @@ def said(message: str = "no", **members: Any) -> bytes:
         ("anthropic", 400, said("Your credit balance is too low", type="invalid_request_error"), Verdict.LIMITED),
         ("anthropic", 529, said(type="overloaded_error"), Verdict.INCONCLUSIVE),
         ("xai", 400, said("Incorrect API key provided"), Verdict.REJECTED),
+        # 403 where others have 401: what it says of the key tells it from a permission.
+        ("sarvam", 403, said("Invalid API key", code="invalid_api_key_error"), Verdict.REJECTED),
+        ("groq", 403, said("Invalid API Key"), Verdict.REJECTED),
+        ("minimax", 403, b"", Verdict.REJECTED),
+        # Each of its refusals is a 401, and the model is looked up before the key.
+        ("opencode-zen", 401, said("Invalid API key.", type="AuthError"), Verdict.REJECTED),
+        ("opencode-zen", 401, said("Model is not supported", type="ModelError"), Verdict.INCONCLUSIVE),
+        ("opencode-zen", 401, said("No payment method", type="CreditsError"), Verdict.LIMITED),
+        ("opencode-zen", 400, said("messages: too short"), Verdict.ACCEPTED),
+        ("zai", 401, said("token expired or incorrect", code="1000"), Verdict.REJECTED),
+        ("zai", 429, said("Insufficient balance", code="1113"), Verdict.LIMITED),
+        ("poolside", 403, said("please check the api-key you provided"), Verdict.REJECTED),
+        ("poolside", 404, said("please check the model you provided"), Verdict.ACCEPTED),
+        ("poolside", 400, said("Invalid request body"), Verdict.INCONCLUSIVE),  # before the key is looked at
+        # A model that is no more is looked up after the key.
+        ("nvidia", 410, said("gone"), Verdict.ACCEPTED),
+        ("nvidia", 401, said("Unauthorized"), Verdict.REJECTED),
     ],
 )
 def test_verdicts(provider: str, status: int, body: bytes, verdict: Verdict) -> None:
