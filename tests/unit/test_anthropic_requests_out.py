@@ -292,7 +292,7 @@ class TestTools:
                 },
             },
         ]
-        assert encoded.dropped == ("tools.format",)
+        assert encoded.dropped == ("tools.grammar",)
 
     def test_strict_ones(self):
         tools = (replace(WEATHER, strict=True), replace(CLOCK, strict=True), Tool("any", schema={"type": "object"}))

@@ -291,7 +291,7 @@ class TestTools:
         )
         assert body["toolConfig"]["tools"][0]["toolSpec"]["inputSchema"] == {"json": FREE_FORM_SCHEMA}
         assert body["messages"][1]["content"][0]["toolUse"]["input"] == {"input": "ls -l"}
-        assert sent.dropped == ("tools.format",)
+        assert sent.dropped == ("tools.grammar",)
 
     def test_calls_and_results_keep_together_under_ids_that_bedrock_takes(self) -> None:
         long = "call|" + "x" * 100

@@ -182,7 +182,7 @@ def test_a_free_form_tool_takes_its_text_as_an_argument() -> None:
     body = json.loads(request.body)
     assert body["tools"][0]["function"]["parameters"]["required"] == ["input"]
     assert json.loads(body["messages"][1]["tool_calls"][0]["function"]["arguments"]) == {"input": 'say "hi"'}
-    assert request.dropped == ("tools.custom.format",)
+    assert request.dropped == ("tools.grammar",)
 
 
 def test_sampling_is_renamed_and_clamped() -> None:

@@ -321,7 +321,7 @@ class TestWishes:
         )
         assert sorted(request.dropped) == sorted(
             [
-                *("cache_control", "detail", "messages.name", "tools.custom.format", "parallel_tool_calls"),
+                *("cache_control", "detail", "messages.name", "tools.grammar", "parallel_tool_calls"),
                 *("logit_bias", "verbosity", "service_tier", "user", "metadata", "prompt_cache_key", "store"),
             ]
         )

@@ -139,7 +139,7 @@ class TestWhatClientsSay:
             HELLO, {"role": "assistant", "content": None, "refusal": "no", "tool_calls": calls}, *results, HELLO
         )
         assert turns[1].parts == (
-            Refusal("no"), ToolUse("c1", "weather", '{"city":"Bern"}'), ToolUse("c2", "sql", "select 1")
+            Refusal("no"), ToolUse("c1", "weather", '{"city":"Bern"}'), ToolUse("c2", "sql", '{"input":"select 1"}')
         )  # fmt: skip
         assert turns[2] == Turn(
             Role.USER,
@@ -328,7 +328,7 @@ class TestWhatProvidersGet:
         body = written(conversation)
         assert body["tools"] == [{"type": "function", "function": {"name": "sql", "parameters": FREE_FORM_SCHEMA}}]
         assert json.loads(body["messages"][1]["tool_calls"][0]["function"]["arguments"]) == {"input": 'select "1"'}
-        assert dropped(conversation) == ("tools.format",)
+        assert dropped(conversation) == ("tools.grammar",)
 
     def test_tools_that_may_not_be_called_are_not_sent(self) -> None:
         body = written(read(tools=[WEATHER, CLOCK], tool_choice=allowed("required", "clock")))

@@ -14,8 +14,9 @@ from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
 from ownkey.domain.errors import InvalidParameter, UnsupportedParameter
+from ownkey.domain.surfaces import Surface
 from ownkey.domain.usage import Terms, Usage
-from ownkey.providers import Call
+from ownkey.providers import Call, translator_of
 from ownkey.providers.crossing import (
     Answer,
     ArgumentsAdded,
@@ -122,6 +123,28 @@ def test_results_stand_before_what_else_their_turn_says() -> None:
     assert [turn.role for turn in turns] == [Role.USER, Role.ASSISTANT, Role.USER, Role.USER]
     assert [type(part) for part in turns[2].parts] == [ToolResult, Text]
     assert turns[3].parts == (ToolResult("d", None, (Text("8"),)),)
+
+
+def test_each_message_is_a_turn() -> None:
+    """Codex describes the surroundings in one and asks in the next: run together they would be one word."""
+    turns = read(input=[{"role": "user", "content": text} for text in ("<a>here</a>", "Go on")]).turns
+    assert [turn.parts for turn in turns] == [(Text("<a>here</a>"),), (Text("Go on"),)]
+
+
+def test_a_free_form_call_whose_tool_is_gone_is_a_functions() -> None:
+    """So Codex sends a conversation that is to be summarised: without tools. Its text is no JSON to other APIs."""
+    called = {"type": "custom_tool_call", "call_id": "c", "name": "patch", "input": "*** Begin"}
+    items = [{"role": "user", "content": "x"}, called]
+    assert read(input=items).turns[1].parts == (ToolUse("c", "patch", '{"input":"*** Begin"}'),)
+    assert read(input=items, tools=[CUSTOM]).turns[1].parts == (ToolUse("c", "patch", "*** Begin"),)
+
+
+@pytest.mark.parametrize("wire", ["anthropic", "bedrock", "cohere", "gemini"])
+def test_a_grammar_that_is_left_out_is_named_as_the_client_names_it(wire: str) -> None:
+    translator = translator_of(Surface.RESPONSES, wire)
+    assert translator is not None
+    request = call({**HELLO, "tools": [CUSTOM]}, provider="anthropic")
+    assert translator.encode_request(replace(request, fields={"region": "eu-west-1"})).dropped == ("tools.format",)
 
 
 def test_what_others_thought_comes_back_to_them() -> None:

@@ -91,7 +91,7 @@ def _tool(tool: Tool, abilities: Abilities, drops: Drops) -> dict[str, Any]:
     if tool.description:
         made["description"] = tool.description
     if tool.grammar is not None:
-        drops.drop("tools.format")
+        drops.drop("tools.grammar")
     made["input_schema"] = dict(FREE_FORM_SCHEMA) if tool.free_form else _object_schema(tool.schema)
     if tool.strict:
         strict = _strict(made["input_schema"]) if abilities.schemas else None

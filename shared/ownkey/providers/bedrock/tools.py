@@ -103,7 +103,7 @@ def _wanted(conversation: Conversation, choice: ToolChoice, drops: Drops) -> lis
 
 def _spec(tool: Tool, family: Family, drops: Drops) -> Block:
     if tool.grammar is not None:
-        drops.drop("tools.format")
+        drops.drop("tools.grammar")
     schema = FREE_FORM_SCHEMA if tool.free_form else {"type": "object", **(tool.schema or _NO_ARGUMENTS)}
     strict = _strict(schema) if tool.strict and family.schema else None
     if tool.strict and strict is None:

@@ -252,7 +252,7 @@ def _tools(conversation: Conversation, drops: Drops) -> Json:
             raise drops.refusal("tools", f"it does not run `{tool.kind}` itself")
         _note_mark(tool.cache, drops)
         if tool.grammar is not None:
-            drops.drop("tools.custom.format")
+            drops.drop("tools.grammar")
         offered.append(tool)
     choice = conversation.tool_choice
     names = choice.names if choice and choice.mode != "none" else ()

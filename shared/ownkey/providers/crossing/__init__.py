@@ -72,6 +72,8 @@ from ownkey.providers.crossing.conversation import (
     ToolResult,
     ToolUse,
     Turn,
+    as_arguments,
+    free_form_names,
 )
 from ownkey.providers.crossing.drops import Drops
 from ownkey.providers.crossing.sides import (
@@ -136,6 +138,8 @@ __all__ = [
     "ToolResult",
     "ToolUse",
     "Turn",
+    "as_arguments",
     "folded",
+    "free_form_names",
     "text_of",
 ]

@@ -6,7 +6,8 @@ mean stays out: it is named in `others`, and the rules for it are `drops`'.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
@@ -225,7 +226,7 @@ class Tool:
     free_form: bool = False
     """Takes one text instead of arguments. A dialect without such tools is given `FREE_FORM_SCHEMA`."""
     grammar: Mapping[str, Any] | None = None
-    """What the text of a free-form tool must be, as OpenAI states it."""
+    """What the text of a free-form tool must be, as OpenAI states it. Left out it is `tools.grammar` to `Drops`."""
     cache: CacheMark | None = None
 
 
@@ -236,6 +237,11 @@ FREE_FORM_SCHEMA: Mapping[str, Any] = {
     "additionalProperties": False,
 }
 """A free-form tool's arguments where only JSON can be: the text stands under `input`."""
+
+
+def as_arguments(text: str) -> str:
+    """A free-form tool's text as `FREE_FORM_SCHEMA` has it: of calls in a conversation that has the tool no longer."""
+    return json.dumps({"input": text}, separators=(",", ":"), ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,3 +342,8 @@ class Conversation:
     def tool(self, name: str) -> Tool | None:
         """The client's tool of this name."""
         return next((each for each in self.tools if isinstance(each, Tool) and each.name == name), None)
+
+
+def free_form_names(tools: Iterable[Tool | HostedTool]) -> frozenset[str]:
+    """The names of those that take one text."""
+    return frozenset(each.name for each in tools if isinstance(each, Tool) and each.free_form)

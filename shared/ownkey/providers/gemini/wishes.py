@@ -142,7 +142,7 @@ def _declaration(tool: Tool, drops: Drops) -> Json:
     if tool.cache:
         drops.drop("cache_control")
     if tool.grammar is not None:
-        drops.drop("tools.custom.format")
+        drops.drop("tools.grammar")
     schema = FREE_FORM_SCHEMA if tool.free_form else tool.schema
     declaration: Json = {"name": sent_name(tool.name)}
     if tool.description:

@@ -21,6 +21,7 @@ from ownkey.providers.crossing.conversation import (
     ToolResult,
     ToolUse,
     Turn,
+    as_arguments,
 )
 from ownkey.providers.crossing.strict import Fields
 from ownkey.providers.openai import parts_in
@@ -35,7 +36,12 @@ _TOOLS = frozenset({"tool", "function"})
 class Messages:
     """What was said, read message by message."""
 
-    def __init__(self) -> None:
+    def __init__(self, free_form: frozenset[str]) -> None:
+        """
+        Args:
+            free_form: The names of the request's free-form tools.
+        """
+        self._free_form = free_form
         self.system: list[Text] = []
         self.turns: list[Turn] = []
         self._results: list[Part] = []
@@ -118,7 +124,7 @@ class Messages:
         return tuple(parts)
 
     def _calls(self, message: Fields) -> list[ToolUse]:
-        calls = [_read_call(each) for each in message.members("tool_calls")]
+        calls = [_read_call(each, self._free_form) for each in message.members("tool_calls")]
         legacy = message.member("function_call")
         if legacy is not None:
             name = legacy.needed_text("name")
@@ -128,11 +134,14 @@ class Messages:
         return calls
 
 
-def _read_call(call: Fields) -> ToolUse:
+def _read_call(call: Fields, free_form: frozenset[str]) -> ToolUse:
     kind = call.word("type", ("function", "custom")) or "function"
     called = call.needed_member(kind)
+    name = called.needed_text("name")
     arguments = called.needed_text("input") if kind == "custom" else called.text("arguments")
-    return ToolUse(call.needed_text("id"), called.needed_text("name"), arguments or "", read_cache(call))
+    if kind == "custom" and name not in free_form:
+        arguments = as_arguments(arguments or "")
+    return ToolUse(call.needed_text("id"), name, arguments or "", read_cache(call))
 
 
 def _on_calls(message: Fields) -> dict[str | None, RedactedThinking]:

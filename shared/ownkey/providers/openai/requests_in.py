@@ -18,6 +18,7 @@ from ownkey.providers.crossing.conversation import (
     Reasoning,
     Tool,
     ToolChoice,
+    free_form_names,
 )
 from ownkey.providers.crossing.strict import Fields
 from ownkey.providers.openai.departures import is_nothing
@@ -28,6 +29,7 @@ from ownkey.providers.passthrough import GATEWAY_FIELDS
 NAMES: Mapping[str, str] = {
     "choices": "n",
     "output": "response_format",
+    "tools.grammar": "tools.custom.format",
     "output.strict": "response_format.json_schema.strict",
     "cache_key": "prompt_cache_key",
     "cache": "cache_control",
@@ -53,9 +55,9 @@ def read_request(values: Mapping[str, Any]) -> Conversation:
     request, names = Fields(values), dict(NAMES)
     if "audio" in (request.items("modalities") or ()):
         raise no_audio("modalities")
-    messages = Messages()
-    messages.read(request)
     tools, legacy = _tools(request)
+    messages = Messages(free_form_names(tools))
+    messages.read(request)
     if legacy:
         names |= {"tools": "functions", "tool_choice": "function_call", "parallel_tool_calls": "functions"}
     names["max_output_tokens"] = _first(values, "max_completion_tokens", "max_tokens")

@@ -147,7 +147,7 @@ def _hosted(call: Call, tool: HostedTool, drops: Drops) -> dict[str, Any]:
 
 def _function(tool: Tool, drops: Drops) -> dict[str, Any]:
     if tool.grammar is not None:
-        drops.drop("tools.format")
+        drops.drop("tools.grammar")
     if tool.cache is not None:
         drops.drop("cache_control")
     function: dict[str, Any] = {"name": sent_name(tool.name)}

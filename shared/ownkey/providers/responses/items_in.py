@@ -27,6 +27,7 @@ from ownkey.providers.crossing import (
     ToolResult,
     ToolUse,
     Turn,
+    as_arguments,
 )
 from ownkey.providers.crossing.signatures import unwrapped, with_calls_named
 from ownkey.providers.crossing.strict import Fields
@@ -63,9 +64,14 @@ _dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 class ItemReader:
     """Reads the items of one request, in order: an output is told the name of the tool it is of."""
 
-    __slots__ = ("_names", "_parts", "_role", "_turns", "passed_over", "system")
+    __slots__ = ("_free_form", "_names", "_parts", "_role", "_turns", "passed_over", "system")
 
-    def __init__(self) -> None:
+    def __init__(self, free_form: frozenset[str]) -> None:
+        """
+        Args:
+            free_form: The names of the request's free-form tools.
+        """
+        self._free_form = free_form
         self.system: list[Text] = []
         """What stands before the first turn."""
         self.passed_over: dict[str, None] = {}
@@ -100,8 +106,11 @@ class ItemReader:
         elif kind == "reasoning":
             self._add(Role.ASSISTANT, *_thoughts(item))
         elif kind in ("function_call", "custom_tool_call"):
+            name = spaced(item.text("namespace"), item.needed_text("name"))
             given = item.needed_text("arguments" if kind == "function_call" else "input")
-            self._call(item, spaced(item.text("namespace"), item.needed_text("name")), given)
+            if kind == "custom_tool_call" and name not in self._free_form:
+                given = as_arguments(given)
+            self._call(item, name, given)
         elif local is not None and kind.endswith("_call"):
             self._call(item, local.kind, _dumps(local.arguments(item)))
         elif kind in ("function_call_output", "custom_tool_call_output"):
@@ -122,6 +131,8 @@ class ItemReader:
         if role is Role.SYSTEM and not self._turns and self._role is None:
             self.system += [part for part in parts if isinstance(part, Text)]
         else:
+            if role is self._role is Role.USER and self._parts and not isinstance(self._parts[-1], ToolResult):
+                self._end_turn()  # each message is a turn: where their texts become one, they are to stay apart
             self._add(role, *parts)
 
     def _call(self, item: Fields, name: str, given: str) -> None:

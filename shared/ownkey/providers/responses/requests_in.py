@@ -10,7 +10,16 @@ from typing import Any
 
 from ownkey.domain.errors import UnsupportedParameter
 from ownkey.providers.counts import member
-from ownkey.providers.crossing import EFFORTS, Conversation, OutputFormat, Reasoning, Text, Tool, ToolChoice
+from ownkey.providers.crossing import (
+    EFFORTS,
+    Conversation,
+    OutputFormat,
+    Reasoning,
+    Text,
+    Tool,
+    ToolChoice,
+    free_form_names,
+)
 from ownkey.providers.crossing.strict import Fields
 from ownkey.providers.openai.departures import is_nothing
 from ownkey.providers.passthrough import GATEWAY_FIELDS
@@ -27,6 +36,7 @@ _READ = frozenset({
 })  # fmt: skip
 _NAMES: Mapping[str, str] = {
     "output": "text.format",
+    "tools.grammar": "tools.format",
     "output.strict": "text.format.strict",
     "verbosity": "text.verbosity",
     "cache": "prompt_cache_breakpoint",
@@ -59,7 +69,8 @@ def read_request(values: Mapping[str, Any]) -> Conversation:
     """
     request = Fields(values)
     _refuse_what_is_openais(values)
-    book, items = ToolBook.of(request), ItemReader()
+    book = ToolBook.of(request)
+    items = ItemReader(free_form_names(book.tools))
     turns = items.read(request)
     instructions = request.text("instructions")
     text, user = request.member("text"), "user" if values.get("safety_identifier") is None else "safety_identifier"
