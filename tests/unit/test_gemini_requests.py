@@ -279,6 +279,12 @@ class TestThinking:
         found = thinking(model, **({"visible": False} | reasoning))
         assert found == {"includeThoughts": False} | expected
 
+    def test_thoughts_leave_room_for_the_answer(self):
+        """The limit is on both: a budget of as much or more would end in an empty answer."""
+        asked = {"reasoning": Reasoning(effort="medium"), "max_output_tokens": 300}
+        assert config(OLDER, **asked)["thinkingConfig"]["thinkingBudget"] == 150
+        assert config("gemini-2.5-pro", **asked | {"max_output_tokens": 200})["thinkingConfig"]["thinkingBudget"] == 128
+
     def test_thoughts_that_are_asked_for_are_shown_unless_the_client_says_otherwise(self):
         assert thinking(FLASH, effort="low")["includeThoughts"] is True
         assert thinking(FLASH, adaptive=True) == {"includeThoughts": True}

@@ -25,7 +25,7 @@ MIN_BUDGET_TOKENS = 1_024
 MAX_BUDGET_TOKENS = 128_000
 DEFAULT_ROOM_TOKENS = 32_000
 """Where neither the client nor the catalog says how much may come out."""
-_DEFAULT_EFFORT = "medium"
+DEFAULT_EFFORT = "medium"
 """Of a client that wants thought and does not say how much."""
 
 
@@ -41,7 +41,7 @@ def budget_of(reasoning: Reasoning, room: int) -> int:
     """
     if reasoning.budget_tokens is not None:
         return reasoning.budget_tokens
-    ratio = RATIOS[reasoning.effort or _DEFAULT_EFFORT]
+    ratio = RATIOS[reasoning.effort or DEFAULT_EFFORT]
     return max(MIN_BUDGET_TOKENS, min(MAX_BUDGET_TOKENS, int(room * ratio))) if ratio else 0
 
 

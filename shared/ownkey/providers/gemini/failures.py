@@ -16,7 +16,11 @@ from ownkey.providers import failures
 from ownkey.providers.counts import member, string
 
 _BAD_KEY = ("API_KEY_INVALID", "API_KEY_EXPIRED")
-_UNAUTHORIZED = 401
+_UNAUTHORIZED, _FORBIDDEN = 401, 403
+_OF_THE_ACCOUNT = re.compile(
+    r"location is not supported|enable billing|not allowed to use Publisher Model", re.IGNORECASE
+)
+"""In a FAILED_PRECONDITION: what the request asks is well, and another key or provider may serve it."""
 _DURATION = re.compile(r"(\d{1,7}(?:\.\d{1,9})?)s")
 
 
@@ -58,6 +62,8 @@ def _restated(status: int, headers: Mapping[str, str], error: Mapping[str, Any])
     if wait and failures.read_retry_after(headers) is None:
         headers = {**headers, "retry-after": wait[1]}
     told = _UNAUTHORIZED if reason in _BAD_KEY else status
+    if error.get("status") == "FAILED_PRECONDITION" and _OF_THE_ACCOUNT.search(message or ""):
+        told = _FORBIDDEN
     failure = failures.decode_failure(told, headers, json.dumps({"error": said}).encode())
     failure.details["provider_status"] = status
     return failure

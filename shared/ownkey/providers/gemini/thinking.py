@@ -13,7 +13,7 @@ from typing import Any
 
 from ownkey.catalog import Model
 from ownkey.providers.crossing import Conversation, Drops, Reasoning
-from ownkey.providers.crossing.effort import budget_of, effort_of, room_of
+from ownkey.providers.crossing.effort import DEFAULT_EFFORT, RATIOS, effort_of, room_of
 
 _DYNAMIC = -1
 """A budget: the model decides."""
@@ -99,8 +99,12 @@ def thinking_config(
 
 
 def _budget(reasoning: Reasoning, room: int, line: Thinks) -> int | None:
+    """Thoughts come out of the limit on output: of a small one a share is thought, not more than there is."""
     if reasoning.off:
         return 0 if line.optional else line.least
     if reasoning.effort is None and reasoning.budget_tokens is None:
         return _DYNAMIC if reasoning.adaptive else None
-    return min(max(budget_of(reasoning, room), line.least), line.most)
+    wanted = reasoning.budget_tokens
+    if wanted is None:
+        wanted = int(room * RATIOS[reasoning.effort or DEFAULT_EFFORT])
+    return min(max(wanted, line.least), line.most)
