@@ -346,3 +346,14 @@ async def test_nobody_listening_is_said_so(world: World) -> None:
     assert (status, error["code"]) == (502, "provider_unreachable")
     assert "base URL" in error["metadata"]["fix"]
     assert "127.0.0.1" not in json.dumps(error)
+
+
+async def test_an_answer_that_is_too_large_is_not_bought_again() -> None:
+    """It has been generated: the next key, and a client that repeats it by itself, would pay for it once more."""
+    async with world_with_simulator(limits=replace(PATIENT, max_answer_bytes=100)) as world:
+        world.registry.own = [credential("openai", FIRST, alias="a"), credential("openai", SECOND, alias="b")]
+        response = await world.post("/v1/chat/completions", CHAT)
+        error = response.json()["error"]
+        assert (response.status_code, error["code"]) == (502, "provider_answer_too_large")
+        assert response.headers["x-should-retry"] == "false"
+        assert len(world.simulator.journal.entries()) == 1

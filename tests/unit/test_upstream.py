@@ -16,6 +16,7 @@ from ownkey.upstream import (
     UpstreamBroken,
     UpstreamRequest,
     UpstreamTimeout,
+    UpstreamTooLarge,
     UpstreamUnreachable,
     UrlPolicy,
 )
@@ -307,7 +308,7 @@ async def test_a_pause_does_not_cut_an_answer_that_is_still_being_read(serve) ->
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", UpstreamBroken),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", (UpstreamBroken, UpstreamUnreachable)),
         (b"SSH-2.0-OpenSSH\r\n\r\n", UpstreamUnreachable),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n" + b"x" * 2_000_000, UpstreamBroken),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n" + b"x" * 2_000_000, UpstreamTooLarge),
     ],
 )
 async def test_broken_answers_have_a_name_and_no_secret(serve, raw: bytes, failure) -> None:

@@ -54,6 +54,7 @@ OwnkeyError
     ├── ProviderOverloaded          503  provider_overloaded        (529 on the Anthropic surface)
     ├── ProviderUnreachable         502  provider_unreachable
     ├── ProviderInvalidResponse     502  provider_invalid_response
+    ├── ProviderAnswerTooLarge      502  provider_answer_too_large
     ├── ProviderStreamBroken        502  provider_stream_broken     (in-band: the answer had begun)
     └── ProviderTimeout             504  provider_timeout
 ```
@@ -427,6 +428,13 @@ class ProviderUnreachable(ProviderFailure):
 class ProviderInvalidResponse(ProviderFailure):
     code = "provider_invalid_response"
     default_fix = "Try again; if the base URL is your own, check that it speaks the provider's dialect."
+
+
+class ProviderAnswerTooLarge(ProviderFailure):
+    """It has been generated, and is paid for: asked again, or of another, it would be as large."""
+
+    code, retryable = "provider_answer_too_large", False
+    default_fix = "Ask for less at once: fewer texts or pictures, or vectors in base64."
 
 
 class ProviderStreamBroken(ProviderFailure):

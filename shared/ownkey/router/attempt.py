@@ -21,6 +21,7 @@ from ownkey.domain.credentials import CredentialSource
 from ownkey.domain.errors import (
     CredentialsExhausted,
     OwnkeyError,
+    ProviderAnswerTooLarge,
     ProviderFailure,
     ProviderInvalidResponse,
     ProviderStreamBroken,
@@ -47,6 +48,7 @@ from ownkey.upstream import (
     UpstreamRequest,
     UpstreamResponse,
     UpstreamTimeout,
+    UpstreamTooLarge,
     UpstreamUnreachable,
 )
 
@@ -412,6 +414,7 @@ class Attempt:
 _ERRORS: tuple[tuple[type[UpstreamFailure], type[ProviderFailure]], ...] = (
     (UpstreamUnreachable, ProviderUnreachable),
     (UpstreamTimeout, ProviderTimeout),
+    (UpstreamTooLarge, ProviderAnswerTooLarge),
 )
 """What a failure of the transport is before the answer has begun; any other is an answer cut short."""
 

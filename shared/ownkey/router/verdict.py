@@ -17,6 +17,7 @@ from ownkey.domain.errors import (
     CredentialUndecryptable,
     InsufficientCredits,
     OwnkeyError,
+    ProviderAnswerTooLarge,
     ProviderCooling,
     ProviderError,
     ProviderInvalidResponse,
@@ -37,6 +38,7 @@ from ownkey.router.unwell import Dead, dead_of, exhausted, refusal
 
 MOST_TELLING: tuple[type[OwnkeyError], ...] = (
     ProviderRefused,
+    ProviderAnswerTooLarge,
     RateLimited,
     ProviderRateLimited,
     CredentialsCooling,
@@ -73,8 +75,8 @@ def remaining(failure: Failure, candidates: Sequence[Candidate]) -> list[Candida
 
     A request that a provider refuses is refused by its next key too, but for what was made under one key and given
     back under another; a model that one provider does not have, another may; what one API cannot express, another may;
-    what nobody could read is nobody's to serve; a rate limit of the account's own holds for all of them. Everything
-    else may well succeed elsewhere.
+    what nobody could read is nobody's to serve; what is too large is so again; a rate limit of the account's own holds
+    for all of them. Everything else may well succeed elsewhere.
     """
     if final(failure):
         return []
@@ -93,7 +95,7 @@ def final(failure: Failure) -> bool:
         return not isinstance(error, UnsupportedParameter)
     if isinstance(error, ProviderRefused):
         return error.status != 404 and not _of_another_key(error)
-    return isinstance(error, RateLimited)
+    return isinstance(error, RateLimited | ProviderAnswerTooLarge)
 
 
 def _of_another_key(error: ProviderRefused) -> bool:

@@ -16,12 +16,19 @@ UpstreamFailure                 no whole answer from the provider; never carries
 ├── UpstreamUnreachable         no connection: DNS, TCP, TLS, closed before an answer
 │   └── AddressRefused          the host resolves to an address that is not public
 ├── UpstreamTimeout             connected, silent
-└── UpstreamBroken              the answer stopped before its end
+├── UpstreamBroken              the answer stopped before its end
+└── UpstreamTooLarge            the answer is larger than was allowed for
 ```
 """
 
 from ownkey.upstream.addresses import AddressRefused
-from ownkey.upstream.failures import UpstreamBroken, UpstreamFailure, UpstreamTimeout, UpstreamUnreachable
+from ownkey.upstream.failures import (
+    UpstreamBroken,
+    UpstreamFailure,
+    UpstreamTimeout,
+    UpstreamTooLarge,
+    UpstreamUnreachable,
+)
 from ownkey.upstream.policy import UrlPolicy
 from ownkey.upstream.transport import Timeouts, Upstream, UpstreamRequest, UpstreamResponse
 
@@ -34,6 +41,7 @@ __all__ = [
     "UpstreamRequest",
     "UpstreamResponse",
     "UpstreamTimeout",
+    "UpstreamTooLarge",
     "UpstreamUnreachable",
     "UrlPolicy",
 ]

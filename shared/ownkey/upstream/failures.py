@@ -20,3 +20,7 @@ class UpstreamTimeout(UpstreamFailure):
 
 class UpstreamBroken(UpstreamFailure):
     """The answer began and stopped before its end."""
+
+
+class UpstreamTooLarge(UpstreamFailure):
+    """The answer is larger than was allowed for."""

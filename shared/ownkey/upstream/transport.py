@@ -13,7 +13,7 @@ from yarl import URL
 
 from ownkey.domain.errors import UnsafeBaseUrl
 from ownkey.upstream.addresses import AddressGuard, AddressRefused, CheckingResolver
-from ownkey.upstream.failures import UpstreamBroken, UpstreamTimeout, UpstreamUnreachable
+from ownkey.upstream.failures import UpstreamBroken, UpstreamTimeout, UpstreamTooLarge, UpstreamUnreachable
 from ownkey.upstream.policy import UrlPolicy
 from ownkey.upstream.tap import BodyTap
 
@@ -79,14 +79,14 @@ class UpstreamResponse:
         """The whole body.
 
         Raises:
-            UpstreamBroken: it stopped before its end, or is larger than `limit_bytes`.
+            UpstreamBroken: it stopped before its end. UpstreamTooLarge: it is larger than `limit_bytes`.
             UpstreamTimeout: silent for `idle_s`.
         """
         pieces, size = [], 0
         async for piece in self.chunks():
             size += len(piece)
             if size > limit_bytes:
-                raise UpstreamBroken("the provider's answer is too large")
+                raise UpstreamTooLarge(f"the provider's answer is larger than {limit_bytes:,} bytes")
             pieces.append(piece)
         return b"".join(pieces)
 
