@@ -281,6 +281,16 @@ def test_what_is_filtered_says_so(gemini) -> None:
     assert message.stop_reason == "refusal"
 
 
+def test_a_call_that_the_model_garbled_is_an_error_and_no_empty_answer(gemini) -> None:
+    garbled = said("[[sim: finish=MALFORMED_FUNCTION_CALL]] hello")
+    with pytest.raises(openai.InternalServerError, match="MALFORMED_FUNCTION_CALL"):
+        gemini.openai().with_options(max_retries=0).chat.completions.create(model=GEMINI, messages=garbled)
+    stream = gemini.anthropic().messages.create(model=GEMINI, messages=garbled, max_tokens=100, stream=True)
+    with pytest.raises(anthropic.APIError, match="MALFORMED_FUNCTION_CALL"):
+        list(stream)
+    assert gemini.openai().chat.completions.create(model=GEMINI, messages=said("hello")).choices
+
+
 def test_a_stream_that_breaks_off_ends_with_googles_error(gemini, world) -> None:
     stream = gemini.anthropic().messages.create(
         model=GEMINI, messages=said("[[sim: error_after=2 fail=overloaded]] hello"), max_tokens=100, stream=True

@@ -13,6 +13,7 @@ from ownkey.domain.errors import InvalidParameter, ProviderInvalidResponse, Unsu
 from ownkey.providers.crossing import (
     CacheMark,
     Conversation,
+    Counted,
     Document,
     FileId,
     Format,
@@ -404,6 +405,21 @@ class TestWishes:
 def test_what_is_no_answer_is_refused(body: bytes) -> None:
     with pytest.raises(ProviderInvalidResponse):
         API.read_answer(call({"model": FLASH}, provider="gemini"), body)
+
+
+@pytest.mark.parametrize("finish", ["MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "MALFORMED_RESPONSE"])
+@pytest.mark.parametrize("parts", [[], [{"text": "Let me look."}]], ids=["empty", "words"])
+def test_an_answer_that_came_to_nothing_is_a_failure_and_no_end(finish: str, parts: list[Any]) -> None:
+    """As an empty `stop` agents take it for the model's last word (litellm 16651)."""
+    request = call({"model": FLASH}, provider="gemini")
+    usage = {"promptTokenCount": 8, "totalTokenCount": 8}
+    body = {"candidates": [{"content": {"parts": parts}, "finishReason": finish}], "usageMetadata": usage}
+    with pytest.raises(ProviderInvalidResponse, match=finish):
+        API.read_answer(request, json.dumps(body).encode())
+    stream, found = API.reader(request).feed(b"data: " + json.dumps(body).encode() + b"\r\n\r\n"), []
+    with pytest.raises(ProviderInvalidResponse):
+        found += stream  # what came before is given: the tokens it took are known
+    assert isinstance(found[-1], Counted)
 
 
 @pytest.mark.parametrize("body", [b"{}", b"[]", b"no", b'{"totalTokens":"many"}', b'{"totalTokens":-1}'])

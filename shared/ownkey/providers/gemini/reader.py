@@ -48,11 +48,13 @@ FINISHES: Mapping[str, Finish] = {
     "STOP": Finish.END,
     "MAX_TOKENS": Finish.LENGTH,
     "CONTINUATION": Finish.LENGTH,
-    "MALFORMED_FUNCTION_CALL": Finish.MALFORMED_TOOL_USE,
-    "UNEXPECTED_TOOL_CALL": Finish.MALFORMED_TOOL_USE,
     **dict.fromkeys(_FILTERED, Finish.CONTENT_FILTER),
 }
 """`FinishReason`s; the others are `Finish.OTHER`. A stop sequence cannot be told from the end: both are STOP."""
+_FAILED = ("MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "MALFORMED_RESPONSE", "MISSING_THOUGHT_SIGNATURE")
+"""The model went wrong, and what it said is no answer: mostly it is empty, and an agent that is told of an end stops
+there, or asks the same for ever (litellm 16651, 21744; Wei-Shaw/sub2api 7098). Another try may do better.
+"""
 
 _EVENT = "An event of the provider's stream"
 
@@ -125,7 +127,7 @@ class GeminiReader:
         """What one chunk says, or a whole answer: all but the end.
 
         Raises:
-            ProviderFailure: it is an error, or a call in it cannot be read.
+            ProviderFailure: it is an error, a call in it cannot be read, or the model went wrong.
         """
         if values.get("error"):
             raise failure_in_answer(values)
@@ -142,6 +144,10 @@ class GeminiReader:
         blocked = string(member(values, "promptFeedback").get("blockReason"))
         self._blocked = self._blocked or blocked is not None
         self._finish = string(candidate.get("finishReason")) or blocked or self._finish
+        if self._finish in _FAILED:
+            raise ProviderInvalidResponse(
+                f"The model's answer came to nothing: {self._finish}.", fix="Try again: it may not happen twice."
+            )
 
     @property
     def answered(self) -> bool:
