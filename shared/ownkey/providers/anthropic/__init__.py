@@ -3,6 +3,7 @@
 =============== ===============================================================================
 `messages`      messages, count_tokens to a provider that speaks them too: passed through
 `foreign`       … without what a conversation has of other providers
+`apart`         what they may not ask by a credential that is not the account's own
 `client`        messages as a client speaks them, to any provider
 `requests_in`   … its request, `blocks_in` the content of it
 `answers_out`   … its answer

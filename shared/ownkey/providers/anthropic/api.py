@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from ownkey.domain.errors import ProviderFailure
 from ownkey.providers.address import Address, addressed
 from ownkey.providers.anthropic.answers_in import MessageReader, read_message
+from ownkey.providers.anthropic.apart import refuse_tools
 from ownkey.providers.anthropic.blocks_out import tool_name
 from ownkey.providers.anthropic.messages import MessagesAddress
 from ownkey.providers.anthropic.requests_out import write_request
-from ownkey.providers.crossing import Answer, Conversation, Drops, Tool
+from ownkey.providers.crossing import Answer, Conversation, Drops, HostedTool, Tool
 from ownkey.providers.failures import decode_failure
 from ownkey.providers.passthrough import parsed_answer
 from ownkey.providers.translator import Call, Encoded
@@ -28,6 +29,8 @@ class MessagesApi:
 
     def write_request(self, call: Call, conversation: Conversation) -> Encoded:
         """A messages request, sent to the address."""
+        if not call.own:
+            refuse_tools([each.values for each in conversation.tools if isinstance(each, HostedTool)])
         drops = Drops(conversation.names, call.provider.display_name)
         written = write_request(conversation, call.model_id, call.model, drops)
         call.kept[_EMULATED] = written.emulated

@@ -11,7 +11,7 @@ from typing import Any
 
 from ownkey.catalog import Auth
 from ownkey.domain.errors import ProviderFailure, ProviderInvalidResponse
-from ownkey.domain.usage import Terms, Usage
+from ownkey.domain.usage import USAGE_BUCKETS, Terms, Usage
 from ownkey.providers.address import Address, Plain, passed_on
 from ownkey.providers.anthropic.foreign import own
 from ownkey.providers.counts import count, member, string, tells
@@ -54,7 +54,15 @@ class AnthropicMessages:
         self._address = address or MessagesAddress()
 
     def encode_request(self, call: Call) -> Encoded:
-        """The client's body, without what is the gateway's, or another provider's."""
+        """The client's body, without what is the gateway's, or another provider's.
+
+        Raises:
+            UnsupportedParameter: by a credential that is not the account's own, as `apart` has it.
+        """
+        if not call.own:
+            from ownkey.providers.anthropic.apart import keep_apart
+
+            keep_apart(call.body.values, call.body.raw)
         changes: dict[str, Any] = {name: REMOVED for name in GATEWAY_FIELDS if name in call.body.values}
         mine = own(call.body.values, call.model_id)
         return passed_on(self._address, call, changes | mine.changes, mine.dropped)
@@ -165,10 +173,23 @@ class _MessageEvents:
 
 def read_usage(usage: Mapping[str, Any]) -> Usage | None:
     """Anthropic's arithmetic: what was read from and written to the cache comes on top of `input_tokens`; thinking is
-    part of `output_tokens`. None: it tells nothing that can be leaned on.
+    part of `output_tokens`; a compaction of the conversation is billed, and on top of all (`types/beta/beta_usage.py`).
+    None: it tells nothing that can be leaned on.
     """
     if not tells(usage, "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"):
         return None
+    told, iterations = _buckets(usage), usage.get("iterations")
+    for each in iterations if isinstance(iterations, list) else ():
+        if isinstance(each, dict) and each.get("type") == "compaction":
+            told = _sum(told, _buckets(each))
+    return told
+
+
+def _sum(one: Usage, other: Usage) -> Usage:
+    return Usage(**{name: getattr(one, name) + getattr(other, name) for name in USAGE_BUCKETS})
+
+
+def _buckets(usage: Mapping[str, Any]) -> Usage:
     lifetimes = member(usage, "cache_creation")
     for_an_hour = count(lifetimes, "ephemeral_1h_input_tokens")
     written = count(usage, "cache_creation_input_tokens")
