@@ -36,14 +36,7 @@ def asked(surface: Surface = Surface.MESSAGES, *, own: bool = False, **members: 
         ({"container": "container_1"}, "container"),
         ({"messages": [{"role": "user", "content": [FILE]}]}, "messages"),
         ({"messages": [{"role": "user", "content": [{"type": "container_upload", "file_id": "file_1"}]}]}, "messages"),
-        (
-            {
-                "messages": [
-                    {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a", "content": [FILE]}]}
-                ]
-            },
-            "messages",
-        ),
+        ({"messages": [{"role": "user", "content": [RESULT]}]}, "messages"),
     ],
     ids=["advisor", "code", "fallbacks", "container", "file", "upload", "a result's file"],
 )

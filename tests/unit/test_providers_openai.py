@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from ownkey.domain.errors import (
     ProviderInvalidResponse,
     ProviderOverloaded,
     ProviderStreamBroken,
+    UnsupportedParameter,
 )
 from ownkey.domain.surfaces import Dialect, Surface
 from ownkey.domain.usage import Usage
@@ -320,3 +322,20 @@ def test_an_estimate_reaches_beyond_what_was_kept(monkeypatch: pytest.MonkeyPatc
 def test_usage_that_cannot_be_leaned_on_is_none_so_that_the_answer_is_estimated(usage: dict[str, Any]) -> None:
     body = json.dumps({"id": "x", "choices": [], "usage": usage}).encode()
     assert OPENAI.decode_whole(call(CHAT), body, annotate).reading.usage is None
+
+
+class TestByAnothersCredential:
+    def test_a_file_that_is_stored_with_it_is_not_the_clients_to_name(self) -> None:
+        part = {"type": "file", "file": {"file_id": "file-1"}}
+        body = {**CHAT, "messages": [{"role": "user", "content": [part]}]}
+        assert OPENAI.encode_request(call(body)).body == json.dumps(body).encode()
+        with pytest.raises(UnsupportedParameter):
+            OPENAI.encode_request(replace(call(body), own=False))
+
+    def test_nothing_is_stored_with_it(self) -> None:
+        encoded = OPENAI.encode_request(replace(call({**CHAT, "store": True}), own=False))
+        assert (json.loads(encoded.body), encoded.dropped) == (CHAT, ("store",))
+
+    def test_all_else_is_untouched(self) -> None:
+        body = {**CHAT, "messages": [{"role": "user", "content": 'a "file_id"'}, None, {"content": [None]}]}
+        assert OPENAI.encode_request(replace(call(body), own=False)).body == json.dumps(body).encode()

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ownkey.domain.errors import ProviderFailure, ProviderInvalidResponse
+from ownkey.domain.errors import ProviderFailure, ProviderInvalidResponse, UnsupportedParameter
 from ownkey.providers.address import Address, Plain, passed_on
 from ownkey.providers.counts import member, string
 from ownkey.providers.document import REMOVED, Document
@@ -36,10 +36,17 @@ class OpenAiChat:
 
     def encode_request(self, call: Call) -> Encoded:
         """The client's body, without what is the gateway's and what the provider does not take, and asking for usage
-        in a stream.
+        in a stream. By another's credential nothing is stored, and nothing is named that is.
+
+        Raises:
+            UnsupportedParameter: something is asked for that may not be left out.
         """
         parameters = call.provider.parameters_of(call.model_id)
         changes, dropped = departed(call.body.values, parameters, call.provider.display_name)
+        if not call.own:
+            _refuse_files(call.body)
+            if call.body.values.get("store") and "store" not in changes:
+                changes, dropped = changes | {"store": REMOVED}, (*dropped, "store")
         changes |= {name: REMOVED for name in GATEWAY_FIELDS if name in call.body.values}
         if call.streamed and "no_stream_options" in call.provider.quirks:
             if "stream_options" in call.body.values:
@@ -143,6 +150,22 @@ class _Chunks:
     def text_of(self, values: Mapping[str, Any]) -> str:
         """The deltas' text."""
         return texts_in(values.get("choices"), _TEXT_NAMES)
+
+
+def _refuse_files(body: Document) -> None:
+    """By a credential that is not the account's own: files that are stored with it are not the client's to name."""
+    if b'"file_id"' not in body.raw:
+        return
+    messages = body.values.get("messages")
+    for message in messages if isinstance(messages, list) else ():
+        parts = message.get("content") if isinstance(message, dict) else None
+        for part in parts if isinstance(parts, list) else ():
+            if isinstance(part, dict) and member(part, "file").get("file_id") is not None:
+                raise UnsupportedParameter(
+                    "`file_id` cannot be served: it names what is stored with a credential that is not yours.",
+                    fix="Send the file itself in `file_data`, or save your own key.",
+                    param="messages",
+                )
 
 
 def _asks_for_usage(body: Document) -> bool:
