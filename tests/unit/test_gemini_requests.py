@@ -163,9 +163,18 @@ class TestTurns:
             written(turns=(Turn(Role.USER, (ToolResult("a", None, ()),)),))
 
     @pytest.mark.parametrize("arguments", ["[1]", "{", "NaN", '{"a":NaN}', "[" * 5_000])
-    def test_arguments_that_are_no_object_are_told(self, arguments):
-        with pytest.raises(InvalidParameter):
-            written(turns=(HELLO, Turn(Role.ASSISTANT, (ToolUse("a", "look", arguments),))))
+    def test_arguments_that_are_no_object_do_not_end_the_conversation(self, arguments):
+        """A model garbles them, or a limit cuts them; they are in the history from then on (CLIProxyAPI 2001)."""
+        turns = (HELLO, Turn(Role.ASSISTANT, (ToolUse("a", "look", arguments),)), resulting("a"))
+        assert contents(*turns)[1]["parts"][0]["functionCall"]["args"] == {"input": arguments}
+
+    def test_calls_of_a_turn_that_share_an_id_are_told_apart(self):
+        """Google: 400, "Request contains an invalid argument" (watt-mind/coach 280)."""
+        turns = (HELLO, calling("a", "a", "b"), resulting("a", "b", "a"), calling("a"), resulting("a"))
+        _, called, answered, again, _ = contents(*turns)
+        assert [part["functionCall"]["id"] for part in called["parts"]] == ["a", "a_2", "b"]
+        assert [part["functionResponse"]["id"] for part in answered["parts"]] == ["a", "a_2", "b"]
+        assert again["parts"][0]["functionCall"]["id"] == "a"
 
     def test_free_text_for_a_tool_crosses_as_its_input(self):
         request = sent(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import pairwise, zip_longest
 from typing import Any, NoReturn
@@ -73,7 +74,7 @@ def contents_of(conversation: Conversation, model_id: str, drops: Drops, *, with
 
     Raises:
         UnsupportedParameter: a part cannot be expressed.
-        InvalidParameter: a call's arguments are no JSON object.
+        InvalidParameter: a result answers no call.
     """
     writer = _Writer(conversation, of_third_generation(model_id), drops)
     contents: list[Json] = []
@@ -89,6 +90,7 @@ def contents_of(conversation: Conversation, model_id: str, drops: Drops, *, with
         elif parts:
             contents.append({"role": role, "parts": parts})
     for called, answered in pairwise(contents):
+        _tell_apart(called["parts"], answered["parts"])
         _put_in_order(called["parts"], answered["parts"])
     if of_third_generation(model_id):
         _stand_in_for_signatures(contents)
@@ -152,7 +154,7 @@ class _Writer:
     def _call(self, use: ToolUse) -> Json:
         self._called[use.id] = use.name
         tool = self._conversation.tool(use.name)
-        arguments = {"input": use.arguments} if tool and tool.free_form else _object(use)
+        arguments = {"input": use.arguments} if tool and tool.free_form else _object(use.arguments)
         return {"functionCall": {"id": use.id, "name": sent_name(use.name), "args": arguments}}
 
     def _result(self, result: ToolResult, after: list[Json]) -> Json:
@@ -226,18 +228,31 @@ def _signed(part: Json, signature: str | None) -> Json:
     return {**part, "thoughtSignature": signature} if signature else part
 
 
-def _object(use: ToolUse) -> Json:
+def _object(arguments: str) -> Json:
+    """A call's arguments as the object they must be here; a text that is none, which a model has garbled or a limit has
+    cut, stands under `input` as a whole: a conversation has to go on from there.
+    """
     try:
-        arguments = json.loads(use.arguments or "{}", parse_constant=_no_constant)
+        values = json.loads(arguments, parse_constant=_no_constant) if arguments.strip() else {}
     except (ValueError, RecursionError):
-        arguments = None
-    if not isinstance(arguments, dict):
-        raise InvalidParameter(f"The arguments of the call `{use.id[:64]}` are no JSON object.", param="messages")
-    return arguments
+        values = None
+    return values if isinstance(values, dict) else {"input": arguments}
 
 
 def _no_constant(_: str) -> NoReturn:
     raise ValueError
+
+
+def _tell_apart(called: list[Json], answered: list[Json]) -> None:
+    """Gives each call of a turn an id of its own, and its result the same: there are providers that use one twice, and
+    Google refuses it ("Request contains an invalid argument", watt-mind/coach 280).
+    """
+    for parts, kind in ((called, "functionCall"), (answered, "functionResponse")):
+        met: Counter[str] = Counter()
+        for each in [part[kind] for part in parts if kind in part]:
+            met[each["id"]] += 1
+            if met[each["id"]] > 1:
+                each["id"] = f"{each['id']}_{met[each['id']]}"
 
 
 def _put_in_order(called: list[Json], answered: list[Json]) -> None:
