@@ -13,7 +13,7 @@ from local.simulator.probe_call import ProbeCall, answer
 from local.simulator.replies import Whole
 
 PROVIDER = "azure"
-_HOST = re.compile(r"[a-z0-9-]+\.(openai|cognitiveservices|services\.ai)\.azure\.com")
+_HOST = re.compile(r"[a-z0-9-]+\.(openai|cognitiveservices|services\.ai)\.azure\.(?:com|us|cn)")
 _KEY = re.compile(r"[\w-]*sim-[\w-]+")
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from local.simulator.app import Call
 
 ANY_MODEL = {"openai": "gpt-4o", "anthropic": "claude-haiku-4-5"}
-_HOST = r"{host:[a-z0-9-]+\.(?:openai|cognitiveservices|services\.ai)\.azure\.com}"
+_HOST = r"{host:[a-z0-9-]+\.(?:openai|cognitiveservices|services\.ai)\.azure\.(?:com|us|cn)}"
 _VERSION = re.compile(r"20\d\d-\d\d-\d\d(-preview)?")
 _PUNCTUATION = re.compile(r"[-._]")
 

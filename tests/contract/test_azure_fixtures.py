@@ -14,7 +14,8 @@ from ownkey.domain.surfaces import Surface
 from ownkey.domain.usage import Usage
 from ownkey.providers import Call, Translator, translator_of
 from ownkey.providers.azure.apis import chat
-from ownkey.providers.crossing import folded, text_of
+from ownkey.providers.crossing import Conversation, Role, Text, Turn, folded, text_of
+from ownkey.providers.document import Document
 from ownkey.providers.openai import read_usage
 from tests.support.providers import annotate, call, events, fixture, passed
 
@@ -164,3 +165,32 @@ def test_errors_become_those_of_our_tree(case: dict[str, Any]) -> None:
     assert (type(failure).__name__, failure.code) == (case["error"], case["code"])
     assert failure.retry_after_s == case["retry_after_s"]
     assert failure.details["provider_status"] == case["status"]
+
+
+@pytest.mark.parametrize(
+    ("version", "asked"),
+    [("", True), ("2024-10-21", True), ("2024-09-01-preview", True), ("2024-06-01", False), ("2023-05-15", False)],
+)
+def test_a_version_that_cannot_tell_a_streams_usage_is_not_asked_for_it(version: str, asked: bool) -> None:
+    """Azure, before 2024-09-01-preview: 400, "Unrecognized request argument supplied: stream_options"."""
+    fields = {"api_version": version} if version else {}
+    sent = translator().encode_request(request(streamed=True, **fields))
+    assert ("stream_options" in json.loads(sent.body)) is asked
+    conversation = Conversation(turns=(Turn(Role.USER, (Text("Hi"),)),), stream=True, max_output_tokens=9)
+    members = json.loads(chat().write_request(request(streamed=True, **fields), conversation).body)
+    assert ("stream_options" in members) is asked
+    assert members["max_completion_tokens" if asked else "max_tokens"] == 9
+    assert members.keys() & {"max_tokens", "max_completion_tokens"} == {
+        "max_completion_tokens" if asked else "max_tokens"
+    }
+
+
+@pytest.mark.parametrize(("model", "named"), [("gpt-5.4", "max_completion_tokens"), ("gpt-4o", "max_tokens")])
+def test_models_that_reason_are_asked_as_at_openai(model: str, named: str) -> None:
+    """Azure: 400, "Unsupported parameter: 'max_tokens' is not supported with this model"."""
+    body = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 9, "top_k": 3, "user": "u"}
+    made = replace(request(model=model), body=Document.parse(json.dumps(body).encode()))
+    sent = translator().encode_request(made)
+    members = json.loads(sent.body)
+    assert members.keys() == {"messages", "model", "user", named}
+    assert (members[named], sent.dropped) == (9, ("top_k",))

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from ownkey.domain.errors import InvalidParameter, UnsupportedParameter
+from ownkey.domain.errors import CredentialsExhausted, InvalidParameter, ProviderRefused, UnsupportedParameter
+from ownkey.domain.faults import FaultKind, fault_of
 from ownkey.providers import Encoded
 from ownkey.providers.bedrock.answers import read
 from ownkey.providers.bedrock.api import ConverseApi, ConverseCount
@@ -525,3 +526,34 @@ def test_a_refusal_tells_what_to_do_about_it(says: str, fix: str) -> None:
     failure = ConverseApi().decode_failure(400, headers, json.dumps({"message": says}).encode())
     assert (failure.status, failure.retryable, failure.message) == (400, False, says)
     assert fix in failure.fix
+
+
+@pytest.mark.parametrize(
+    "status, says",
+    [
+        (
+            404,
+            "Access denied. This Model is marked by provider as Legacy and you have not been actively using the model",
+        ),
+        (
+            404,
+            "Model use case details have not been submitted for this account.",
+        ),
+        (
+            400,
+            "The model returned the following errors: You have not filled out the required use-case form",
+        ),
+        (400, "data retention mode 'default' is not available for this model"),
+    ],
+)
+def test_what_only_the_credentials_account_may_not_use_is_no_fault_of_the_request(status: int, says: str) -> None:
+    """Another credential may: this one stands aside for the model."""
+    kind = {404: "ResourceNotFoundException", 400: "ValidationException"}[status]
+    failure = ConverseApi().decode_failure(status, {"x-amzn-errortype": kind}, json.dumps({"message": says}).encode())
+    fault = fault_of(failure)
+    assert isinstance(failure, CredentialsExhausted)
+    assert fault is not None
+    assert (fault.kind, failure.message) == (FaultKind.FORBIDDEN, says)
+    said = f"messages.0: {says}"
+    refused = ConverseApi().decode_failure(status, {"x-amzn-errortype": kind}, json.dumps({"message": said}).encode())
+    assert isinstance(refused, ProviderRefused)

@@ -99,11 +99,19 @@ class TestAzure:
             "HTTPS://Your-Resource.OpenAI.Azure.com".replace("HTTPS", "https"),
             "https://your-resource.cognitiveservices.azure.com",
             "https://your-resource.services.ai.azure.com",
+            "https://your-resource.openai.azure.us",
+            "https://your-resource.openai.azure.cn",
         ],
     )
     def test_its_hosts(self, endpoint):
         given = read("azure", {**AZURE, "azure_endpoint": endpoint})
         assert given.destination == endpoint.lower().rstrip("/")
+
+    @pytest.mark.parametrize("copied", ["/openai", "/openai/v1/", "/anthropic/v1", "/models", "/api/projects/proj-1"])
+    def test_what_the_portal_shows_behind_a_host_says_nothing_more(self, copied):
+        endpoint = f"https://your-resource.services.ai.azure.com{copied}"
+        given = read("azure", {**AZURE, "azure_endpoint": endpoint})
+        assert given.destination == "https://your-resource.services.ai.azure.com"
 
     @pytest.mark.parametrize(
         "endpoint",
@@ -111,6 +119,8 @@ class TestAzure:
             "https://your-resource.openai.azure.com#@evil.example",
             "https://your-resource.openai.azure.com?@evil.example",
             "https://your-resource.openai.azure.com/openai/deployments/gpt-5-4",
+            "https://your-resource.openai.azure.com/openai/v1/@evil.example",
+            "https://your-resource.openai.azure.com/api/projects/a/../b",
             "https://your-resource.openai.azure.com\\@evil.example",
         ],
     )

@@ -71,6 +71,8 @@ class Field:
     """Where people find it."""
     endpoint: bool = False
     """Given as an https URL, kept as its host. A host that does not fit the pattern is an address of the user's own."""
+    tail: str = ""
+    """Of an endpoint: a regular expression of what people copy behind the host, which says nothing more."""
     shown_head: int = 0
     """Of a secret's first characters, how many its mask shows: those that say what kind it is (`AKIA`)."""
 

@@ -280,7 +280,7 @@ def _host(each: Field, text: str) -> str | None:
     host = match[1].lower() if match else ""
     if match is None or not each.fits(host):
         return None
-    if match[2] not in ("", "/"):
+    if not re.fullmatch(rf"(?:{each.tail})?/?", match[2]):
         raise InvalidParameter(
             f"{each.wire} has more than the endpoint.", fix=f"It looks like {each.example}.", param=each.wire
         )

@@ -173,7 +173,7 @@ _HOT: Mapping[tuple[Surface, str], Translator] = {
     (Surface.COUNT_TOKENS, Dialect.ANTHROPIC): AnthropicCountTokens(),
 }
 
-_DEPARTING = frozenset({(Surface.CHAT, str(Dialect.OPENAI))})
+_DEPARTING = frozenset({(Surface.CHAT, str(Dialect.AZURE)), (Surface.CHAT, str(Dialect.OPENAI))})
 """Where providers' rows say what of their dialect they refuse."""
 
 

@@ -8,7 +8,8 @@ none           `{endpoint}/openai/v1/chat/completions`, the deployment in the bo
 ============== ===================================================================================
 
 Responses stand beside the deployments, `{endpoint}/openai/responses?api-version=…`, and only since a version of their
-own: with an older one, the v1 API is asked.
+own: with an older one, the v1 API is asked. Versions before `2024-09-01-preview` know neither `stream_options` nor
+`max_completion_tokens` (learn.microsoft.com, api-version-deprecation; openai-python 1469): usage is then estimated.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from typing import Any
 from urllib.parse import quote
 
 from ownkey.catalog import Auth
+from ownkey.providers.document import REMOVED
 from ownkey.providers.passthrough import request_headers
 from ownkey.providers.translator import Call
 
+_AS_OPENAI_SINCE = "2024-09-01-preview"
 _FORWARDED_HEADERS = frozenset({"openai-beta"})
 
 
@@ -54,7 +57,8 @@ class AzureAddress:
 
     def members(self, call: Call) -> Mapping[str, Any]:
         """The deployment, which is what Azure means by a model."""
-        return {"model": deployment_of(call)}
+        older = {"stream_options": REMOVED} if is_older(call) else {}
+        return {"model": deployment_of(call), **older}
 
     def auth(self, call: Call) -> Auth:
         """As the row has it."""
@@ -63,6 +67,11 @@ class AzureAddress:
 
 CHAT = AzureAddress("/chat/completions")
 RESPONSES = AzureAddress("/responses", below_deployment=False, since="2025-03-01-preview")
+
+
+def is_older(call: Call) -> bool:
+    """Whether the credential's version is one of those that lack what all clients send by now."""
+    return "" < call.fields.get("api_version", "") < _AS_OPENAI_SINCE
 
 
 def deployment_of(call: Call) -> str:

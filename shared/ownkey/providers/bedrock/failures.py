@@ -37,12 +37,23 @@ no missing permission for the model. A signature that does not match stays one o
 _BAD_API_KEY = re.compile(rb"make sure your API Key is valid", re.IGNORECASE)
 """In an AccessDeniedException: AWS's words for an API key that is none (anomalyco/opencode 47073)."""
 
+_NOT_THIS_ACCOUNTS = re.compile(
+    rb'\{"[Mm]essage":\s*"(?:The model returned the following errors: )?(?:'
+    rb"Access denied\. This Model is marked by provider as Legacy|Model use case details have not been submitted|"
+    rb"You have not filled out the required use-case form|data retention mode '[a-z_]+' is not available)"
+)
+"""How a 404 or 400 begins that says that the credential's account may not use the model (aws-samples/
+amazon-bedrock-workshop 386; truefoundry/models 934; PostHog/posthog 71189): with another account's it may be served."""
 _FIXES: tuple[tuple[re.Pattern[str], str], ...] = (
     (
         re.compile(r"on-demand throughput isn.t supported"),
         "Name an inference profile of this model: its id with `us.`, `eu.`, `global.` … before it, or the profile's "
         "ARN. Under its maker's name, with Bedrock in `provider.only`, a model is asked by the profile of the "
         "credential's region.",
+    ),
+    (
+        re.compile(r"provided model identifier is invalid"),
+        "Check the id, and whether the model is served in the credential's region: not each one is in each region.",
     ),
     (
         re.compile(r"doesn.t support counting tokens"),
@@ -56,7 +67,8 @@ def decode_failure(status: int, headers: Mapping[str, str], body: bytes) -> Prov
     """`{"message": …}` with the exception's name in `x-amzn-errortype`, or as `__type` in the body."""
     if status >= 400:
         name = headers.get("x-amzn-errortype", "").partition(":")[0]
-        status = 401 if _BAD_API_KEY.search(body) else _STATUSES.get(name.lower(), status)
+        status = 403 if _NOT_THIS_ACCOUNTS.match(body) else _STATUSES.get(name.lower(), status)
+        status = 401 if _BAD_API_KEY.search(body) else status
     failure = decode(status, headers, body)
     failure.fix = next((fix for says, fix in _FIXES if says.search(failure.message)), failure.fix)
     return failure
