@@ -153,7 +153,7 @@ def test_an_answer_without_usage_shows_the_estimate(wire: str) -> None:
         answer = {"predictions": [{"embeddings": {"values": each}} for each in VECTORS]}
     body, reading = answered(wire, answer)
     assert reading.usage is None
-    assert body["usage"]["prompt_tokens"] == 1
+    assert body["usage"]["prompt_tokens"] == 2
 
 
 @WIRE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ownkey.providers.tokens import MEDIA_TOKENS, tokens_of, tokens_of_prompt
+from ownkey.providers.tokens import MEDIA_TOKENS, tokens_of, tokens_of_input, tokens_of_prompt
 
 # Counts by o200k, taken once.
 PROSE = (
@@ -55,3 +55,9 @@ def test_whatever_stands_there_is_counted_somehow(messages: object) -> None:
     for _ in range(500):
         deep = [deep]
     assert tokens_of_prompt({"messages": deep}) >= 0
+
+
+def test_many_short_texts_are_not_one_long_word() -> None:
+    """A hold on the platform would be a fraction of what they cost."""
+    assert tokens_of_input({"input": ["red", "fox"] * 500}) == 1_000
+    assert tokens_of_input({"query": "red", "documents": ["fox", {"text": "hen"}]}) == 3

@@ -69,7 +69,8 @@ def tokens_of_input(body: Mapping[str, Any]) -> int:
     texts: list[str] = []
     given = [body[name] for name in _INPUT_FIELDS if body.get(name)]
     media = sum(_gather(value, texts, 0) for value in given)
-    return tokens_of("".join(texts)) + media * MEDIA_TOKENS + sum(map(_numbers, given))
+    # Apart, or many short texts would count as few long words.
+    return tokens_of(" ".join(texts)) + media * MEDIA_TOKENS + sum(map(_numbers, given))
 
 
 def _numbers(value: Any) -> int:
