@@ -1,4 +1,4 @@
-"""Bedrock's runtime: Converse, InvokeModel with Anthropic's body, both as streams, and CountTokens.
+"""Bedrock's runtime: Converse, InvokeModel with Anthropic's body, both as streams, CountTokens, and embeddings.
 
 The vendor's host stands in the path: `/bedrock/v1/bedrock-runtime.<region>.amazonaws.com/model/<id>/converse`. What is
 presented is checked as at the control plane: a signature over the very path and bytes, or an API key.
@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from local.simulator import bedrock_answers, bedrock_requests
+from local.simulator import bedrock_answers, bedrock_embeddings, bedrock_requests
 from local.simulator.bedrock_probe import (
     ACCESS_KEY,
     API_KEY,
@@ -27,7 +27,7 @@ from local.simulator.bedrock_probe import (
 )
 from local.simulator.brain import CacheUse, Prompt, Segment
 from local.simulator.cache import PromptCache
-from local.simulator.dialects import CHAT, COUNT, AnthropicDialect, Profile
+from local.simulator.dialects import CHAT, COUNT, EMBED, AnthropicDialect, Profile
 from local.simulator.probe_call import ProbeCall
 from local.simulator.refusals import Refusal, Refused
 from local.simulator.replies import Exchange, Stream, Whole
@@ -177,6 +177,25 @@ class InvokedDialect(_Runtime, AnthropicDialect):
     error_event = _Runtime.error_event
 
 
+class EmbeddingDialect(ConverseDialect):
+    """InvokeModel with the bodies of models that embed."""
+
+    paths: Mapping[str, tuple[str, str]] = {"invoke": ("POST", EMBED)}
+
+    def check(self, endpoint: str, body: Any, headers: Mapping[str, str], profile: Profile) -> None:
+        bedrock_embeddings.check(body)
+
+    def check_for_model(self, body: dict[str, Any], model: dict[str, Any]) -> None:
+        return None
+
+    def read(self, body: dict[str, Any]) -> Prompt:
+        return bedrock_embeddings.read(body)
+
+    def at_once(self, endpoint: str, body: dict[str, Any], prompt: Prompt, request_id: str) -> Whole | None:
+        answer = bedrock_embeddings.answer(body, prompt, request_id)
+        return Whole(compact(answer).encode(), bedrock_answers.headers(request_id))
+
+
 class _as_bedrock_says:  # noqa: N801 - reads as the sentence it is
     """Anthropic's refusals under the name that Bedrock gives them."""
 
@@ -209,7 +228,10 @@ async def call_of(request: web.Request, now_s: float) -> Call:
     presented = ProbeCall(host, tail, request.method, request.raw_path, request.headers, raw, now_s)
     dialect: ConverseDialect | InvokedDialect
     body, invoked = _body(tail, raw)
-    dialect = (InvokedDialect if invoked else ConverseDialect)(presented, path["region"] if path else "")
+    kind = InvokedDialect if invoked else ConverseDialect
+    if path and invoked and bedrock_embeddings.embeds(unquote(path["model"])):
+        kind = EmbeddingDialect
+    dialect = kind(presented, path["region"] if path else "")
     if isinstance(body, dict) and path:
         body = {**body, "model": unquote(path["model"]), "stream": tail in _STREAMS}
     scheme, key = dialect.credential(request.headers)

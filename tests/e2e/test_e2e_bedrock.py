@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import struct
 import uuid
 from typing import Any
 
@@ -13,6 +14,7 @@ import openai
 import pytest
 
 from local.aws_keys import simulated_secret
+from local.simulator.media_answers import vector
 from tests.e2e.accounts import Account
 from tests.e2e.world import World
 
@@ -272,6 +274,38 @@ def a_role(world: World, account: Account) -> str:
         return str(iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)["Role"]["Arn"])
     finally:
         iam.close()
+
+
+def test_titan_embeds_for_a_client_of_openai(team: Account) -> None:
+    """The SDK asks for base64 where it is told nothing, and reads it."""
+    model = "bedrock/amazon.titan-embed-text-v2:0"
+    answer = team.openai().embeddings.create(model=model, input="red fox", dimensions=256)
+    assert answer.data[0].embedding == pytest.approx(vector("red fox", 256), abs=1e-6)
+    assert answer.usage.prompt_tokens == 2
+    # 0.02 dollars a million
+    assert answer.usage.model_extra["cost_details"]["upstream_inference_cost"] == 4e-8
+    with pytest.raises(openai.BadRequestError, match="at most 1 texts a request") as refused:
+        team.openai().embeddings.create(model=model, input=["red", "fox"])
+    assert refused.value.code == "unsupported_parameter"
+
+
+@pytest.mark.parametrize("encoding", ["float", "base64"])
+def test_cohere_s_models_at_bedrock_embed(team: Account, encoding: str) -> None:
+    raw = team.openai().embeddings.with_raw_response.create(
+        model="bedrock/us.cohere.embed-v4:0",
+        input=["red", "fox"],
+        dimensions=8,
+        user="ada",
+        encoding_format=encoding,
+        extra_body={"input_type": "search_query"},
+    )
+    assert raw.headers["x-ownkey-dropped"] == "user"
+    found = [each["embedding"] for each in json.loads(raw.text)["data"]]
+    if encoding == "base64":
+        found = [list(struct.unpack("<8f", base64.b64decode(each))) for each in found]
+    assert found == [pytest.approx(vector(text, 8), abs=1e-6) for text in ("red", "fox")]
+    row = team.attempt(raw.headers["x-ownkey-request-id"])
+    assert (row["usage_source"], row["usage"]["input"]) == ("estimated", 2)
 
 
 def test_a_role_serves_without_any_secret_and_only_whom_it_trusts(world: World) -> None:

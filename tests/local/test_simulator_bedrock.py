@@ -325,3 +325,37 @@ class TestAnthropicsModels:
         with pytest.raises(ClientError) as refused:
             await called(client().invoke_model, modelId=model, body=json.dumps(BODY | change))
         assert refused.value.response["Error"]["Code"] == "ValidationException"
+
+
+TITAN, TITAN_V1, COHERE = "amazon.titan-embed-text-v2:0", "amazon.titan-embed-text-v1", "us.cohere.embed-v4:0"
+TEXTS = {"texts": ["red", "fox"], "input_type": "search_query", "embedding_types": ["float"]}
+
+
+class TestEmbeddings:
+    async def test_of_titan(self, client) -> None:
+        body = json.dumps({"inputText": "red fox", "dimensions": 256})
+        answer = json.loads((await called(client().invoke_model, modelId=TITAN, body=body))["body"].read())
+        assert (len(answer["embedding"]), answer["inputTextTokenCount"]) == (256, 2)
+
+    async def test_of_cohere(self, client) -> None:
+        body = json.dumps(TEXTS | {"output_dimension": 8})
+        answer = json.loads((await called(client().invoke_model, modelId=COHERE, body=body))["body"].read())
+        assert [len(each) for each in answer["embeddings"]["float"]] == [8, 8]
+
+    @pytest.mark.parametrize(
+        ("model", "body"),
+        [
+            (TITAN, {"inputText": ""}),
+            (TITAN, {"inputText": ["red"]}),
+            (TITAN, {"inputText": "red", "dimensions": 3}),
+            (TITAN, {"inputText": "red", "user": "ada"}),
+            (TITAN_V1, {"inputText": "red", "dimensions": 256}),
+            (COHERE, {"texts": ["red"]}),
+            (COHERE, TEXTS | {"dimensions": 8}),
+            ("cohere.embed-english-v3", TEXTS | {"output_dimension": 8}),
+        ],
+    )
+    async def test_what_is_refused(self, client, model, body) -> None:
+        with pytest.raises(ClientError) as refused:
+            await called(client().invoke_model, modelId=model, body=json.dumps(body))
+        assert refused.value.response["Error"]["Code"] == "ValidationException"
