@@ -285,6 +285,7 @@ def test_what_is_not_understood_is_told() -> None:
         ({"moderation": {"model": "m", "policy": {}}}, "moderation", "Leave it out"),
         ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input.0", "provider that has Responses"),
         ({"input": [{"type": "compaction", "encrypted_content": "x"}]}, "input.0", "provider that has Responses"),
+        ({"input": [{"type": "compaction_trigger"}]}, "input.0", "Codex does by itself"),
         ({"input": [{"type": "computer_call_output", "call_id": "c"}]}, "input.0", "provider that has Responses"),
         ({"tool_choice": {"type": "web_search_preview"}}, "tool_choice", "choose a model"),
     ],

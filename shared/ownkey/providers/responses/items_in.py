@@ -57,6 +57,11 @@ _NOWHERE: Mapping[str, str] = {
     "compaction_trigger": "OpenAI alone compacts a conversation",
 }
 """What changes what is said, and nobody else has."""
+_ELSEWHERE = "Leave it out, or choose a model of a provider that has Responses itself."
+_FIXES: Mapping[str, str] = {
+    "compaction_trigger": "Have the client summarise it: Codex does by itself where its configuration names the "
+    "gateway as a model provider whose `name` is not OpenAI.",
+}
 _PARAGRAPH = "\n\n"
 _dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
@@ -261,7 +266,7 @@ def _nowhere(item: Fields, kind: str) -> UnsupportedParameter:
     why = _NOWHERE.get(kind, "no other API has such an item")
     return UnsupportedParameter(
         f"`{item.path}` ({kind[:64]!r}) cannot be served: {why}.",
-        fix="Leave it out, or choose a model of a provider that has Responses itself.",
+        fix=_FIXES.get(kind, _ELSEWHERE),
         param=item.path,
         details={"unsupported": ["input"]},
     )

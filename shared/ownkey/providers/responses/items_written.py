@@ -260,13 +260,15 @@ class FunctionCall(Open):
 class CustomCall(Open):
     """A call of a free-form tool. Where its text comes within JSON it is taken out, once that is whole."""
 
-    __slots__ = ("_given", "_plain")
+    __slots__ = ("_begun", "_given", "_plain")
 
     def __init__(self, place: int, id: str, use: ToolUse, book: ToolBook) -> None:
         space, name = book.spaced.get(use.name, (None, use.name))
         item = {"id": id, "type": "custom_tool_call", "status": "in_progress", "call_id": use.id, "name": name}
         super().__init__(place, item | ({"namespace": space} if space else {}) | {"input": ""})
         self._given: list[str] = []
+        self._begun = False
+        """More than space has come."""
         self._plain = False
         """It is no JSON: it goes on as it comes."""
 
@@ -299,10 +301,11 @@ class CustomCall(Open):
         if self._plain:
             yield "response.custom_tool_call_input.delta", self._at(delta=text)
             return
-        begun = "".join(self._given)
-        if begun.lstrip() and not begun.lstrip().startswith("{"):
-            self._plain = True
-            yield "response.custom_tool_call_input.delta", self._at(delta=begun)
+        if not self._begun and not text.isspace():
+            self._begun = True
+            self._plain = not text.lstrip().startswith("{")
+            if self._plain:
+                yield "response.custom_tool_call_input.delta", self._at(delta="".join(self._given))
 
 
 class LocalCall(Open):
