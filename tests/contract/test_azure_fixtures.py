@@ -194,3 +194,27 @@ def test_models_that_reason_are_asked_as_at_openai(model: str, named: str) -> No
     members = json.loads(sent.body)
     assert members.keys() == {"messages", "model", "user", named}
     assert (members[named], sent.dropped) == (9, ("top_k",))
+
+
+def test_a_refusal_tells_what_the_filter_found() -> None:
+    """Clients of Azure's read it of `innererror`; nothing but its words goes on."""
+    found = {"hate": {"filtered": True, "severity": "high", "note": "x"}, "jailbreak": {"detected": False}, "A b": {}}
+    for inner, results in (("innererror", "content_filter_result"), ("inner_error", "content_filter_results")):
+        error = {"code": "content_filter", "message": "Filtered.", "param": "prompt", inner: {results: found}}
+        failure = translator().decode_failure(400, {}, json.dumps({"error": error}).encode())
+        assert (failure.status, failure.code, failure.param) == (400, "content_filter", "prompt")
+        assert failure.details["content_filter_results"] == {
+            "hate": {"filtered": True, "severity": "high"},
+            "jailbreak": {"detected": False},
+        }
+    for strange in ([], "x", {"content_filter_result": [1]}, {"content_filter_result": {"hate": 1}}):
+        error = {"code": "content_filter", "message": "Filtered.", "innererror": strange}
+        failure = translator().decode_failure(400, {}, json.dumps({"error": error}).encode())
+        assert "content_filter_results" not in failure.details
+
+
+def test_a_deployment_that_is_not_there_is_the_credentials_to_correct() -> None:
+    body = {"error": {"code": "DeploymentNotFound", "message": "The API deployment for this resource does not exist."}}
+    failure = translator().decode_failure(404, {}, json.dumps(body).encode())
+    assert (failure.status, failure.code) == (404, "DeploymentNotFound")
+    assert "the credential's deployment" in failure.fix

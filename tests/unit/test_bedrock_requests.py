@@ -557,3 +557,13 @@ def test_what_only_the_credentials_account_may_not_use_is_no_fault_of_the_reques
     said = f"messages.0: {says}"
     refused = ConverseApi().decode_failure(status, {"x-amzn-errortype": kind}, json.dumps({"message": said}).encode())
     assert isinstance(refused, ProviderRefused)
+
+
+@pytest.mark.parametrize(
+    "says", ["Authentication failed: Please make sure your API Key is valid.", "Bearer Token has expired"]
+)
+def test_an_api_key_that_is_none_or_over_is_refused_itself_not_for_the_model(says: str) -> None:
+    headers = {"x-amzn-errortype": "AccessDeniedException"}
+    fault = fault_of(ConverseApi().decode_failure(403, headers, json.dumps({"Message": says}).encode()))
+    assert fault is not None
+    assert fault.kind is FaultKind.REFUSED

@@ -29,6 +29,7 @@ from ownkey.domain.scrub import scrub
 
 MAX_MESSAGE_CHARS = 1_000
 _MAX_NAME_CHARS = 100
+_WORD = re.compile(r"[a-z_]{1,64}")
 _MAX_RETRY_AFTER_S = 86_400.0
 
 _CLASSES: Mapping[int, type[ProviderFailure]] = {
@@ -94,6 +95,8 @@ _STATUSES: Mapping[str, int] = {
 
 _PIN = "or pin the key that they are from (`provider.order`, one credential)."
 _FIXES: Mapping[str, str] = {
+    "DeploymentNotFound": "Correct the credential's deployment, or deploy the model under that name: a new deployment "
+    "answers after some minutes.",
     "invalid_encrypted_content": f"Leave the `reasoning` items of other accounts and providers out of `input`, {_PIN}",
     "previous_response_not_found": f"Send the whole conversation in `input` instead of the ids of responses, {_PIN}",
 }
@@ -150,7 +153,7 @@ def read_retry_after(
 def _failure(status: int, error: Mapping[str, Any], retry_after_s: float | None) -> ProviderFailure:
     code, kind = _name(error.get("code")), _name(error.get("type"))
     message = _text(error.get("message")) or f"The provider answered with status {status}."
-    details = {
+    details: dict[str, Any] = {
         name: value
         for name, value in (("provider_status", status), ("provider_code", code), ("provider_type", kind))
         if value is not None
@@ -161,10 +164,26 @@ def _failure(status: int, error: Mapping[str, Any], retry_after_s: float | None)
         status = 404
     failure = _CLASSES.get(status, ProviderError if status >= 500 else ProviderRefused)
     if failure is ProviderRefused:
+        if found := _content_filter(error):
+            details["content_filter_results"] = found
         refused = ProviderRefused(message, status=status, code=code, param=_name(error.get("param")), details=details)
         refused.fix = _FIXES.get(code or "", refused.fix)
         return refused
     return failure(message, retry_after_s=retry_after_s, details=details)
+
+
+def _content_filter(error: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What Azure's filter found, by category; empty where it says nothing."""
+    inner = error.get("innererror") or error.get("inner_error")
+    told = inner if isinstance(inner, Mapping) else {}
+    results = told.get("content_filter_result") or told.get("content_filter_results")
+    found = results.items() if isinstance(results, Mapping) else ()
+    return {name: _finding(each) for name, each in found if isinstance(each, Mapping) and _WORD.fullmatch(name)}
+
+
+def _finding(values: Mapping[str, Any]) -> dict[str, Any]:
+    stated = {name: values[name] for name in ("filtered", "detected", "severity") if name in values}
+    return {name: each for name, each in stated.items() if isinstance(each, bool) or _WORD.fullmatch(str(each))}
 
 
 def _status_of(error: Mapping[str, Any]) -> int:
@@ -193,7 +212,7 @@ def _read_error(values: Any) -> dict[str, Any] | None:
     if isinstance(message, list) and message:
         first = message[0]
         message = first.get("msg") if isinstance(first, Mapping) else first
-    found = {name: error.get(name) for name in ("code", "type", "param", "status")}
+    found = {name: error.get(name) for name in ("code", "type", "param", "status", "innererror", "inner_error")}
     return {**found, "message": message} if message or any(found.values()) else None
 
 

@@ -34,8 +34,9 @@ _STATUSES: Mapping[str, int] = {
 """Exception → the status it means here. A model that failed (424) or is still being loaded (429) is the provider's
 side; a used-up quota (400) is a limit, not a mistake in the request; a key that is not known, or over (both 403), is
 no missing permission for the model. A signature that does not match stays one of this request: the key was proven."""
-_BAD_API_KEY = re.compile(rb"make sure your API Key is valid", re.IGNORECASE)
-"""In an AccessDeniedException: AWS's words for an API key that is none (anomalyco/opencode 47073)."""
+_BAD_API_KEY = re.compile(rb'make sure your API Key is valid|^\{"Message":\s*"Bearer Token has expired', re.IGNORECASE)
+"""In an AccessDeniedException: AWS's words for an API key that is none (anomalyco/opencode 47073), or is over: a
+short-term one lives twelve hours at most."""
 
 _NOT_THIS_ACCOUNTS = re.compile(
     rb'\{"[Mm]essage":\s*"(?:The model returned the following errors: )?(?:'
