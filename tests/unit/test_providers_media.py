@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from openai.types import CreateEmbeddingResponse
 
 from ownkey.catalog import Model, PriceList, Rates, Step
-from ownkey.domain.errors import ProviderFailure
+from ownkey.domain.errors import ProviderFailure, UnsupportedParameter
 from ownkey.domain.surfaces import Dialect, Surface
 from ownkey.domain.usage import Usage
 from ownkey.providers import AnswerKind, Call, Form, Translator, translator_of
@@ -131,6 +131,18 @@ def test_the_body_goes_on_but_for_the_gateway_s_own(surface: Surface) -> None:
     assert sent == {**BODIES[surface], "strange": [1, 2], "model": "theirs"}
     assert encoded.url.startswith("https://api.openai.com/v1/")
     assert "authorization" not in encoded.headers
+
+
+@pytest.mark.parametrize("values", [{"output_format": "svg"}, {"svg": {"model": "gpt-5.4-pro"}}])
+def test_a_picture_that_a_second_model_writes_is_for_own_keys_alone(values: dict[str, Any]) -> None:
+    """Its tokens stand beside the usage, at another model's price: by the platform's key they would be free."""
+    request, images = asked(Surface.IMAGES, **values), served_by(Surface.IMAGES)
+    assert json.loads(images.encode_request(request).body) == IMAGES | values
+    with pytest.raises(UnsupportedParameter) as refused:
+        images.encode_request(replace(request, own=False))
+    assert refused.value.param == next(iter(values))
+    plain = asked(Surface.IMAGES, output_format="png", svg=None)
+    assert images.encode_request(replace(plain, own=False)).dropped == ()
 
 
 def test_a_form_goes_on_as_a_form() -> None:

@@ -1,6 +1,7 @@
 """Pictures: billed by tokens (`usage`, gpt-image) or by the piece.
 
-A stream has partial pictures, and each one whole as it is done.
+A stream has partial pictures, and each one whole as it is done. An SVG is written by a second model, which is billed
+beside the usage (`svg_usage`; openai-python 3.52, `types/images_response.py`): by the account's own credentials alone.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ownkey.domain.errors import UnsupportedParameter
 from ownkey.domain.usage import Usage
 from ownkey.providers.counts import count, member, tells
 from ownkey.providers.media.billed import IMAGE, billable, has_fee, is_by
@@ -22,6 +24,24 @@ class Images(Passing):
     """`images/generations` to providers that speak OpenAI's."""
 
     path = "images/generations"
+
+    def changes(self, call: Call) -> dict[str, Any]:
+        """None.
+
+        Raises:
+            UnsupportedParameter: as above.
+        """
+        values = call.body.values
+        for name, asked in (("output_format", values.get("output_format") == "svg"), ("svg", values.get("svg"))):
+            if asked and not call.own:
+                raise UnsupportedParameter(
+                    f"`{name}` cannot be served by a key that is not yours: the provider bills the model that writes "
+                    "the SVG apart.",
+                    fix="Ask for another format, or save a key of your own.",
+                    param=name,
+                    details={"unsupported": [name]},
+                )
+        return {}
 
     def answer(self, call: Call) -> AnswerKind:
         """A stream where it is asked for and there is one."""
