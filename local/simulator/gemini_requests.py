@@ -9,7 +9,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Any
 
 from local.simulator.behaviour import split_directives
@@ -189,6 +189,9 @@ def _check_calls(contents: list[dict[str, Any]]) -> None:
 
 
 def _check_order(contents: list[dict[str, Any]]) -> None:
+    for content in contents:
+        if len({"functionResponse" in part for part in content["parts"]}) > 1:
+            raise refused("Requests ending with a model turn are not supported.")
     for before, content in pairwise(contents):
         calls = [part["functionCall"] for part in before["parts"] if "functionCall" in part]
         results = [part["functionResponse"] for part in content["parts"] if "functionResponse" in part]
@@ -328,7 +331,8 @@ def read(body: dict[str, Any]) -> Prompt:
         knobs=knobs,
         tool_results=tuple(
             compact(part["functionResponse"]["response"].get("output", part["functionResponse"]["response"])).strip('"')
-            for part in body["contents"][-1]["parts"]
+            for content in _since_the_model(body["contents"])
+            for part in content["parts"]
             if "functionResponse" in part
         ),
         tools=tuple(tool for tool in tools if not allowed or tool.name in allowed),
@@ -358,6 +362,12 @@ def _schema(config: dict[str, Any]) -> Any:
 
 def _tool(declaration: dict[str, Any]) -> Tool:
     return Tool(declaration["name"], declaration.get("parametersJsonSchema") or {"type": "object"})
+
+
+def _since_the_model(contents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the user has said last: in one content, or in several."""
+    said = list(takewhile(lambda content: content.get("role", "user") == "user", reversed(contents)))
+    return said[::-1]
 
 
 def _last_words(contents: list[dict[str, Any]]) -> str:

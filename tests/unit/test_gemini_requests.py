@@ -144,8 +144,18 @@ class TestTurns:
             resulting("c", "a"),
             Turn(Role.USER, (*resulting("b").parts, Text("?"))),
         )
-        parts = contents(*turns)[2]["parts"]
-        assert [part.get("functionResponse", {}).get("id") for part in parts] == ["a", "b", "c", None]
+        results, words = contents(*turns)[2:]
+        assert [part["functionResponse"]["id"] for part in results["parts"]] == ["a", "b", "c"]
+        assert words == {"role": "user", "parts": [{"text": "?"}]}
+
+    @pytest.mark.parametrize("model", [FLASH, OLDER])
+    def test_words_beside_results_stand_apart_from_them(self, model):
+        """Vertex AI: 400, "Requests ending with a model turn are not supported", of Claude Code's reminders beside the
+        results of tools (CLIProxyAPI 5607). AI Studio takes either."""
+        said = (*resulting("a", "b").parts, Text("<system-reminder>"), Text("Go on."))
+        *_, results, words = contents(HELLO, calling("a", "b"), Turn(Role.USER, said), model=model)
+        assert [*results["parts"][0]] == [*results["parts"][1]] == ["functionResponse"]
+        assert words["parts"] == [{"text": "<system-reminder>"}, {"text": "Go on."}]
 
     @pytest.mark.parametrize("source", [Inline("image/gif", "R0lGOD"), FileId("file-1")])
     def test_what_it_cannot_read_is_refused(self, source):
@@ -154,7 +164,7 @@ class TestTurns:
 
     def test_a_pictures_place_in_a_result_is_beside_it_before_the_third_generation(self):
         turns = (HELLO, calling("a"), Turn(Role.USER, (ToolResult("a", "look", (Text("4"), Image(PNG))), Text("?"))))
-        result, *rest = contents(*turns, model=OLDER)[2]["parts"]
+        (result,), rest = (content["parts"] for content in contents(*turns, model=OLDER)[2:])
         assert result["functionResponse"] == {"id": "a", "name": "look", "response": {"output": "4"}}
         assert rest == [{"text": "?"}, {"inlineData": {"mimeType": "image/png", "data": PNG.data}}]
 
@@ -251,7 +261,7 @@ class TestSignatures:
     def test_words_beside_results_do_not_end_the_turn_whose_calls_need_one(self):
         """Coding agents put reminders behind the results of their tools."""
         turns = (HELLO, calling("a"), Turn(Role.USER, (*resulting("a").parts, Text("Mind the plan."))), calling("b"))
-        _, first, _, second, _ = contents(*turns, resulting("b"))
+        _, first, _, _, second, _ = contents(*turns, resulting("b"))
         assert signatures(first) == signatures(second) == [UNSIGNED]
 
     def test_none_is_made_up_where_one_is_there_or_where_none_is_asked_for(self):

@@ -67,7 +67,8 @@ _UNTOLD: Mapping[type, str] = {Image: "image/jpeg", Document: "application/pdf"}
 
 
 def contents_of(conversation: Conversation, model_id: str, drops: Drops, *, with_ids: bool = True) -> list[Json]:
-    """The turns, neighbours of one role joined, results in the order of their calls. Empty: they say nothing.
+    """The turns, neighbours of one role joined, results in the order of their calls and apart from all else. Empty:
+    they say nothing.
 
     Args:
         with_ids: Whether calls and results tell their ids; else the order alone says which result is whose.
@@ -94,7 +95,8 @@ def contents_of(conversation: Conversation, model_id: str, drops: Drops, *, with
         _put_in_order(called["parts"], answered["parts"])
     if of_third_generation(model_id):
         _stand_in_for_signatures(contents)
-    return contents if with_ids else _without_ids(contents)
+    apart = [content for joined in contents for content in _results_apart(joined)]
+    return apart if with_ids else _without_ids(apart)
 
 
 def text_parts(texts: Iterable[Text], drops: Drops) -> list[Json]:
@@ -264,6 +266,15 @@ def _put_in_order(called: list[Json], answered: list[Json]) -> None:
     )
     for at, result in zip(places, results, strict=True):
         answered[at] = result
+
+
+def _results_apart(content: Json) -> list[Json]:
+    """All results of a turn in one content, what the user says beside them in the next: Vertex AI refuses the two in
+    one, by words that mislead ("Requests ending with a model turn are not supported", Prism-Shadow/agenthub 189).
+    """
+    results = [part for part in content["parts"] if "functionResponse" in part]
+    others = [part for part in content["parts"] if "functionResponse" not in part]
+    return [{**content, "parts": parts} for parts in (results, others) if parts]
 
 
 def _without_ids(contents: list[Json]) -> list[Json]:
