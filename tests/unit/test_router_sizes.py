@@ -129,6 +129,10 @@ def test_speech_by_tokens_takes_longer_the_slower_it_is() -> None:
         ({"size": "auto"}, 12_288),
         ({"size": "9999999999999x1"}, 12_288),
         ({"size": "1024x1024", "output_format": "gif"}, 9 * 8_192),
+        ({"size": "1024x1024", "quality": "high"}, 8_192),
+        ({"size": "1024x1024", "quality": "xhigh"}, 2 * 8_192),
+        ({"size": "1024x1024", "quality": "max", "partial_images": 2}, 8 * 8_192 + 200),
+        ({"size": "1024x1024", "quality": ["max"]}, 8_192),
     ],
 )
 def test_pictures_by_tokens_are_held_by_their_pixels(values: dict[str, Any], tokens: int) -> None:
