@@ -6,6 +6,7 @@ import pytest
 
 from ownkey.catalog import Catalog, Parameters, ReasoningField
 from ownkey.catalog.providers import decode_provider
+from ownkey.domain.surfaces import Dialect, Surface
 
 ROW = {
     "id": "acme",
@@ -34,8 +35,17 @@ def parameters_of(model_id: str, **parameters: object) -> Parameters:
 
 class TestParameters:
     def test_a_row_without_any_is_as_its_dialect_says(self):
-        assert decode_provider(ROW).parameters_of("m") == Parameters()
+        assert decode_provider({**ROW, "family": "azure"}).parameters_of("m") == Parameters()
         assert Parameters().usage == "usage"
+
+    def test_a_compatible_providers_system_prompt_has_its_old_role_unless_the_row_says_otherwise(self):
+        assert decode_provider(ROW).parameters_of("m") == Parameters(roles={"developer": "system"})
+        assert parameters_of("m", unsupported=["seed"]).roles == {"developer": "system"}
+        assert parameters_of("m", roles={}).roles == {}
+
+    def test_only_its_own_maker_is_known_to_take_the_role_developer(self):
+        speaking = [p for p in CATALOG.providers if p.family is Dialect.OPENAI and Surface.CHAT in p.surfaces]
+        assert [p.id for p in speaking if p.parameters.roles != {"developer": "system"}] == ["openai"]
 
     def test_are_those_of_the_row(self):
         found = parameters_of(
@@ -69,7 +79,7 @@ class TestParameters:
         ]
         assert parameters_of("ab", models=more).unsupported == {"stop", "seed"}
         assert parameters_of("a", models=more).renamed == {}
-        assert parameters_of("xa", models=more) == Parameters()
+        assert parameters_of("xa", models=more) == parameters_of("xa")
 
 
 class TestProtocols:

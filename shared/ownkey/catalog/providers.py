@@ -271,6 +271,9 @@ QUIRKS: Mapping[str, str] = {
     "no_stream_options": "Refuses `stream_options`; its streams carry usage without being asked.",
 }
 """The departures from a dialect that rows may name, and what each means."""
+ROLES_OF_COMPATIBLES: Mapping[str, str] = {"developer": "system"}
+"""Of a row of OpenAI's dialect that says nothing of roles: nearly all refuse this one, by a list of their own or by the
+template of an open model, and those who take it take the other for the same."""
 
 
 def decode_provider(row: Mapping[str, Any]) -> Provider:
@@ -281,7 +284,10 @@ def decode_provider(row: Mapping[str, Any]) -> Provider:
     """
     own = {name: value for name, value in row.items() if name not in ("price_source", "fields")}
     auth, validation = Auth(**row["auth"]), decode_validation(row["validation"])
-    parameters, model_parameters = decode_parameters(row.get("parameters", {}))
+    departures, family = row.get("parameters", {}), Dialect(row["family"])
+    if family is Dialect.OPENAI:
+        departures = {"roles": ROLES_OF_COMPATIBLES, **departures}
+    parameters, model_parameters = decode_parameters(departures)
     return Provider(
         **{
             "base_url": None,
@@ -292,7 +298,7 @@ def decode_provider(row: Mapping[str, Any]) -> Provider:
             **own,
             "aliases": tuple(row.get("aliases", ())),
             "kind": Kind(row["kind"]),
-            "family": Dialect(row["family"]),
+            "family": family,
             "auth": auth,
             "key_hint": _decode_key_hint(row.get("key_hint", {})),
             "validation": validation,
