@@ -145,6 +145,23 @@ def test_a_picture_that_a_second_model_writes_is_for_own_keys_alone(values: dict
     assert images.encode_request(replace(plain, own=False)).dropped == ()
 
 
+@pytest.mark.parametrize(
+    ("surface", "name", "value"),
+    [
+        (Surface.SPEECH, "voice", {"id": "voice_1234"}),
+        (Surface.SPEECH, "voice", "voice_1234"),
+        (Surface.TRANSCRIPTIONS, "file_id", "file_1"),
+    ],
+)
+def test_what_is_stored_under_another_s_key_is_not_for_clients_to_name(surface: Surface, name: str, value: Any) -> None:
+    request, translator = asked(surface, **{name: value}), served_by(surface)
+    translator.encode_request(request)
+    with pytest.raises(UnsupportedParameter) as refused:
+        translator.encode_request(replace(request, own=False))
+    assert refused.value.param == name
+    translator.encode_request(replace(asked(surface), own=False))
+
+
 def test_a_form_goes_on_as_a_form() -> None:
     request = replace(asked(Surface.TRANSCRIPTIONS, provider="{}", prompt="red fox"), model_id="theirs")
     encoded = served_by(Surface.TRANSCRIPTIONS).encode_request(request)

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ownkey.domain.errors import UnsupportedParameter
 from ownkey.domain.usage import Usage
 from ownkey.providers.counts import count, member, tells
 from ownkey.providers.media.billed import IMAGE, billable, has_fee, is_by
-from ownkey.providers.media.passing import LastEvent, Passing
+from ownkey.providers.media.passing import LastEvent, Passing, for_own_keys
 from ownkey.providers.passthrough import Scanner
 from ownkey.providers.translator import Annotate, AnswerKind, Call, StreamDecoder
 
@@ -33,14 +32,8 @@ class Images(Passing):
         """
         values = call.body.values
         for name, asked in (("output_format", values.get("output_format") == "svg"), ("svg", values.get("svg"))):
-            if asked and not call.own:
-                raise UnsupportedParameter(
-                    f"`{name}` cannot be served by a key that is not yours: the provider bills the model that writes "
-                    "the SVG apart.",
-                    fix="Ask for another format, or save a key of your own.",
-                    param=name,
-                    details={"unsupported": [name]},
-                )
+            if asked:
+                for_own_keys(call, name, "the provider bills the model that writes the SVG apart")
         return {}
 
     def answer(self, call: Call) -> AnswerKind:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from ownkey.domain.errors import ProviderFailure, ProviderInvalidResponse
+from ownkey.domain.errors import ProviderFailure, ProviderInvalidResponse, UnsupportedParameter
 from ownkey.domain.usage import Usage
 from ownkey.providers.address import Address, Plain, passed_on
 from ownkey.providers.counts import string
@@ -76,6 +76,21 @@ class Passing(ABC):
     def text_of_answer(self, answer: Mapping[str, Any]) -> str:
         """None: no tokens are generated."""
         return ""
+
+
+def for_own_keys(call: Call, name: str, why: str) -> None:
+    """Refuses what may not be asked by a credential that is not the account's own.
+
+    Raises:
+        UnsupportedParameter: it is not.
+    """
+    if not call.own:
+        raise UnsupportedParameter(
+            f"`{name}` cannot be served by a key that is not yours: {why}.",
+            fix="Leave it out, or save a key of your own.",
+            param=name,
+            details={"unsupported": [name]},
+        )
 
 
 def note(reading: Reading, call: Call, values: Mapping[str, Any], usage: ReadUsage) -> None:

@@ -13,11 +13,13 @@ from ownkey.domain.errors import ProviderFailure, ProviderInvalidResponse, Provi
 from ownkey.domain.usage import Usage
 from ownkey.providers.counts import count, member, string, tells
 from ownkey.providers.media.billed import CHARACTER, has_fee
-from ownkey.providers.media.passing import LastEvent, Passing
+from ownkey.providers.media.passing import LastEvent, Passing, for_own_keys
 from ownkey.providers.passthrough import Scanner
 from ownkey.providers.translator import Annotate, AnswerKind, Call, Encoded, Reading, StreamDecoder
 
 _LAST_EVENT = "speech.audio.done"
+_STORED_VOICE = "voice_"
+"""How the ids of voices begin that were made from somebody's speech (openai-python 3.52, `speech_create_params.py`)."""
 
 
 class Speech(Passing):
@@ -34,6 +36,17 @@ class Speech(Passing):
         encoded = super().encode_request(call)
         encoded.headers["accept"] = "text/event-stream" if _as_events(call) else "*/*"
         return encoded
+
+    def changes(self, call: Call) -> dict[str, Any]:
+        """None.
+
+        Raises:
+            UnsupportedParameter: by another's credential, a voice that somebody stored under it.
+        """
+        voice = call.body.values.get("voice")
+        if isinstance(voice, dict) or (isinstance(voice, str) and voice.startswith(_STORED_VOICE)):
+            for_own_keys(call, "voice", "it is stored at the provider, and the credential is not yours")
+        return {}
 
     def usage(self, call: Call, values: Mapping[str, Any]) -> Usage | None:
         """What an event tells, where tokens are billed."""

@@ -18,7 +18,7 @@ from ownkey.providers.counts import count, member, string, tells
 from ownkey.providers.document import REMOVED, Document
 from ownkey.providers.form import Form
 from ownkey.providers.media.billed import SECOND, is_by
-from ownkey.providers.media.passing import LastEvent, Passing
+from ownkey.providers.media.passing import LastEvent, Passing, for_own_keys
 from ownkey.providers.passthrough import GATEWAY_FIELDS, Scanner
 from ownkey.providers.translator import Annotate, AnswerKind, Call, Encoded, Reading, StreamDecoder, Whole
 
@@ -37,6 +37,8 @@ class Transcriptions(Passing):
     def encode_request(self, call: Call) -> Encoded:
         """The client's form, with the provider's name of the model."""
         assert isinstance(call.body, Form)
+        if call.body.values.get("file_id"):
+            for_own_keys(call, "file_id", "it names a file at the provider, and the credential is not yours")
         body = call.body.edited({**dict.fromkeys(GATEWAY_FIELDS, REMOVED), **self._address.members(call)})
         accepted = "text/event-stream" if call.streamed else "*/*"
         headers = {**self._address.headers(call), "content-type": call.body.content_type, "accept": accepted}
