@@ -258,11 +258,10 @@ class TestSignatures:
         assert signatures(old) == [None, None]
         assert signatures(new) == [UNSIGNED, None]
 
-    def test_words_beside_results_do_not_end_the_turn_whose_calls_need_one(self):
-        """Coding agents put reminders behind the results of their tools."""
+    def test_words_beside_results_are_the_users_and_calls_before_them_need_none(self):
         turns = (HELLO, calling("a"), Turn(Role.USER, (*resulting("a").parts, Text("Mind the plan."))), calling("b"))
         _, first, _, _, second, _ = contents(*turns, resulting("b"))
-        assert signatures(first) == signatures(second) == [UNSIGNED]
+        assert (signatures(first), signatures(second)) == ([None], [UNSIGNED])
 
     def test_none_is_made_up_where_one_is_there_or_where_none_is_asked_for(self):
         signed = Turn(Role.ASSISTANT, (RedactedThinking("s", Format.GEMINI, tool_use_id="a"), *calling("a", "b").parts))
@@ -308,7 +307,7 @@ class TestThinking:
     def test_thoughts_that_are_asked_for_are_shown_unless_the_client_says_otherwise(self):
         assert thinking(FLASH, effort="low")["includeThoughts"] is True
         assert thinking(FLASH, adaptive=True) == {"includeThoughts": True}
-        assert thinking(OLDER, effort="none") == {"thinkingBudget": 0}
+        assert thinking(OLDER, effort="none") == thinking(OLDER, effort="none", visible=True) == {"thinkingBudget": 0}
 
     @pytest.mark.parametrize(
         "model", ["gemini-2.0-flash", "gemini-1.5-pro", "gemini-2.5-flash-image", "gemma-3-27b-it"]

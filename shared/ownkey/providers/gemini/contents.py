@@ -93,9 +93,9 @@ def contents_of(conversation: Conversation, model_id: str, drops: Drops, *, with
     for called, answered in pairwise(contents):
         _tell_apart(called["parts"], answered["parts"])
         _put_in_order(called["parts"], answered["parts"])
-    if of_third_generation(model_id):
-        _stand_in_for_signatures(contents)
     apart = [content for joined in contents for content in _results_apart(joined)]
+    if of_third_generation(model_id):
+        _stand_in_for_signatures(apart)
     return apart if with_ids else _without_ids(apart)
 
 
@@ -287,8 +287,7 @@ def _without_ids(contents: list[Json]) -> list[Json]:
 
 def _stand_in_for_signatures(contents: list[Json]) -> None:
     """Gives the calls since the user last spoke a signature where they have none: without one they are refused. Of
-    parallel calls the first alone has one. Whether words beside results are the user's, as agents add them, is not
-    documented: they are taken not to be.
+    parallel calls the first alone has one: a stand-in is the last resort, and costs answers (BerriAI/litellm 37541).
     """
     for content in reversed(contents):
         if content["role"] == "user":

@@ -93,7 +93,7 @@ def thinking_config(
             config["thinkingBudget"] = budget
     # By itself it thinks unseen; who asks for thought on a surface that shows it expects to see it.
     visible = reasoning.visible if reasoning.off or reasoning.visible is not None else True
-    if visible is not None:
+    if visible is False or (visible and config.get("thinkingBudget") != 0):  # thoughts of none are an error to show
         config["includeThoughts"] = visible
     return config or None
 
