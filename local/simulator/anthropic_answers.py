@@ -10,7 +10,7 @@ from typing import Any
 
 from local.simulator import anthropic_models
 from local.simulator.anthropic_blocks import signature_of
-from local.simulator.anthropic_requests import cited_documents, shows_thinking
+from local.simulator.anthropic_requests import UNTHREADED, cited_documents, shows_thinking
 from local.simulator.brain import Completion, Usage
 from local.simulator.refusals import Refusal
 from local.simulator.replies import Exchange, Frame, Stream, Whole
@@ -257,7 +257,9 @@ def _output_details(exchange: Exchange, usage: Usage) -> dict[str, Any]:
 
 
 def _error(refusal: Refusal, request_id: str) -> dict[str, Any]:
-    error = {"type": refusal.type, "message": refusal.message}
+    error: dict[str, Any] = {"type": refusal.type, "message": refusal.message}
+    if refusal.code == UNTHREADED:
+        error["details"] = {"error_code": refusal.code, "unsupported": [refusal.param]}
     return {"type": "error", "error": error, "request_id": request_id}
 
 

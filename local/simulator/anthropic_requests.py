@@ -10,6 +10,7 @@ from local.simulator import anthropic_models
 from local.simulator.anthropic_blocks import check_content, check_marks, check_order, refused
 from local.simulator.behaviour import split_directives
 from local.simulator.brain import MESSAGE_TOKENS, Prompt, Segment, Tool, content_tokens
+from local.simulator.refusals import Refusal, Refused
 from local.simulator.text import compact, count_tokens
 
 # fmt: off
@@ -38,6 +39,8 @@ UNKNOWN_TO_SCHEMAS = frozenset(
     {"minimum", "maximum", "multipleOf", "minLength", "maxLength", "maxItems", "pattern", "oneOf", "not"}
 )
 MIN_THINKING_BUDGET = 1_024
+UNTHREADED = "thread_unsupported_request"
+"""The simulated vendor holds no conversations, and says so as the real one does of those that it cannot hold."""
 EFFORT_TOKENS = {"low": 16, "medium": 32, "high": 64, "xhigh": 128, "max": 256}
 THINKING_TOKENS = 32
 SHAPES: dict[str, tuple[type | tuple[type, ...], str]] = {
@@ -71,6 +74,9 @@ def check(body: Any, *, beta: bool, counting: bool = False) -> None:
         value = body.get(name)
         if value is not None and (not isinstance(value, types) or (isinstance(value, bool) and types is not bool)):
             raise refused(f"{name}: Input should be a valid {word}")
+    if body.get("thread"):
+        message = "This request cannot be part of a message thread."
+        raise Refused(Refusal(400, "invalid_request_error", message, UNTHREADED, "thread"))
     if "@" in str((body.get("metadata") or {}).get("user_id")):
         raise refused("metadata.user_id: user_id appears to contain an email address.")
     _check_numbers(body)

@@ -7,6 +7,7 @@ import json
 from decimal import Decimal
 from typing import Any
 
+import anthropic
 import openai
 import pytest
 from pydantic import BaseModel
@@ -239,6 +240,23 @@ class TestChatToClaude:
         with pytest.raises(openai.BadRequestError) as refused:
             chat.create(model=CLAUDE, messages=[{"role": "user", "content": [{"type": "text"}]}])
         assert refused.value.param == "messages.0.content.0.text"
+
+
+class TestToolRunner:
+    @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+    @pytest.mark.parametrize("model", [CLAUDE, GPT, "openai/gpt-5.5"])
+    def test_the_sdk_runs_tools_though_nobody_holds_its_thread(self, messages, team, key, model, streamed):
+        """It asks for a thread by itself, and would send its results alone."""
+
+        @anthropic.beta_tool
+        def get_weather(city: str) -> str:
+            """The weather."""
+            return f"7 degrees in {city}"
+
+        asked: dict[str, Any] = {"model": model, "max_tokens": 2000, "messages": said("get_weather")}
+        runner = team.anthropic().beta.messages.tool_runner(tools=[get_weather], stream=streamed, **asked)
+        turns = [turn.get_final_message() for turn in runner] if streamed else list(runner)
+        assert [turn.stop_reason for turn in turns] == ["tool_use", "end_turn"]
 
 
 class TestFromOneProviderToAnother:

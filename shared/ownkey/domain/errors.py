@@ -78,6 +78,10 @@ class Side(StrEnum):
     PROVIDER = "provider"
 
 
+FOR_CLIENTS = "for_clients"
+"""Of an error's details: what Anthropic's SDKs act upon by themselves. It goes to them alone, as `error.details`."""
+
+
 class OwnkeyError(Exception):
     """An answer to the client.
 

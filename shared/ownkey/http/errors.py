@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ownkey.domain.errors import OwnkeyError, ProviderOverloaded, Quota, RateLimited
+from ownkey.domain.errors import FOR_CLIENTS, OwnkeyError, ProviderOverloaded, Quota, RateLimited
 from ownkey.domain.scrub import scrub
 from ownkey.domain.surfaces import Dialect, Surface
 
@@ -59,9 +59,12 @@ def body_of(error: OwnkeyError, dialect: Dialect, request_id: str) -> dict[str, 
     status = status_of(error, dialect)
     message = f"{error.message} {error.fix}"
     metadata = {"source": error.side.value, "fix": error.fix, "request_id": request_id, **error.details}
+    for_clients = metadata.pop(FOR_CLIENTS, None)
     if dialect is Dialect.ANTHROPIC:
         kind = _ANTHROPIC_TYPES.get(status, "invalid_request_error" if status < 500 else "api_error")
         described: dict[str, Any] = {"type": kind, "message": message, "code": error.code, "metadata": metadata}
+        if for_clients is not None:
+            described["details"] = for_clients
         return {"type": "error", "error": described, "request_id": request_id}
     kind = _OPENAI_TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
     described = {"message": message, "type": kind, "param": error.param, "code": error.code, "metadata": metadata}

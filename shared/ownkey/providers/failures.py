@@ -15,6 +15,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from ownkey.domain.errors import (
+    FOR_CLIENTS,
     CredentialsExhausted,
     ProviderError,
     ProviderFailure,
@@ -158,6 +159,8 @@ def _failure(status: int, error: Mapping[str, Any], retry_after_s: float | None)
         for name, value in (("provider_status", status), ("provider_code", code), ("provider_type", kind))
         if value is not None
     }
+    if (acted_upon := error.get("details")) is not None:
+        details[FOR_CLIENTS] = acted_upon
     if OUT_OF_FUNDS.search(f"{code} {kind} {message}") or (status == 400 and BAD_KEY.match(message)):
         return CredentialsExhausted(message, details=details)
     if status == 401 and any(_OF_THE_MODEL.fullmatch(name) for name in (code, kind) if name):
@@ -213,7 +216,15 @@ def _read_error(values: Any) -> dict[str, Any] | None:
         first = message[0]
         message = first.get("msg") if isinstance(first, Mapping) else first
     found = {name: error.get(name) for name in ("code", "type", "param", "status", "innererror", "inner_error")}
+    if acted_upon := _acted_upon(error.get("details")):
+        found["details"] = acted_upon
     return {**found, "message": message} if message or any(found.values()) else None
+
+
+def _acted_upon(details: Any) -> dict[str, Any] | None:
+    """What Anthropic's SDKs read of an error to go on by themselves (`anthropic.threads`)."""
+    code = _name(details.get("error_code")) if isinstance(details, Mapping) else None
+    return {"error_code": code} if code else None
 
 
 def _parsed(body: bytes) -> Any:

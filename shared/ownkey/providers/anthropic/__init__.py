@@ -3,6 +3,7 @@
 =============== ===============================================================================
 `messages`      messages, count_tokens to a provider that speaks them too: passed through
 `foreign`       … without what a conversation has of other providers
+`threads`       … nor of conversations that it holds
 `apart`         what they may not ask by a credential that is not the account's own
 `client`        messages as a client speaks them, to any provider
 `requests_in`   … its request, `blocks_in` the content of it
@@ -18,7 +19,7 @@
 `words`         reasons to stop, citations: both ways
 =============== ===============================================================================
 
-A cold start loads `messages` and `foreign` alone.
+A cold start loads `messages`, `foreign` and `threads` alone.
 """
 
 from ownkey.providers.anthropic.messages import (

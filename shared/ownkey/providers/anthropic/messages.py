@@ -14,6 +14,7 @@ from ownkey.domain.errors import ProviderFailure, ProviderInvalidResponse
 from ownkey.domain.usage import USAGE_BUCKETS, Terms, Usage
 from ownkey.providers.address import Address, Plain, passed_on
 from ownkey.providers.anthropic.foreign import own
+from ownkey.providers.anthropic.threads import refuse_thread
 from ownkey.providers.counts import count, member, string, tells
 from ownkey.providers.document import REMOVED, Document
 from ownkey.providers.failures import decode_failure
@@ -50,15 +51,22 @@ class MessagesAddress(Plain):
 class AnthropicMessages:
     """`messages` to the Anthropic family."""
 
-    def __init__(self, address: Address | None = None) -> None:
+    def __init__(self, address: Address | None = None, *, holds: bool = True) -> None:
+        """
+        Args:
+            holds: The API holds conversations (`threads`), as Anthropic's own does.
+        """
         self._address = address or MessagesAddress()
+        self._holds = holds
 
     def encode_request(self, call: Call) -> Encoded:
         """The client's body, without what is the gateway's, or another provider's.
 
         Raises:
-            UnsupportedParameter: by a credential that is not the account's own, as `apart` has it.
+            UnsupportedParameter: by a credential that is not the account's own, as `apart` has it; as `threads` has it.
         """
+        if not (call.own and self._holds):
+            refuse_thread(call.body.values)
         if not call.own:
             from ownkey.providers.anthropic.apart import keep_apart
 

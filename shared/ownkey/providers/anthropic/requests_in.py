@@ -12,6 +12,7 @@ from typing import Any
 
 from ownkey.domain.errors import UnsupportedParameter
 from ownkey.providers.anthropic.blocks_in import BlockReader, read_mark, read_text
+from ownkey.providers.anthropic.threads import refuse_thread
 from ownkey.providers.crossing import (
     Conversation,
     HostedTool,
@@ -110,6 +111,7 @@ def read_request(values: Mapping[str, Any]) -> Conversation:
 
 
 def _refuse_what_is_anthropics(values: Mapping[str, Any]) -> None:
+    refuse_thread(values)
     found = {name: why for name, why in _ANTHROPICS_ALONE.items() if values.get(name)}
     if values.get("max_tokens") == 0:
         found["max_tokens"] = "0 fills the prompt cache of Anthropic's own API alone"

@@ -50,7 +50,7 @@ def messages() -> MessagesApi:
 
 def passed_messages() -> AnthropicMessages:
     """`messages`, passed through."""
-    return AnthropicMessages(MESSAGES)
+    return AnthropicMessages(MESSAGES, holds=False)
 
 
 def passed_count() -> AnthropicCountTokens:

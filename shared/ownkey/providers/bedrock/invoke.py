@@ -17,6 +17,7 @@ from ownkey.providers.address import addressed, passed_on
 from ownkey.providers.anthropic import AnthropicMessages
 from ownkey.providers.anthropic.betas import unscoped
 from ownkey.providers.anthropic.foreign import own
+from ownkey.providers.anthropic.threads import refuse_thread
 from ownkey.providers.bedrock.address import CountAddress, InvokeAddress
 from ownkey.providers.bedrock.api import read_count
 from ownkey.providers.bedrock.betas import betas_of
@@ -38,6 +39,7 @@ class BedrockMessages(AnthropicMessages):
 
     def encode_request(self, call: Call) -> Encoded:
         """The client's body, without what is the gateway's or said elsewhere."""
+        refuse_thread(call.body.values)
         dropped = tuple(name for name in _NOT_HERE if call.body.values.get(name) is not None)
         changes, left_out = _changed(call)
         return passed_on(self._address, call, changes, dropped + left_out + betas_of(call).dropped)

@@ -12,6 +12,7 @@ from ownkey.providers.anthropic.api import MessagesApi
 from ownkey.providers.anthropic.betas import HEADER, unscoped
 from ownkey.providers.anthropic.caching import marked_at_the_end
 from ownkey.providers.anthropic.foreign import own
+from ownkey.providers.anthropic.threads import refuse_thread
 from ownkey.providers.crossing import Conversation
 from ownkey.providers.document import REMOVED
 from ownkey.providers.gemini.address import MethodAddress
@@ -88,6 +89,7 @@ class VertexMessages(FailsAsGoogle, AnthropicMessages):
 
     def encode_request(self, call: Call) -> Encoded:
         """The client's body, without what is the gateway's, or Anthropic's own API's."""
+        refuse_thread(call.body.values)
         return _passed(self._address, call, frozenset())
 
 
