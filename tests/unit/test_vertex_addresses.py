@@ -124,6 +124,22 @@ def test_what_only_anthropics_own_api_takes_is_dropped_and_told() -> None:
     assert encoded(Surface.MESSAGES, "claude-haiku-4-5", MESSAGES | {"service_tier": "auto"}).dropped == ()
 
 
+@pytest.mark.parametrize("surface", [Surface.MESSAGES, Surface.COUNT_TOKENS])
+@pytest.mark.parametrize(
+    ("provider", "model"), [("vertex", "claude-haiku-4-5"), ("bedrock", "anthropic.claude-x-v1:0")]
+)
+@pytest.mark.parametrize("asked", [{"container": "c_1"}, {"tools": [{"type": "advisor_20260301", "name": "advisor"}]}])
+def test_what_is_billed_or_kept_apart_is_not_asked_by_anothers_credential(
+    surface: Surface, provider: str, model: str, asked: dict[str, Any]
+) -> None:
+    translator = translator_for(surface, CATALOG.provider(provider), model, None)
+    assert translator is not None
+    request = replace(call(MESSAGES | asked, provider=provider, model=model), base_url=base_url("global"))
+    assert translator.encode_request(request)
+    with pytest.raises(UnsupportedParameter):
+        translator.encode_request(replace(request, own=False))
+
+
 def test_a_whole_prompt_is_cached_by_a_mark_on_its_last_part() -> None:
     asked = CHAT | {"cache_control": {"type": "ephemeral"}, "service_tier": "flex"}
     request = encoded(Surface.CHAT, "claude-haiku-4-5", asked)

@@ -67,10 +67,7 @@ class AnthropicMessages:
         """
         if not (call.own and self._holds):
             refuse_thread(call.body.values)
-        if not call.own:
-            from ownkey.providers.anthropic.apart import keep_apart
-
-            keep_apart(call.body.values, call.body.raw)
+        check_apart(call)
         changes: dict[str, Any] = {name: REMOVED for name in GATEWAY_FIELDS if name in call.body.values}
         mine = own(call.body.values, call.model_id)
         return passed_on(self._address, call, changes | mine.changes, mine.dropped)
@@ -104,6 +101,18 @@ class AnthropicMessages:
         blocks = answer.get("content")
         inputs = [block.get("input") for block in blocks if isinstance(block, dict)] if isinstance(blocks, list) else []
         return texts_in(blocks, _TEXT_NAMES) + "".join(json.dumps(each) for each in inputs if each)
+
+
+def check_apart(call: Call) -> None:
+    """Whoever passes messages on has to, wherever they are served.
+
+    Raises:
+        UnsupportedParameter: by a credential that is not the account's own, as `apart` has it.
+    """
+    if not call.own:
+        from ownkey.providers.anthropic.apart import keep_apart
+
+        keep_apart(call.body.values, call.body.raw)
 
 
 class AnthropicCountTokens(AnthropicMessages):

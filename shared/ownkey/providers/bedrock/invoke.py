@@ -17,6 +17,7 @@ from ownkey.providers.address import addressed, passed_on
 from ownkey.providers.anthropic import AnthropicMessages
 from ownkey.providers.anthropic.betas import unscoped
 from ownkey.providers.anthropic.foreign import own
+from ownkey.providers.anthropic.messages import check_apart
 from ownkey.providers.anthropic.threads import refuse_thread
 from ownkey.providers.bedrock.address import CountAddress, InvokeAddress
 from ownkey.providers.bedrock.api import read_count
@@ -165,6 +166,7 @@ def _event(kind: str, data: bytes) -> bytes:
 
 def _changed(call: Call) -> tuple[dict[str, Any], tuple[str, ...]]:
     """What to change of the client's members, and those of them that had to be left out."""
+    check_apart(call)
     stated = call.body.values
     mine = own(stated, call.model_id)
     changes = {name: REMOVED for name in (*GATEWAY_FIELDS, *_NOT_HERE) if name in stated} | mine.changes

@@ -12,6 +12,7 @@ from ownkey.providers.anthropic.api import MessagesApi
 from ownkey.providers.anthropic.betas import HEADER, unscoped
 from ownkey.providers.anthropic.caching import marked_at_the_end
 from ownkey.providers.anthropic.foreign import own
+from ownkey.providers.anthropic.messages import check_apart
 from ownkey.providers.anthropic.threads import refuse_thread
 from ownkey.providers.crossing import Conversation
 from ownkey.providers.document import REMOVED
@@ -111,6 +112,7 @@ def _version(call: Call) -> Mapping[str, Any]:
 
 
 def _passed(address: Address, call: Call, without: frozenset[str]) -> Encoded:
+    check_apart(call)
     stated = call.body.values
     changes: dict[str, Any] = {name: REMOVED for name in (*GATEWAY_FIELDS, *_NOT_HERE) if name in stated}
     dropped = tuple(name for name in _NOT_HERE if stated.get(name) not in (None, "auto"))
