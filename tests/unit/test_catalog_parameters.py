@@ -81,6 +81,17 @@ class TestParameters:
         assert parameters_of("a", models=more).renamed == {}
         assert parameters_of("xa", models=more) == parameters_of("xa")
 
+    @pytest.mark.parametrize("provider_id", ["moonshot", "moonshot-cn"])
+    def test_of_models_that_fix_their_sampling(self, provider_id):
+        """Any temperature but their own is answered with 400, and most clients send one."""
+        found = {m: CATALOG.provider(provider_id).parameters_of(m).unsupported for m in ("kimi-k2.6", "kimi-k3", "m-v1")}
+        assert {"temperature", "top_p", "n"} <= found["kimi-k2.6"] & found["kimi-k3"]
+        assert {"tool_choice=required", "tool_choice=function"} <= found["kimi-k2.6"] - found["kimi-k3"]
+        assert found["kimi-k3"] - found["kimi-k2.6"] == {
+            f"reasoning_effort={effort}" for effort in ("none", "minimal", "medium", "xhigh")
+        }
+        assert found["m-v1"] == {"tool_choice=required"}
+
 
 class TestProtocols:
     def test_the_first_pattern_that_fits_the_whole_id_decides(self):
