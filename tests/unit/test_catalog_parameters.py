@@ -84,7 +84,8 @@ class TestParameters:
     @pytest.mark.parametrize("provider_id", ["moonshot", "moonshot-cn"])
     def test_of_models_that_fix_their_sampling(self, provider_id):
         """Any temperature but their own is answered with 400, and most clients send one."""
-        found = {m: CATALOG.provider(provider_id).parameters_of(m).unsupported for m in ("kimi-k2.6", "kimi-k3", "m-v1")}
+        provider = CATALOG.provider(provider_id)
+        found = {model: provider.parameters_of(model).unsupported for model in ("kimi-k2.6", "kimi-k3", "m-v1")}
         assert {"temperature", "top_p", "n"} <= found["kimi-k2.6"] & found["kimi-k3"]
         assert {"tool_choice=required", "tool_choice=function"} <= found["kimi-k2.6"] - found["kimi-k3"]
         assert found["kimi-k3"] - found["kimi-k2.6"] == {
