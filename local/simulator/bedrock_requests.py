@@ -34,7 +34,9 @@ DOCUMENT_NAME = re.compile(r"(?!.*\s\s)[A-Za-z0-9\s()\[\]-]{1,200}")
 MAX_DOCUMENTS = 5
 NO_FORCED_TOOLS = ("meta.", "amazon.titan", "cohere.", "deepseek.r1")
 NO_SCHEMAS = ("amazon.", "meta.", "cohere.", "mistral.mistral-large-24")
-NO_CACHE = ("meta.", "mistral.", "cohere.", "openai.", "deepseek.")
+CACHED = ("amazon.nova", "anthropic.")
+NO_STOPS = ("openai.gpt-5", "openai.gpt-6", "xai.")
+NO_SAMPLING = ("openai.gpt-5", "openai.gpt-6")
 _REGION = re.compile(r"^(?:arn:[^/]*/)?(?:(?:us|eu|ap|apac|au|jp|ca|sa|us-gov|global)\.)?")
 
 
@@ -90,11 +92,20 @@ def check_for_model(body: dict[str, Any], model: str) -> None:
             )
     if body.get("outputConfig") and name.startswith(NO_SCHEMAS):
         raise refused("This model doesn't support the outputConfig.textFormat field. Remove it and try again.")
-    if name.startswith(NO_CACHE) and any("cachePoint" in block for block in _all_blocks(body)):
-        raise refused("You invoked an unsupported model or your request did not allow prompt caching.")
+    uncached = not name.startswith(CACHED) and not model.startswith("arn:")
+    if uncached and any("cachePoint" in block for block in _all_blocks(body)):
+        message = "You invoked an unsupported model or your request did not allow prompt caching."
+        raise Refused(Refusal(403, "AccessDeniedException", message))
+    inference = body.get("inferenceConfig") or {}
+    if "stopSequences" in inference and name.startswith(NO_STOPS):
+        raise refused("This model doesn't support the stopSequences field. Remove it and try again.")
+    if inference.keys() & {"temperature", "topP"} and name.startswith(NO_SAMPLING):
+        raise refused("This model doesn't support the temperature field. Remove it and try again.")
     fields = body.get("additionalModelRequestFields") or {}
     known = (
-        {"reasoningConfig", "inferenceConfig"} if name.startswith("amazon.nova") else {"reasoning_effort", "top_k", "k"}
+        {"reasoningConfig", "inferenceConfig"}
+        if name.startswith("amazon.nova")
+        else {"reasoning", "reasoning_effort", "top_k", "k"}
     )
     if set(fields) - known:
         raise refused(f"Malformed input request: extraneous key [{min(set(fields) - known)}] is not permitted")

@@ -155,6 +155,9 @@ class InvokedDialect(_Runtime, AnthropicDialect):
                 raise bedrock_requests.refused(f"tools: {tool['type']} is not supported")
         if UNKNOWN_BETAS & set(body.get("anthropic_beta", ())):
             raise bedrock_requests.refused("invalid beta flag")
+        held = (body.get("output_config") or {}).get("format")
+        if held and not _UP_TO_4_6.fullmatch(body["model"]) and "mythos" not in body["model"]:
+            raise bedrock_requests.refused("output_config.format: Extra inputs are not permitted")
         if _SCOPED.search(compact(body)):
             raise bedrock_requests.refused("system.0.cache_control.ephemeral.scope: Extra inputs are not permitted")
         own = {name: value for name, value in body.items() if name not in ("anthropic_version", "anthropic_beta")}

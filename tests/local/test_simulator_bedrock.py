@@ -197,6 +197,12 @@ class TestConverse:
 
 
 class TestWhatIsRefused:
+    async def test_a_cache_that_is_not_there_is_said_to_be_forbidden(self, client) -> None:
+        system = [{"text": "a"}, {"cachePoint": {"type": "default"}}]
+        status, code, message = await refusal(client(), **{**hello(), "modelId": LLAMA, "system": system})
+        assert (status, code) == (403, "AccessDeniedException")
+        assert "caching" in message
+
     @pytest.mark.parametrize(
         ("request_", "words"),
         [
@@ -234,7 +240,6 @@ class TestWhatIsRefused:
                 "toolResult is empty",
             ),
             ({"modelId": LLAMA, "toolConfig": {"tools": [TIME], "toolChoice": {"any": {}}}}, "toolChoice.any"),
-            ({"modelId": LLAMA, "system": [{"text": "a"}, {"cachePoint": {"type": "default"}}]}, "caching"),
             ({"toolConfig": {"tools": [strict(LOOSE)]}}, "additionalProperties"),
             ({"toolConfig": {"tools": [strict({"type": "string"})]}}, "object"),
             ({"additionalModelRequestFields": {"thinking": {"type": "enabled"}}}, "extraneous key"),

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from ownkey.domain.errors import UnsupportedParameter
-from ownkey.providers import Encoded
+from ownkey.domain.surfaces import Surface
+from ownkey.providers import Encoded, translator_of
 from ownkey.providers.bedrock.crossed import BedrockMessagesApi
 from ownkey.providers.crossing import (
     CacheMark,
@@ -20,6 +21,7 @@ from ownkey.providers.crossing import (
     Image,
     Inline,
     Link,
+    OutputFormat,
     Part,
     Role,
     Text,
@@ -111,3 +113,52 @@ def test_a_stream_and_its_whole_twin_are_one_answer() -> None:
     streamed = folded(events)
     assert (streamed.parts[:2], streamed.finish, streamed.usage) == (whole.parts[:2], whole.finish, whole.usage)
     assert json.loads(streamed.parts[2].arguments) == json.loads(whole.parts[2].arguments)
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}},
+    "required": ["city"],
+    "additionalProperties": False,
+}
+
+
+@pytest.mark.parametrize(
+    "model, held",
+    [
+        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", True),
+        ("anthropic.claude-opus-4-6-v1", True),
+        ("us.anthropic.claude-mythos-5-1", True),
+        ("us.anthropic.claude-opus-4-7", False),
+        ("eu.anthropic.claude-opus-4-8", False),
+        ("us.anthropic.claude-sonnet-5", False),
+        ("global.anthropic.claude-haiku-5-5", False),
+    ],
+)
+def test_where_bedrock_holds_no_model_to_a_schema_a_tool_does(model: str, held: bool) -> None:
+    """Bedrock: 400, "output_config.format: Extra inputs are not permitted" (vercel/ai 14773)."""
+    request = call({"model": model}, provider="bedrock", model=model)
+    conversation = Conversation(turns=(Turn(Role.USER, (Text("Hi"),)),), output=OutputFormat(SCHEMA, "place"))
+    body = json.loads(API.write_request(request, conversation).body)
+    assert ("format" in body.get("output_config", {})) is held
+    assert [tool["name"] for tool in body.get("tools", ())] == ([] if held else ["place"])
+
+    asked = {"max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
+    asked["output_config"] = {"format": {"type": "json_schema", "schema": SCHEMA}}
+    passed = translator_of(Surface.MESSAGES, "anthropic_bedrock")
+    assert passed is not None
+    sent = passed.encode_request(call(asked, provider="bedrock", model=model))
+    body = json.loads(sent.body)
+    assert ("format" in body.get("output_config", {})) is held
+    assert ("tools" in body) is not held
+
+
+def test_and_one_that_cannot_be_forced_to_a_tool_either_is_not_asked() -> None:
+    model = "us.anthropic.claude-opus-5-5"
+    asked = {"max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
+    asked["output_config"] = {"format": {"type": "json_schema", "schema": SCHEMA}}
+    passed = translator_of(Surface.MESSAGES, "anthropic_bedrock")
+    assert passed is not None
+    with pytest.raises(UnsupportedParameter) as refused:
+        passed.encode_request(call(asked, provider="bedrock", model=model))
+    assert refused.value.param == "output_config.format"

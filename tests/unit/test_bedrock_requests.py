@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from local.simulator.eventstream import event
 from ownkey.domain.errors import CredentialsExhausted, InvalidParameter, ProviderRefused, UnsupportedParameter
 from ownkey.domain.faults import FaultKind, fault_of
 from ownkey.providers import Encoded
@@ -366,6 +367,33 @@ class TestCaching:
         assert body["messages"][0]["content"] == [{"text": "Long"}]
         assert sent.dropped == ("cache_control",)
 
+    @pytest.mark.parametrize(
+        "model",
+        [
+            "us.openai.gpt-5.5",
+            "moonshotai.kimi-k2.5",
+            "nvidia.nemotron-super-3-120b",
+            "us.deepseek.v3.2",
+            "xai.grok-4.6",
+        ],
+    )
+    def test_nor_does_any_but_anthropics_and_nova(self, model: str) -> None:
+        """Bedrock: 403, "your request did not allow prompt caching" (BerriAI/litellm 39210)."""
+        body, sent = asked(said(Text("Long", CacheMark())), model=model)
+        assert body["messages"][0]["content"] == [{"text": "Long"}]
+        assert sent.dropped == ("cache_control",)
+
+    def test_a_cache_that_is_not_there_is_no_fault_of_the_credential(self) -> None:
+        says = "You invoked an unsupported model or your request did not allow prompt caching."
+        headers = {"x-amzn-errortype": "AccessDeniedException"}
+        failure = ConverseApi().decode_failure(403, headers, json.dumps({"message": says}).encode())
+        assert (failure.status, fault_of(failure)) == (400, None)
+        assert "`cache_control`" in failure.fix
+
+    def test_nova_caches_for_five_minutes(self) -> None:
+        body, _ = asked(said(Text("Long", CacheMark("1h"))))
+        assert body["messages"][0]["content"][1] == {"cachePoint": {"type": "default"}}
+
     def test_nova_caches_no_tools(self) -> None:
         body, sent = asked(tools=(Tool("a", cache=CacheMark()),))
         assert len(body["toolConfig"]["tools"]) == 1
@@ -567,3 +595,32 @@ def test_an_api_key_that_is_none_or_over_is_refused_itself_not_for_the_model(say
     fault = fault_of(ConverseApi().decode_failure(403, headers, json.dumps({"Message": says}).encode()))
     assert fault is not None
     assert fault.kind is FaultKind.REFUSED
+
+
+@pytest.mark.parametrize("model", ["us.openai.gpt-5.5", "openai.gpt-6-sol", "us.xai.grok-4.7"])
+def test_an_answer_is_cut_here_where_the_model_takes_no_stop_sequences(model: str) -> None:
+    """Bedrock: 400, "This model doesn't support the stopSequences field"; and no limit below 16."""
+    request = call({"model": model}, provider="bedrock", model=model)
+    conversation = Conversation(turns=(said(Text("Hi")),), stop=("two", ""), max_output_tokens=5)
+    body = json.loads(API.write_request(request, conversation).body)
+    assert body["inferenceConfig"] == {"maxTokens": 16}
+    text = {
+        "output": {"message": {"role": "assistant", "content": [{"text": "one two three"}]}},
+        "stopReason": "end_turn",
+    }
+    answer = API.read_answer(request, json.dumps(text).encode())
+    assert (answer.parts, answer.finish, answer.stop_sequence) == ((Text("one "),), Finish.STOP_SEQUENCE, "two")
+    events = [
+        event("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": part}}) for part in ("one t", "wo three")
+    ]
+    events += [event("contentBlockStop", {"contentBlockIndex": 0}), event("messageStop", {"stopReason": "end_turn"})]
+    reader = API.reader(request)
+    streamed = folded([*(each for data in events for each in reader.feed(data)), *reader.close(orderly=True)])
+    assert (streamed.parts, streamed.finish) == (answer.parts, answer.finish)
+
+
+def test_openais_models_reason_by_an_effort_of_their_own_and_sample_by_themselves() -> None:
+    body, sent = asked(model="us.openai.gpt-5.5", reasoning=Reasoning(effort="xhigh"), temperature=0.5, top_p=0.9)
+    assert body["additionalModelRequestFields"] == {"reasoning": {"effort": "xhigh"}}
+    assert "inferenceConfig" not in body
+    assert sent.dropped == ("temperature", "top_p")

@@ -173,8 +173,12 @@ _HOT: Mapping[tuple[Surface, str], Translator] = {
     (Surface.COUNT_TOKENS, Dialect.ANTHROPIC): AnthropicCountTokens(),
 }
 
-_DEPARTING = frozenset({(Surface.CHAT, str(Dialect.AZURE)), (Surface.CHAT, str(Dialect.OPENAI))})
-"""Where providers' rows say what of their dialect they refuse."""
+_DEPARTING = frozenset({
+    (Surface.CHAT, str(Dialect.AZURE)),
+    (Surface.CHAT, str(Dialect.OPENAI)),
+    (Surface.MESSAGES, "anthropic_bedrock"),
+})  # fmt: skip
+"""Where providers' rows, or their hosts, have not all of their dialect."""
 
 
 @cache

@@ -9,6 +9,7 @@ from ownkey.providers.address import Address, addressed
 from ownkey.providers.anthropic.answers_in import MessageReader, read_message
 from ownkey.providers.anthropic.apart import refuse_tools
 from ownkey.providers.anthropic.blocks_out import tool_name
+from ownkey.providers.anthropic.claude import Abilities, abilities_of
 from ownkey.providers.anthropic.messages import MessagesAddress
 from ownkey.providers.anthropic.requests_out import write_request
 from ownkey.providers.crossing import Answer, Conversation, Drops, HostedTool, Tool
@@ -32,10 +33,14 @@ class MessagesApi:
         if not call.own:
             refuse_tools([each.values for each in conversation.tools if isinstance(each, HostedTool)])
         drops = Drops(conversation.names, call.provider.display_name)
-        written = write_request(conversation, call.model_id, call.model, drops)
+        written = write_request(conversation, self.abilities(call.model_id), call.model, drops)
         call.kept[_EMULATED] = written.emulated
         call.kept[_NAMES] = {tool_name(each.name): each.name for each in conversation.tools if isinstance(each, Tool)}
         return addressed(self._address, call, written.members, drops.dropped)
+
+    def abilities(self, model_id: str) -> Abilities:
+        """What the model takes where it is served."""
+        return abilities_of(model_id)
 
     def read_answer(self, call: Call, body: bytes) -> Answer:
         """A `message`."""

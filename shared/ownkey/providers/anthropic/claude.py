@@ -49,6 +49,9 @@ class Abilities:
     """Turns of the role `system` between the others."""
     schemas: bool = False
     """`output_config.format`, and tools that are `strict`."""
+    schemas_at_bedrock: bool = False
+    """The same there: from Opus 4.7 on it refuses them, but for Mythos (vercel/ai 14773, anthropic-sdk-python 1759,
+    truefoundry/models 1314; litellm 1.109, `supports_native_structured_output`)."""
 
 
 @cache
@@ -68,6 +71,7 @@ def _of(line: str, version: tuple[int, int]) -> Abilities:
     since_5 = version >= (5, 0)
     since_5_1 = version >= (5, 1)
     never_off = (since_5 and line in ("fable", "mythos")) or (since_5_1 and line == "opus")
+    schemas = version >= (4, 5) or (line == "opus" and version == (4, 1))
     return Abilities(
         budgets=(3, 7) <= version < (4, 7),
         adaptive=version >= (4, 6),
@@ -79,7 +83,8 @@ def _of(line: str, version: tuple[int, int]) -> Abilities:
         forced_tools=not since_5_1 or line == "haiku",
         prefill=version < (4, 6),
         system_turns=version >= (4, 8) and not (line == "sonnet" and not since_5_1),
-        schemas=version >= (4, 5) or (line == "opus" and version == (4, 1)),
+        schemas=schemas,
+        schemas_at_bedrock=schemas and (version < (4, 7) or line == "mythos"),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from ownkey.catalog import Model
 from ownkey.providers.anthropic.blocks_out import MAX_MARKS, Block, Blocks, Marks, mark_of
-from ownkey.providers.anthropic.claude import Abilities, abilities_of
+from ownkey.providers.anthropic.claude import Abilities
 from ownkey.providers.anthropic.thinking_out import Thought, thought_for
 from ownkey.providers.anthropic.tools_out import choice_for, output_for, tools_for
 from ownkey.providers.crossing import Conversation, Drops, Role, Turn
@@ -34,13 +34,12 @@ class Written(NamedTuple):
     """The tool whose call is the answer's text."""
 
 
-def write_request(conversation: Conversation, model_id: str, model: Model | None, drops: Drops) -> Written:
+def write_request(conversation: Conversation, abilities: Abilities, model: Model | None, drops: Drops) -> Written:
     """The request.
 
     Raises:
         UnsupportedParameter: something cannot be said, and may not be left out.
     """
-    abilities = abilities_of(model_id)
     _refuse_and_drop(conversation, drops)
     max_tokens = max_tokens_for(conversation, model)
     output = output_for(conversation, abilities, drops)

@@ -12,6 +12,7 @@ from ownkey.providers.bedrock.events import ConverseReader
 from ownkey.providers.bedrock.failures import decode_failure
 from ownkey.providers.bedrock.families import family_of
 from ownkey.providers.crossing import Answer, Conversation, Drops, EventReader
+from ownkey.providers.crossing.stops import CutReader, cut_at
 from ownkey.providers.passthrough import parsed_answer
 from ownkey.providers.translator import Call, Encoded
 
@@ -30,11 +31,12 @@ class ConverseApi:
 
     def read_answer(self, call: Call, body: bytes) -> Answer:
         """As `ProviderApi` has it."""
-        return answers.read(call, body)
+        return cut_at(answers.read(call, body), call.kept.get(requests.CUT_AT, ()))
 
     def reader(self, call: Call) -> EventReader:
         """As `ProviderApi` has it."""
-        return ConverseReader(call)
+        stops, reader = call.kept.get(requests.CUT_AT, ()), ConverseReader(call)
+        return CutReader(reader, stops) if stops else reader
 
     def decode_failure(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderFailure:
         """As `ProviderApi` has it."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from ownkey.domain.errors import ProviderFailure
 from ownkey.providers.anthropic.api import MessagesApi
 from ownkey.providers.anthropic.caching import marked_at_the_end
+from ownkey.providers.anthropic.claude import Abilities, abilities_of
 from ownkey.providers.bedrock.address import InvokeAddress
 from ownkey.providers.bedrock.betas import betas_of
 from ownkey.providers.bedrock.eventstream import FrameSplitter
@@ -53,6 +54,11 @@ class BedrockMessagesApi(MessagesApi):
         )
         sent = super().write_request(call, replace(conversation, service_tier=None, turns=turns, cache=None))
         return replace(sent, dropped=sent.dropped + dropped + betas_of(call).dropped)
+
+    def abilities(self, model_id: str) -> Abilities:
+        """As Bedrock has the model."""
+        there = abilities_of(model_id)
+        return replace(there, schemas=there.schemas_at_bedrock)
 
     def reader(self, call: Call) -> EventReader:  # type: ignore[override]
         """The events in their frames."""

@@ -45,6 +45,8 @@ _NOT_THIS_ACCOUNTS = re.compile(
 )
 """How a 404 or 400 begins that says that the credential's account may not use the model (aws-samples/
 amazon-bedrock-workshop 386; truefoundry/models 934; PostHog/posthog 71189): with another account's it may be served."""
+_NO_CACHE_HERE = re.compile(rb"did not allow prompt caching")
+"""In a 403: the model has no cache, and the request has a mark of one; nothing is wrong with the credential."""
 _FIXES: tuple[tuple[re.Pattern[str], str], ...] = (
     (
         re.compile(r"on-demand throughput isn.t supported"),
@@ -52,6 +54,7 @@ _FIXES: tuple[tuple[re.Pattern[str], str], ...] = (
         "ARN. Under its maker's name, with Bedrock in `provider.only`, a model is asked by the profile of the "
         "credential's region.",
     ),
+    (re.compile(r"did not allow prompt caching"), "Leave `cache_control` out: the model behind this id has no cache."),
     (
         re.compile(r"provided model identifier is invalid"),
         "Check the id, and whether the model is served in the credential's region: not each one is in each region.",
@@ -69,7 +72,7 @@ def decode_failure(status: int, headers: Mapping[str, str], body: bytes) -> Prov
     if status >= 400:
         name = headers.get("x-amzn-errortype", "").partition(":")[0]
         status = 403 if _NOT_THIS_ACCOUNTS.match(body) else _STATUSES.get(name.lower(), status)
-        status = 401 if _BAD_API_KEY.search(body) else status
+        status = 400 if _NO_CACHE_HERE.search(body) else 401 if _BAD_API_KEY.search(body) else status
     failure = decode(status, headers, body)
     failure.fix = next((fix for says, fix in _FIXES if says.search(failure.message)), failure.fix)
     return failure

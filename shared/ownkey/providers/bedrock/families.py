@@ -2,8 +2,10 @@
 
 Facts from AWS's guides (Nova: reasoning, tool choice, `topK`; structured outputs and prompt caching: the supported
 models; ToolChoice of the API reference) and from what clients met: aws-samples/bedrock-access-gateway 92 (tool choice),
-ren8k/aws-gpt-oss-samples (`reasoning_effort`). Of a model that no row fits, an ARN of one's own say, everything is
-written as Converse has it; Bedrock then refuses what the model behind it lacks.
+ren8k/aws-gpt-oss-samples (`reasoning_effort`), BerriAI/litellm 39210 and anomalyco/opencode 47660 (a cache point where
+there is no cache is a 403), and what litellm 1.109 sends to OpenAI's, xAI's and Moonshot's models. Of a model that no
+row fits, an ARN of one's own say, everything is written as Converse has it; Bedrock then refuses what the model behind
+it lacks.
 """
 
 from __future__ import annotations
@@ -28,6 +30,14 @@ class Family:
     """Whether it takes cache points."""
     caches_tools: bool = True
     """Whether it takes them among the tools."""
+    caches_for_an_hour: bool = True
+    """Whether it takes them with a lifetime of an hour; else they have the five minutes of all."""
+    samples: bool = True
+    """Whether it takes a temperature and `topP`."""
+    stops: bool = True
+    """Whether it takes stop sequences; else the answer is cut at them here."""
+    least_output: int = 1
+    """The smallest limit on output."""
     efforts: tuple[str, ...] = ()
     """Of reasoning. None: it cannot be asked for."""
     effort_in: tuple[str, ...] = ()
@@ -40,7 +50,7 @@ class Family:
     """Where `top_k` stands there. Empty: it has none."""
 
 
-_NOVA = {"schema": False, "caches_tools": False, "top_k_in": ("inferenceConfig", "topK")}
+_NOVA = {"schema": False, "caches_tools": False, "caches_for_an_hour": False, "top_k_in": ("inferenceConfig", "topK")}
 _PREFIX = r"(?:arn:aws[a-z-]*:bedrock:[^/]*/)?(?:[a-z-]{2,6}\.)?"
 _FAMILIES: tuple[tuple[re.Pattern[str], Family], ...] = tuple(
     (re.compile(_PREFIX + models), family)
@@ -65,7 +75,21 @@ _FAMILIES: tuple[tuple[re.Pattern[str], Family], ...] = tuple(
             r"mistral\.(?:mistral-(?:7b|large-24|small-24)|mixtral|pixtral).*",
             Family(schema=False, forced=frozenset({"any"}), caches=False, top_k_in=("top_k",)),
         ),
+        (r"moonshotai\.kimi-k3.*", Family(caches=False, least_output=16)),
         (r"openai\.gpt-oss.*", Family(caches=False, efforts=_EFFORTS, effort_in=("reasoning_effort",))),
+        (
+            r"openai\.gpt-\d.*",
+            Family(
+                caches=False,
+                efforts=(*_EFFORTS, "xhigh"),
+                effort_in=("reasoning", "effort"),
+                samples=False,
+                stops=False,
+                least_output=16,
+            ),
+        ),
+        (r"xai\..*", Family(caches=False, stops=False, least_output=16)),
+        (r"[a-z0-9]+\..*", Family(caches=False)),  # cache points are for Anthropic's models and Nova
     )
 )
 _ANY = Family()

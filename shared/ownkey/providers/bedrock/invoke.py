@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ownkey.domain.errors import ProviderFailure, ProviderInvalidResponse
+from ownkey.domain.errors import ProviderFailure, ProviderInvalidResponse, UnsupportedParameter
 from ownkey.domain.usage import Usage
 from ownkey.providers.address import addressed, passed_on
 from ownkey.providers.anthropic import AnthropicMessages
@@ -24,10 +24,12 @@ from ownkey.providers.bedrock.api import read_count
 from ownkey.providers.bedrock.betas import betas_of
 from ownkey.providers.bedrock.eventstream import Frame, FrameSplitter
 from ownkey.providers.bedrock.failures import decode_failure, error_of
+from ownkey.providers.counts import member
 from ownkey.providers.document import REMOVED
 from ownkey.providers.passthrough import GATEWAY_FIELDS, rewritten
 from ownkey.providers.translator import Annotate, Call, Encoded, Reading, StreamDecoder, Whole
 
+_FORMAT = "output_config.format"
 _NOT_HERE = ("cache_control", "service_tier")
 """Members that only tune, and that Bedrock refuses: it caches up to marks on single blocks and has its own tiers."""
 
@@ -39,8 +41,15 @@ class BedrockMessages(AnthropicMessages):
         super().__init__(InvokeAddress())
 
     def encode_request(self, call: Call) -> Encoded:
-        """The client's body, without what is the gateway's or said elsewhere."""
+        """The client's body, without what is the gateway's or said elsewhere.
+
+        Raises:
+            UnsupportedParameter: a form of the answer that Bedrock does not hold this model to; a crossing may.
+        """
         refuse_thread(call.body.values)
+        if member(call.body.values, "output_config").get("format") and not _holds_to_schemas(call.model_id):
+            message = f"{call.provider.display_name} cannot serve `output_config.format`: this model does not take it."
+            raise UnsupportedParameter(message, param=_FORMAT, details={"unsupported": [_FORMAT]})
         dropped = tuple(name for name in _NOT_HERE if call.body.values.get(name) is not None)
         changes, left_out = _changed(call)
         return passed_on(self._address, call, changes, dropped + left_out + betas_of(call).dropped)
@@ -162,6 +171,13 @@ def _chunk(frame: Frame) -> bytes:
 def _event(kind: str, data: bytes) -> bytes:
     # JSON has no line end within a text: one that stands in it is white space.
     return b"event: %s\ndata: %s\n\n" % (kind.encode(), data.replace(b"\n", b" ").replace(b"\r", b" "))
+
+
+def _holds_to_schemas(model_id: str) -> bool:
+    from ownkey.providers.anthropic.claude import abilities_of
+
+    there = abilities_of(model_id)
+    return there.schemas_at_bedrock or not there.schemas
 
 
 def _changed(call: Call) -> tuple[dict[str, Any], tuple[str, ...]]:

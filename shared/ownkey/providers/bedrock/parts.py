@@ -81,7 +81,8 @@ class PartWriter:
         if not self._family.caches:
             self._drops.drop("cache_control")
             return
-        yield {"cachePoint": {"type": "default", **({"ttl": mark.ttl} if mark.ttl != "5m" else {})}}
+        longer = mark.ttl != "5m" and self._family.caches_for_an_hour
+        yield {"cachePoint": {"type": "default", **({"ttl": mark.ttl} if longer else {})}}
 
     def _of(self, part: Part) -> Iterator[Block]:
         match part:

@@ -28,6 +28,8 @@ _TIERS: Mapping[str, str | None] = {
     "priority": "priority",
 }
 """A client's word for the tier → Bedrock's; None: as it does by itself."""
+CUT_AT = "bedrock.stops"
+"""In `Call.kept`: the stop sequences that the model does not take."""
 _TUNES = (
     *("seed", "presence_penalty", "frequency_penalty", "logit_bias", "top_logprobs", "verbosity"),
     *("user", "metadata", "cache_key"),
@@ -46,7 +48,7 @@ def write(call: Call, conversation: Conversation, drops: Drops) -> dict[str, Any
     body = write_prompt(call, conversation, family, drops)
     fields: dict[str, Any] = {}
     bare = _reasoning(call, conversation, family, fields, drops)
-    inference = _inference(call, conversation, drops, bare=bare)
+    inference = _inference(call, conversation, family, drops, bare=bare)
     _top_k(conversation, family, fields, drops)
     if held := text_format(conversation, family, drops):
         body["outputConfig"] = {"textFormat": held}
@@ -96,26 +98,31 @@ def _as_user(block: Block) -> Block:
 # ── Wishes
 
 
-def _inference(call: Call, conversation: Conversation, drops: Drops, *, bare: bool) -> dict[str, Any]:
+def _inference(call: Call, conversation: Conversation, family: Family, drops: Drops, *, bare: bool) -> dict[str, Any]:
     """`inferenceConfig`; sampling within Converse's 0 … 1, the limit within the model's.
 
     Args:
         bare: Nothing of it can be said beside the reasoning that is asked for.
     """
-    if bare:
+    samples = family.samples and not bare
+    if not samples:
         drops.drop_given({"temperature": conversation.temperature, "top_p": conversation.top_p})
-    sampling = {"temperature": conversation.temperature, "topP": conversation.top_p} if not bare else {}
+    sampling = {"temperature": conversation.temperature, "topP": conversation.top_p} if samples else {}
+    stops = list(filter(None, conversation.stop))
+    call.kept[CUT_AT] = [] if family.stops else stops
     stated = {
-        "maxTokens": _limit(conversation.max_output_tokens, call.model),
+        "maxTokens": _limit(conversation.max_output_tokens, call.model, family.least_output),
         **{name: None if value is None else min(max(value, 0), 1) for name, value in sampling.items()},
-        "stopSequences": list(filter(None, conversation.stop)) or None,
+        "stopSequences": (stops if family.stops else None) or None,
     }
     return {name: value for name, value in stated.items() if value is not None}
 
 
-def _limit(asked: int | None, model: Model | None) -> int | None:
+def _limit(asked: int | None, model: Model | None, least: int) -> int | None:
+    if asked is None:
+        return None
     most = model.max_output if model is not None else None
-    return min(asked, most) if asked is not None and most is not None else asked
+    return max(asked if most is None else min(asked, most), least)
 
 
 def _reasoning(call: Call, conversation: Conversation, family: Family, fields: dict[str, Any], drops: Drops) -> bool:
