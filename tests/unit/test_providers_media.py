@@ -179,6 +179,14 @@ def test_what_is_named_otherwise_is_renamed() -> None:
     assert (sent["top_k"], "top_n" in sent) == (1, False)
 
 
+@pytest.mark.parametrize("provider", ["voyage", "mistral"])
+def test_dimensions_have_another_name_elsewhere(provider: str) -> None:
+    """Both refuse members that they do not know."""
+    request = call(EMBEDDINGS | {"dimensions": 8}, provider=provider)
+    sent = json.loads(served_by(Surface.EMBEDDINGS).encode_request(request).body)
+    assert (sent["output_dimension"], "dimensions" in sent) == (8, False)
+
+
 def test_a_list_named_data_is_cohere_s_results() -> None:
     answer = {"object": "list", "data": [{"index": 0, "relevance_score": 0.9}], "usage": {"total_tokens": 26}}
     whole = served_by(Surface.RERANK).decode_whole(asked(Surface.RERANK), json.dumps(answer).encode(), annotate)
