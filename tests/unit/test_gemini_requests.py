@@ -105,6 +105,13 @@ class TestTurns:
             {"role": "user", "parts": [{"text": "Hello"}, {"text": "again"}, {"text": system}]}
         ]
 
+    def test_messages_that_say_nothing_are_left_out(self):
+        """Google: 400, "contents.parts must not be empty" (langchainjs 9922, CLIProxyAPI 1292, new-api 1060)."""
+        nothing = (Turn(Role.ASSISTANT, (Text(""),)), Turn(Role.ASSISTANT, ()), Turn(Role.USER, (Text(""),)))
+        assert contents(HELLO, *nothing, HELLO) == [{"role": "user", "parts": [{"text": "Hello"}, {"text": "Hello"}]}]
+        with pytest.raises(InvalidParameter):
+            written(turns=nothing)
+
     def test_the_systems_words_alone_are_a_question(self):
         assert sent(system=(Text("Be brief."),), turns=()) == {
             "contents": [{"role": "user", "parts": [{"text": "Be brief."}]}]

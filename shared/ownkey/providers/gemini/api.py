@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ownkey.domain.errors import ProviderFailure, ProviderInvalidResponse
+from ownkey.domain.errors import InvalidParameter, ProviderFailure, ProviderInvalidResponse
 from ownkey.providers.address import Address, addressed
 from ownkey.providers.counts import parsed
 from ownkey.providers.crossing import Answer, Conversation, Drops, folded
@@ -101,6 +101,8 @@ class GeminiApi:
         conversation = without_what_it_lacks(conversation, unsupported, drops)
         contents = contents_of(conversation, call.model_id, drops, with_ids=self._names_calls)
         system = text_parts(conversation.system, drops)
+        if not (contents or system):
+            raise InvalidParameter("Nothing is said: every message is empty.", param="messages")
         members: dict[str, Any] = {"contents": contents or [{"role": "user", "parts": system}]}
         if contents and system:
             members["systemInstruction"] = {"parts": system}
