@@ -53,6 +53,7 @@ PROGRAMS = (
     Client("LangChain", (CLIENTS / "python", "python/langchain_clients.py"), ("chat", "messages", "responses")),
     Client("Vercel AI SDK", (CLIENTS / "node", "node/vercel.mjs"), ("chat", "messages", "responses", "compatible")),
     Client("Pydantic AI", (CLIENTS / "python", "python/pydantic_ai_clients.py"), ("chat", "messages", "responses")),
+    Client("OpenAI Agents SDK", (CLIENTS / "python", "python/agents_clients.py"), ("chat", "responses")),
     Client("instructor", (INSTRUCTOR / "python", "python/instructor_clients.py"), ("chat", "messages", "responses")),
 )
 
