@@ -42,6 +42,7 @@ from tests.support.inference import (
     world_with_simulator,
 )
 from tests.support.limits import limit
+from tests.support.pieces import InPieces
 from tests.support.providers import fixture
 
 PATHS = {"openai": ("/v1/chat/completions", CHAT), "anthropic": ("/v1/messages", MESSAGES)}
@@ -57,7 +58,7 @@ _LEFT = object()
 surfaces = pytest.mark.parametrize("family", list(PATHS))
 
 
-class Played:
+class Played(InPieces):
     """A provider's one answer: as many chunks as the test has given."""
 
     def __init__(self) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ownkey.upstream import UpstreamRequest
 from tests.support.inference import CHAT, MESSAGES, World, credential
+from tests.support.pieces import InPieces
 from tests.support.providers import fixture
 
 FIELDS = [
@@ -48,7 +49,7 @@ FOLDERS = {"/messages": "anthropic", "/responses": "responses"}
 PREFERENCES = ("order", "only", "ignore", "allow_fallbacks", "sort")
 
 
-class Answer:
+class Answer(InPieces):
     """A provider's good answer, whole or streamed as the request asks."""
 
     status = 200

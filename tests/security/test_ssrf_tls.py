@@ -10,14 +10,13 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
-import aiohttp.connector
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from ownkey.upstream import Upstream, UpstreamRequest, UpstreamUnreachable, UrlPolicy
+from ownkey.upstream import Upstream, UpstreamRequest, UpstreamUnreachable, UrlPolicy, dialing
 from tests.security.canary import KEY, NOTHING, Wire, tap
 
 PUBLIC = "93.184.215.14"
@@ -89,10 +88,10 @@ def _alternative(name: str) -> x509.GeneralName:
 @pytest.fixture
 def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
     authority = Authority(tmp_path)
-    # aiohttp makes its verifying context once, at import; the same, with one more authority.
+    # The transport's verifying context is made once, at import; the same, with one more authority.
     trusting = ssl.create_default_context()
     trusting.load_verify_locations(cadata=authority.root())
-    monkeypatch.setattr(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", trusting)
+    monkeypatch.setattr(dialing, "tls_context", lambda: trusting)
     return authority
 
 

@@ -21,6 +21,7 @@ from ownkey.domain.pricing import CredentialPricing, PricingMode
 from ownkey.domain.sharing import Consent, guest
 from ownkey.registry import Donor
 from tests.support.inference import ACCOUNT, AT, CHAT, World, credential
+from tests.support.pieces import InPieces
 
 DONOR = "donor-CANARY"
 KEY = "sk-sim-of-the-donor-0123456789"
@@ -279,7 +280,7 @@ async def test_an_answer_names_nobody(world: World) -> None:
     assert "CANARY" not in answer.text + str(answer.headers) + json.dumps(told) + everything(world)
 
 
-class Says:
+class Says(InPieces):
     """A provider that answers so, and names its customer wherever it can."""
 
     def __init__(self, status: int, body: Any, kind: str = "application/json") -> None:
@@ -293,6 +294,7 @@ class Says:
         }
 
     async def send(self, request: Any) -> Any:
+        self._reading = None
         return self
 
     async def read(self, most: int) -> bytes:

@@ -351,9 +351,9 @@ HERE = x509.DNSName("localhost")
 def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Authority]:
     authority = Authority(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.root))
-    client_module._tls.cache_clear()
+    client_module.tls_context.cache_clear()
     yield authority
-    client_module._tls.cache_clear()
+    client_module.tls_context.cache_clear()
 
 
 async def over_tls(client: Client, context: ssl.SSLContext) -> bytes:

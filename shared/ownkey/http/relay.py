@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 
 from ownkey.domain.errors import ProviderFailure
 from ownkey.domain.surfaces import Surface
@@ -35,18 +35,15 @@ async def relay(
     """
     stream_headers = {"content-type": attempt.content_type, "x-accel-buffering": "no", **headers}
     await exchange.start(200, stream_headers, attempt.served, attempts)
-    line = _Line(exchange, attempt, keep_alive_s if attempt.as_events else None)
-    pieces = attempt.pieces()
     if keeping is not None:
         keeping.begin(stream_headers, attempt.served, attempts)
-        pieces = keeping.copied(pieces)
+    line = _Line(exchange, attempt, keep_alive_s if attempt.as_events else None, keeping)
     last = b""
     try:
-        # The first goes out in one packet with the head. The others have a task to themselves: one that is resumed for
-        # each piece should not have the whole application's frames to go through.
-        line.latest = await anext(pieces)
-        await line.write(line.latest)
-        await asyncio.ensure_future(line.pump(pieces))
+        # The first goes out in one packet with the head.
+        await line.begin(attempt.beginning)
+        await asyncio.sleep(0)  # the watch begins to look: the client may have gone before
+        await line.pump()
     except ProviderFailure as error:
         if not attempt.as_events:
             raise
@@ -62,30 +59,50 @@ async def relay(
 class _Line:
     """The way to the client. Once nobody is at its other end it swallows what it is given, and the attempt is told."""
 
-    def __init__(self, exchange: Exchange, attempt: Attempt, keep_alive_s: float | None) -> None:
+    def __init__(
+        self, exchange: Exchange, attempt: Attempt, keep_alive_s: float | None, keeping: Keeping | None
+    ) -> None:
         self.latest = b""
         """The piece of the answer that came last."""
         self._exchange = exchange
         self._attempt = attempt
+        self._keeping = keeping
         self._keep_alive_s = keep_alive_s or 0.0
         self._loop = asyncio.get_running_loop()
         self._written_s = time.monotonic()
+        self._unsent = b""
         self._open = True
         self._pinging: asyncio.Task[None] | None = None
         self._timer = None if keep_alive_s is None else self._loop.call_later(keep_alive_s, self._tick)
         self._watching = asyncio.create_task(self._watch())
 
-    async def pump(self, pieces: AsyncIterator[bytes]) -> None:
-        """Sends the pieces that are neither the first nor the last."""
-        put, attempt = self._exchange.put, self._attempt
-        async for piece in pieces:
-            self.latest = piece
-            if put is None or attempt.client_gone:
-                await self.write(piece)
-                continue
-            self._written_s = time.monotonic()
-            if not put(piece):
-                await self.write(b"")
+    async def begin(self, piece: bytes) -> None:
+        """Sends the first piece."""
+        self._note(piece)
+        await self.write(piece)
+
+    async def pump(self) -> None:
+        """Sends the others as they come."""
+        while await self._attempt.pour(self._take):
+            unsent, self._unsent = self._unsent, b""
+            await self.write(unsent)
+
+    def _take(self, piece: bytes) -> bool:
+        """Sends a piece within the call; False: what could not be sent so is to be written first."""
+        self._note(piece)
+        put = self._exchange.put
+        if self._attempt.client_gone:
+            return True
+        if put is None:
+            self._unsent = piece
+            return False
+        self._written_s = time.monotonic()
+        return put(piece)
+
+    def _note(self, piece: bytes) -> None:
+        self.latest = piece
+        if self._keeping is not None:
+            self._keeping.take(piece)
 
     async def write(self, data: bytes, *, more: bool = True) -> None:
         """Sends a piece."""

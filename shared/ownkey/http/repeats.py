@@ -15,7 +15,7 @@ import asyncio
 import hmac
 import logging
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Protocol
@@ -95,12 +95,6 @@ class Keeping:
         """A piece of its body."""
         assert self._packer is not None
         self._packer.take(data)
-
-    async def copied(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The pieces, each taken on its way."""
-        async for piece in pieces:
-            self.take(piece)
-            yield piece
 
     def complete(self) -> None:
         """That was all of it."""

@@ -1,7 +1,7 @@
 """One use of one credential: opened, held, sent, read. Whatever happens, its record ends exactly once.
 
 ```
-new ──begin()──▶ answered ──pieces()──▶ over         begin() raises: the attempt is over, the next candidate's turn
+new ──begin()──▶ answered ──pour()──▶ over           begin() raises: the attempt is over, the next candidate's turn
                                 finish()             ends what is still open, waits for the record
 ```
 The intent is written while the provider is being called, the end after the client has its answer: neither delays it.
@@ -11,7 +11,7 @@ What the end says of usage and cost is `reckoning`'s.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -68,6 +68,8 @@ class Attempt:
         self.candidate = candidate
         self.whole: Whole | None = None
         """The answer, where it came in one piece."""
+        self.beginning = b""
+        """Of a streamed answer: its events up to the first real one."""
         self.client_gone = False
         """Nobody reads on: see `client_left`."""
         self.numbered = False
@@ -107,9 +109,7 @@ class Attempt:
         self._recorder = Recorder(ports.attempts, intent(job, candidate, number, self._tariff, claims))
         self._reckoning = Reckoning(job, candidate, self._tariff, self._recorder)
         self._response: UpstreamResponse | None = None
-        self._chunks: AsyncIterator[bytes] | None = None
         self._decoder: StreamDecoder | None = None
-        self._held = b""
         self._ttft_ms: int | None = None
         self._aborted = False
         self._patience: asyncio.Timeout | None = None
@@ -198,40 +198,48 @@ class Attempt:
             raise
         self._ttft_ms = self._elapsed_ms()
 
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """A streamed answer: whole events, ready for the client.
+    async def pour(self, take: Callable[[bytes], bool]) -> bool:
+        """What follows the `beginning` of a streamed answer: whole events, ready for the client.
 
-        Ends early where the provider is left because the client has gone.
+        Each is handed to `take` in the wake-up that brings it. Where `take` says to stop it returns True, and is to be
+        called again; else False at the answer's end, which comes early where the provider is left because the client
+        has gone.
 
         Raises:
             ProviderFailure: the provider broke off; what came before has been given.
         """
-        decoder, chunks = self._decoder, self._chunks
+        decoder, response, flows = self._decoder, self._response, True
         assert decoder is not None
-        assert chunks is not None
-        yield self._held
+        assert response is not None
+
+        def feed(data: bytes) -> bool:
+            nonlocal flows
+            passed = decoder.feed(data)
+            if passed:
+                flows = take(passed)
+            return flows and not (decoder.finished or decoder.failure)
+
         late = asyncio.get_running_loop().call_at(self._job.deadline_s, self._close)
         try:
-            while not (decoder.finished or decoder.failure):
-                data = await anext(chunks, None)
-                passed = decoder.close(orderly=True) if data is None else decoder.feed(data)
-                if passed:
-                    yield passed
+            while flows and not (decoder.finished or decoder.failure):
+                if not await response.pour(feed) and (last := decoder.close(orderly=True)):
+                    flows = take(last)
         except UpstreamFailure as failure:
             if self._aborted:
-                return
+                return False
             decoder.close(orderly=False)
             decoder.failure = self._broken(failure)
         finally:
             late.cancel()
-        if decoder.failure:
+        if flows and decoder.failure:
             told = self._told(decoder.failure)
             told.details.setdefault("provider", self.candidate.provider.display_name)
             raise told
+        return not flows
 
     def client_left(self) -> None:
         """The client has gone. By the account's rule the answer is read on, for the real usage and for whoever repeats
-        the request, or the provider is left at once: then `begin` raises `ClientLeft`, or `pieces` ends.
+        the request, or the provider is left at once: then `begin` raises `ClientLeft`, or `pour` ends.
         """
         self.client_gone = True
         if self._job.on_disconnect is not OnDisconnect.ABORT or self.whole is not None:
@@ -333,11 +341,10 @@ class Attempt:
             body = await response.read(self._limits.max_answer_bytes)
             translator.decode_whole(self._call, body, self._reckoning.annotate)
             raise ProviderInvalidResponse("The provider answered in one piece where a stream was asked for.")
-        self._chunks = response.chunks()
         self._decoder = translator.decode_stream(self._call, self._reckoning.annotate)
         try:
             async with asyncio.timeout(self._limits.first_token_s):
-                self._held = await _until_started(self._decoder, self._chunks)
+                self.beginning = await _until_started(self._decoder, response)
         except TimeoutError:
             raise ProviderTimeout("The provider did not begin to answer in time.") from None
 
@@ -359,11 +366,11 @@ class Attempt:
 
     async def _read_tail(self) -> None:
         """What follows the last event is the body's end; with it read, the connection can be used again."""
-        if self._chunks is None or self._decoder is None or not self._decoder.finished:
+        if self._response is None or self._decoder is None or not self._decoder.finished:
             return
         try:
             async with asyncio.timeout(self._limits.tail_s):
-                async for _ in self._chunks:
+                while await self._response.next():
                     continue
         except (UpstreamFailure, TimeoutError):
             return  # the answer is complete; only the connection is lost
@@ -432,7 +439,7 @@ async def _read_error(response: UpstreamResponse) -> bytes:
     return body
 
 
-async def _until_started(decoder: StreamDecoder, chunks: AsyncIterator[bytes]) -> bytes:
+async def _until_started(decoder: StreamDecoder, response: UpstreamResponse) -> bytes:
     """The events up to the first real one.
 
     Raises:
@@ -440,8 +447,8 @@ async def _until_started(decoder: StreamDecoder, chunks: AsyncIterator[bytes]) -
     """
     held = b""
     while not (decoder.started or decoder.finished or decoder.failure):
-        data = await anext(chunks, None)
-        held += decoder.close(orderly=True) if data is None else decoder.feed(data)
+        data = await response.next()
+        held += decoder.feed(data) if data else decoder.close(orderly=True)
     if not decoder.started:
         raise decoder.failure or ProviderInvalidResponse("The provider's stream is empty.")
     return held

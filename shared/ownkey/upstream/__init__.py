@@ -6,8 +6,11 @@ follows a redirect, or keeps a cookie.
 
 ============= ==========================================================================
 `policy`      which URLs may be called at all: https, port 443, a public host
-`addresses`   which addresses may be connected to; the resolver that checks all and pins
-`transport`   `Upstream.send`: a request, a streamed response, timeouts; `tap`, news of the body at once
+`addresses`   which addresses may be connected to
+`dialing`     a name resolved once, its addresses checked and pinned, TLS on the name
+`connection`  one request at a time; the answer's pieces at once
+`encodings`   bodies that came compressed
+`transport`   `Upstream.send`: a request, a streamed response, timeouts
 `failures`    what can go wrong, as below
 ============= ==========================================================================
 

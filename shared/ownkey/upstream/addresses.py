@@ -7,14 +7,11 @@ so no path around the resolver exists, and no port but 443.
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address
 from typing import Any
 from urllib.parse import urlsplit
-
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from ownkey.upstream.failures import UpstreamUnreachable
 
@@ -117,32 +114,3 @@ class AddressGuard:
         if (address, port) not in self._exempt and not (port == HTTPS_PORT and is_public(address)):
             raise OSError("address refused")
         return socket.socket(family, kind, proto)
-
-
-class CheckingResolver(AbstractResolver):
-    """Resolves through the system and admits all of the answer or nothing."""
-
-    def __init__(self, guard: AddressGuard) -> None:
-        self._guard = guard
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        """The checked addresses of a host, for aiohttp's connector, which connects to exactly these."""
-        loop = asyncio.get_running_loop()
-        infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=family)
-        self._guard.admit(host, port, [str(info[4][0]) for info in infos])
-        return [
-            ResolveResult(
-                hostname=host,
-                host=str(sockaddr[0]),
-                port=int(sockaddr[1]),
-                family=info_family,
-                proto=proto,
-                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
-            )
-            for info_family, _, proto, _, sockaddr in infos[:MAX_ADDRESSES]
-        ]
-
-    async def close(self) -> None:
-        """Nothing to close."""

@@ -1,6 +1,6 @@
 """What can go wrong on the way to a provider; the tree is drawn in the package's docstring.
 
-Messages are ours: aiohttp's exceptions carry request headers, so they are never chained or shown.
+Messages are ours: whatever lies below is neither chained nor shown, whatever it may carry.
 """
 
 from __future__ import annotations

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from io import BytesIO
-
-import aiohttp
-from yarl import URL
+from functools import lru_cache
 
 from ownkey.domain.errors import UnsafeBaseUrl
-from ownkey.upstream.addresses import AddressGuard, AddressRefused, CheckingResolver
+from ownkey.upstream.addresses import AddressGuard
+from ownkey.upstream.connection import Connection, Unanswered
+from ownkey.upstream.dialing import Dialer
+from ownkey.upstream.encodings import Inflater
 from ownkey.upstream.failures import UpstreamBroken, UpstreamTimeout, UpstreamTooLarge, UpstreamUnreachable
 from ownkey.upstream.policy import UrlPolicy
-from ownkey.upstream.tap import BodyTap
+from ownkey.wire import http1
+from ownkey.wire.client import Origin
+from ownkey.wire.http1 import Head
 
 _IDLE_POOL_S = 20.0
-_CONNECTIONS = 64
 _DNS_S = 30
-_LARGE_BYTES = 2**20
+_PLAIN = ("", "identity")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,34 +48,67 @@ class UpstreamRequest:
 class UpstreamResponse:
     """A provider's answer: status and headers at once, the body as it comes. Use it as a context manager."""
 
-    def __init__(self, response: aiohttp.ClientResponse, timeouts: Timeouts, on_close: Callable[[], None]) -> None:
-        self._response = response
-        self._on_close: Callable[[], None] | None = on_close
-        self._timeouts = timeouts
-        self._tap: BodyTap | None = None
-        self.status = response.status
-        self.headers: Mapping[str, str] = response.headers
+    def __init__(
+        self, connection: Connection, head: Head, timeouts: Timeouts, give_back: Callable[[Connection], None]
+    ) -> None:
+        self.status = head.status
+        self.headers: Mapping[str, str] = head.headers
+        """Names in lower case."""
+        self._connection = connection
+        self._give_back = give_back
+        self._closed = False
+        self._idle = _IdleWatch(connection, timeouts.idle_s)
+        self._coding = head.headers.get("content-encoding", "").strip()
+        self._inflater: Inflater | None = None
+        self._inflated: Iterator[bytes] = iter(())
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """The body in the pieces in which it arrives.
+    async def next(self) -> bytes:
+        """What there is of the body, as soon as there is something; empty at its end.
 
         Raises:
             UpstreamTimeout: silent for `idle_s`.
             UpstreamBroken: it stopped before its end.
         """
-        if self._tap is None:
-            self._tap = BodyTap(self._response)
-        tap = self._tap
-        idle = _IdleWatch(tap, self._timeouts.idle_s, self._drop)
+        if self._coding in _PLAIN:
+            return await self._piece()
+        if self._inflater is None:
+            self._inflater = Inflater(self._coding)
+        while True:
+            for inflated in self._inflated:
+                return inflated
+            piece = await self._piece()
+            if not piece:
+                self._inflater.end()
+                return b""
+            self._inflated = self._inflater.feed(piece)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body in the pieces in which it arrives. Raises as `next` does."""
+        while piece := await self.next():
+            yield piece
+
+    async def pour(self, take: Callable[[bytes], bool]) -> bool:
+        """Hands on the body in the wake-ups of the loop that bring it, until `take` says to stop: then True, at its end
+        False. Raises as `next` does.
+        """
+        if self._coding not in _PLAIN:
+            async for piece in self.chunks():
+                if not take(piece):
+                    return True
+            return False
+        self._idle.start()
         try:
-            while piece := await tap.next():
-                yield piece
-        except (aiohttp.ClientError, OSError):
-            if idle.expired:
-                raise UpstreamTimeout("the provider fell silent in the middle of its answer") from None
-            raise UpstreamBroken("the provider's answer stopped before its end") from None
-        finally:
-            idle.cancel()
+            return await self._connection.pour(take)
+        except OSError:
+            raise self._idle.failure() from None
+
+    async def _piece(self) -> bytes:
+        if not self._connection.ready:
+            self._idle.start()
+        try:
+            return await self._connection.next()
+        except OSError:
+            raise self._idle.failure() from None
 
     async def read(self, limit_bytes: int) -> bytes:
         """The whole body.
@@ -92,22 +127,14 @@ class UpstreamResponse:
 
     def close(self) -> None:
         """Gives the connection back where the body was read to its end, else drops it. Once is enough."""
-        on_close, self._on_close = self._on_close, None
-        if on_close is None:
+        if self._closed:
             return
-        on_close()
-        if self._response.content.at_eof():
-            self._response.release()
+        self._closed = True
+        self._idle.cancel()
+        if self._connection.reusable:
+            self._give_back(self._connection)
         else:
-            self._drop()
-
-    def _drop(self) -> None:
-        """Ends the connection, and with it the wait of whoever reads."""
-        if self._tap is not None:
-            self._tap.remove()
-        self._response.close()
-        if self._tap is not None:
-            self._tap.wake()
+            self._connection.fail(ConnectionAbortedError("closed"))
 
     async def __aenter__(self) -> UpstreamResponse:
         return self
@@ -122,107 +149,151 @@ class _IdleWatch:
     How long the reader takes over a piece is not the provider's silence.
     """
 
-    def __init__(self, tap: BodyTap, idle_s: float, close: Callable[[], None]) -> None:
-        self.expired = False
-        self._tap = tap
+    def __init__(self, connection: Connection, idle_s: float) -> None:
+        self._expired = False
+        self._connection = connection
         self._idle_s = idle_s
-        self._close = close
-        self._loop = asyncio.get_running_loop()
-        self._timer = self._loop.call_later(idle_s, self._look)
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Somebody is about to wait. More than once is fine."""
+        if self._timer is None:
+            self._watch(self._idle_s)
 
     def cancel(self) -> None:
-        """The body is over."""
-        self._timer.cancel()
+        """Nobody reads any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def failure(self) -> UpstreamTimeout | UpstreamBroken:
+        """What it is that the body has stopped."""
+        if self._expired:
+            return UpstreamTimeout("the provider fell silent in the middle of its answer")
+        return UpstreamBroken("the provider's answer stopped before its end")
+
+    def _watch(self, for_s: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(for_s, self._look)
 
     def _look(self) -> None:
-        since = self._tap.waiting_since
-        silent_s = 0.0 if since is None else self._loop.time() - since
+        since = self._connection.silent_since
+        silent_s = 0.0 if since is None else asyncio.get_running_loop().time() - since
         if silent_s >= self._idle_s:
-            self.expired = True
-            self._close()  # which ends the wait with an error
+            self._expired = True
+            self._connection.fail(TimeoutError("silent"))  # which ends the wait
         else:
-            self._timer = self._loop.call_later(self._idle_s - silent_s, self._look)
-
-
-def _payload(body: bytes) -> bytes | BytesIO | None:
-    """aiohttp writes a file in pieces and sends its length, where it warns of large bytes."""
-    return BytesIO(body) if len(body) > _LARGE_BYTES else body or None
+            self._watch(self._idle_s - silent_s)
 
 
 class Upstream:
-    """The guarded transport of one event loop. Its pool is renewed after a pause: a frozen function's are dead."""
+    """The guarded transport of one event loop. Connects anew after a pause: a frozen function's are dead."""
 
     def __init__(self, policy: UrlPolicy, clock: Callable[[], float] = time.time) -> None:
         self._policy = policy
         self._clock = clock
-        self._http: aiohttp.ClientSession | None = None
         self._used_at = 0.0
-        self._open = 0
+        self._dialer: Dialer | None = None
+        self._kept: defaultdict[Origin, list[tuple[float, Connection]]] = defaultdict(list)
 
     async def send(self, request: UpstreamRequest) -> UpstreamResponse:
-        """Sends the request and returns at the answer's head.
+        """Sends the request and returns at the answer's head. A redirect is an answer like any other.
 
         Raises:
             UnsafeBaseUrl: the URL is not one a key may be sent to.
             UpstreamUnreachable, UpstreamTimeout: no answer.
         """
-        url = self._policy.request_url(request.url)
+        origin, target = _parts(self._policy.request_url(request.url))
         if any(name.lower() == "host" for name in request.headers):
             raise UnsafeBaseUrl("The request names another host than its URL.")
-        http = await self._session()
-        timeouts = request.timeouts
+        headers = {"Host": origin.authority, "Accept-Encoding": "identity", **request.headers}
+        text = http1.request(request.method, target, headers, request.body)
         try:
-            async with asyncio.timeout(timeouts.first_byte_s):
-                response = await http.request(
-                    request.method,
-                    URL(url, encoded=True),
-                    data=_payload(request.body),
-                    headers={"Accept-Encoding": "identity", **request.headers},
-                    allow_redirects=False,
-                    timeout=aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect_s),
-                )
-        except aiohttp.ServerTimeoutError:
-            raise UpstreamUnreachable("the provider did not accept a connection in time") from None
+            connection, head = await self._asked(origin, text, request)
         except TimeoutError:
             raise UpstreamTimeout("the provider did not begin to answer in time") from None
-        except AddressRefused:
-            raise
-        except aiohttp.InvalidURL:
-            raise UnsafeBaseUrl("The base URL cannot be called.") from None
-        except (aiohttp.ClientError, OSError):
+        except OSError:
             raise UpstreamUnreachable("the provider could not be reached") from None
-        self._open += 1
-        return UpstreamResponse(response, timeouts, self._closed)
-
-    def _closed(self) -> None:
-        self._open -= 1
+        return UpstreamResponse(connection, head, request.timeouts, lambda each: self._keep(origin, each))
 
     async def close(self) -> None:
-        """Closes the pool; the transport may be used again afterwards."""
-        if self._http is not None:
-            await self._http.close()
-            self._http = None
+        """Closes what lies idle; the transport may be used again afterwards."""
+        self._forget()
+        await asyncio.sleep(0)  # the loop closes the sockets in its next turn
 
-    async def _session(self) -> aiohttp.ClientSession:
+    async def _asked(self, origin: Origin, text: bytes, request: UpstreamRequest) -> tuple[Connection, Head]:
+        timeouts, loop = request.timeouts, asyncio.get_running_loop()
+        due_s = loop.time() + timeouts.first_byte_s
+        kept = self._take(origin)
+        if kept is not None:
+            try:
+                return kept, await _answered(kept, text, timeouts.first_byte_s)
+            except Unanswered:
+                # It may have been on its way to its end. Whether the request was acted on nobody knows, so only what
+                # asks for nothing is asked again.
+                if request.method != "GET":
+                    raise
+        connection = await self._connected(origin, min(timeouts.connect_s, timeouts.first_byte_s))
+        return connection, await _answered(connection, text, due_s - loop.time())
+
+    async def _connected(self, origin: Origin, patience_s: float) -> Connection:
+        if self._dialer is None:
+            self._dialer = Dialer(AddressGuard(self._policy.allowed_origins), _DNS_S)
+        try:
+            async with asyncio.timeout(patience_s):
+                return await self._dialer.connect(origin)
+        except TimeoutError:
+            raise UpstreamUnreachable("the provider did not accept a connection in time") from None
+        except OSError:
+            raise UpstreamUnreachable("the provider could not be reached") from None
+
+    def _take(self, origin: Origin) -> Connection | None:
+        """The connection used last: the likeliest to be alive."""
         now = self._clock()
-        if now - self._used_at > _IDLE_POOL_S and not self._open:
+        if not 0 <= now - self._used_at <= _IDLE_POOL_S:
             # By the wall clock: while a function is frozen its connections die and its monotonic clock may stand.
-            await self.close()
+            self._forget()
         self._used_at = now
-        if self._http is None:
-            guard = AddressGuard(self._policy.allowed_origins)
-            connector = aiohttp.TCPConnector(
-                limit=_CONNECTIONS,
-                resolver=CheckingResolver(guard),
-                socket_factory=guard.socket,
-                ttl_dns_cache=_DNS_S,
-                keepalive_timeout=_IDLE_POOL_S,
-            )
-            self._http = aiohttp.ClientSession(
-                connector=connector,
-                trust_env=False,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                skip_auto_headers=("User-Agent", "Accept", "Content-Type"),
-                requote_redirect_url=False,
-            )
-        return self._http
+        kept = self._kept[origin]
+        while kept:
+            since, connection = kept.pop()
+            if connection.reusable and now - since <= _IDLE_POOL_S:
+                return connection
+            connection.fail(ConnectionAbortedError("idle"))
+        return None
+
+    def _keep(self, origin: Origin, connection: Connection) -> None:
+        self._kept[origin].append((self._clock(), connection))
+
+    def _forget(self) -> None:
+        """Connections, and the addresses of names."""
+        for kept in self._kept.values():
+            for _, connection in kept:
+                connection.fail(ConnectionAbortedError("idle"))
+        self._kept.clear()
+        self._dialer = None
+
+
+async def _answered(connection: Connection, text: bytes, patience_s: float) -> Head:
+    try:
+        return await connection.ask(text, patience_s)
+    except BaseException:
+        connection.fail(ConnectionAbortedError("given up"))  # its answer would be taken for another one's
+        raise
+
+
+def _parts(url: str) -> tuple[Origin, str]:
+    """Where a request goes, and what it asks for there. The URL is one that the policy put together.
+
+    Raises:
+        UnsafeBaseUrl: it is none all the same.
+    """
+    scheme, mark, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    try:
+        return _origin(scheme + mark + authority), (slash or "/") + path
+    except ValueError:
+        raise UnsafeBaseUrl("The base URL cannot be called.") from None
+
+
+@lru_cache(1_024)
+def _origin(url: str) -> Origin:
+    return Origin.of(url)

@@ -115,21 +115,21 @@ async def _connected(origin: Origin, timeout_s: float) -> _Connection:
             lambda: _Connection(loop),
             origin.host,
             origin.port,
-            ssl=_tls() if origin.tls else None,
+            ssl=tls_context() if origin.tls else None,
             happy_eyeballs_delay=_SECOND_ADDRESS_AFTER_S,
         )
     return connection
 
 
 @cache
-def _tls() -> ssl.SSLContext:
+def tls_context() -> ssl.SSLContext:
     """The system's authorities; certificate and host name are verified."""
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     return context
 
 
-_tls()  # reading the authorities takes 20 ms: at import it is in the snapshot, and in no request
+tls_context()  # reading the authorities takes 20 ms: at import it is in the snapshot, and in no request
 
 
 class _Connection(asyncio.Protocol):

@@ -16,11 +16,22 @@ _status_line = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [^\r\n\0]*)?").
 _header_line = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*?)[ \t]*").fullmatch
 _chunk_size = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?").fullmatch
 _digits = re.compile(r"[0-9]{1,12}").fullmatch
-_WITHOUT_BODY = frozenset({204, 304})
+_WITHOUT_BODY = frozenset({101, 204, 304})
 
 
 class NotHttp(ConnectionError):
     """What came is no answer of HTTP/1.1, or larger than is taken: the connection is of no use any more."""
+
+
+class Head(NamedTuple):
+    """What an answer begins with."""
+
+    status: int
+    """Never an interim one but 101, with which HTTP ends."""
+    headers: dict[str, str]
+    """Names in lower case; one that came twice is joined."""
+    keeps_connection: bool
+    """Whether the next answer may come over the same connection, once this one's body is read."""
 
 
 class Answer(NamedTuple):
@@ -35,35 +46,203 @@ class Answer(NamedTuple):
 
 
 def request(method: str, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
-    """A whole request; its length is told here.
+    """A whole request; its length is told here, but for a GET without a body.
 
     Raises:
         ValueError: a path or header that would end its line.
     """
-    lines = [f"{name}: {value}" for name, value in headers.items()]
-    head = "\r\n".join([f"{method} {path} HTTP/1.1", *lines, f"content-length: {len(body)}", "", ""])
-    if head.count("\n") != len(lines) + 3 or head.count("\r") != len(lines) + 3:
+    lines = [f"{method} {path} HTTP/1.1", *[f"{name}: {value}" for name, value in headers.items()]]
+    if body or method != "GET":
+        lines.append(f"content-length: {len(body)}")
+    head = "\r\n".join([*lines, "", ""])
+    if head.count("\n") != len(lines) + 1 or head.count("\r") != len(lines) + 1:
         raise ValueError("a line end inside a request's head")
-    return head.encode("latin-1") + body
+    return head.encode() + body
+
+
+class HeadReader:
+    """Reads the head of an answer out of pieces cut anywhere, then that of the next one."""
+
+    __slots__ = ("_buffer",)
+
+    def __init__(self) -> None:
+        self._buffer = b""
+
+    def feed(self, data: bytes) -> tuple[Head, bytes] | None:
+        """The head and what follows it; None while it is not whole. An interim answer (1xx) is passed over.
+
+        Raises:
+            NotHttp: there will be none.
+        """
+        if self._buffer:
+            data, self._buffer = self._buffer + data, b""
+        while (end := data.find(b"\r\n\r\n")) >= 0:
+            head, data = _parsed(data[:end]), data[end + 4 :]
+            if head.status >= 200 or head.status == 101:
+                return head, data
+        if len(data) > MAX_HEAD_BYTES:
+            raise NotHttp("the answer's head is too large")
+        self._buffer = data
+        return None
+
+
+def _parsed(head: bytes) -> Head:
+    first, _, rest = head.partition(b"\r\n")
+    status = _status_line(first)
+    if status is None:
+        raise NotHttp("the answer does not begin as one of HTTP/1.1")
+    headers: dict[str, str] = {}
+    for line in rest.decode("latin-1").split("\r\n") if rest else ():
+        match = _header_line(line)
+        if match is None:
+            raise NotHttp("a line of the answer's head is no header")
+        name, value = match[1].lower(), match[2]
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    number = int(status[2])
+    stays = status[1] == b"1" and number != 101 and "close" not in headers.get("connection", "").lower()
+    return Head(number, headers, stays)
+
+
+class Body:
+    """A body whose length was told; the other two are made of it. `due`: bytes that are announced and not here yet."""
+
+    __slots__ = ("due", "overrun", "whole")
+
+    def __init__(self, length: int) -> None:
+        self.due = length
+        self.whole = length == 0
+        self.overrun = False
+        """More came than the answer has: nobody asked for it, and the connection is of no use after."""
+
+    def feed(self, data: bytes) -> bytes:
+        """What of the body these bytes are.
+
+        Raises:
+            NotHttp: they are not what was announced.
+        """
+        if len(data) > self.due:
+            self.overrun, data = True, data[: self.due]
+        self.due -= len(data)
+        self.whole = not self.due
+        return data
+
+    def end(self) -> None:
+        """The server sends no more: which is the end of a body that has no other."""
+
+
+class EndlessBody(Body):
+    """A body without a length: it ends with its connection."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.whole = False
+
+    def feed(self, data: bytes) -> bytes:
+        """All of it."""
+        return data
+
+    def end(self) -> None:
+        """That was it."""
+        self.whole = True
+
+
+class ChunkedBody(Body):
+    """A body in chunks (RFC 9112, 7.1): their data goes on as it comes, whole chunks or not."""
+
+    __slots__ = ("_line_end_due", "_rest")
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.whole = False
+        self._line_end_due = False
+        """Of the chunk whose data was all there."""
+        self._rest = b""
+        """The beginning of a line."""
+
+    def feed(self, data: bytes) -> bytes:
+        """The data in these bytes, of all the chunks that they touch."""
+        if self.whole:
+            self.overrun = True
+            return b""
+        if self._rest:
+            data, self._rest = self._rest + data, b""
+        parts: list[bytes] = []
+        at, end = 0, len(data)
+        while at < end:
+            if self.due:
+                part = data[at : at + self.due]
+                parts.append(part)
+                at += len(part)
+                self.due -= len(part)
+                self._line_end_due = not self.due
+            elif self._line_end_due:
+                if end - at < 2:
+                    break
+                if not data.startswith(b"\r\n", at):
+                    raise NotHttp("a chunk of the answer does not end where it should")
+                at += 2
+                self._line_end_due = False
+            else:
+                line_end = data.find(b"\r\n", at)
+                if line_end < 0 or (self._begin_chunk(data[at:line_end]) and not self._ended(data, line_end)):
+                    break
+                at = end if self.whole else line_end + 2
+        self._keep(data[at:])
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _begin_chunk(self, line: bytes) -> bool:
+        """Whether it is the last one."""
+        match = _chunk_size(line)
+        if match is None:
+            raise NotHttp("a chunk of the answer has no size")
+        self.due = int(match[1], 16)
+        return not self.due
+
+    def _ended(self, data: bytes, line_end: int) -> bool:
+        """Whether the body's end is here; trailers are passed over: none of them matters."""
+        end = data.find(b"\r\n\r\n", line_end)
+        self.whole = end >= 0
+        self.overrun = self.whole and len(data) > end + 4
+        return self.whole
+
+    def _keep(self, rest: bytes) -> None:
+        if len(rest) > MAX_HEAD_BYTES:
+            raise NotHttp("a line of the answer's body is too large")
+        self._rest = rest
+
+
+def body_of(head: Head, *, endless: bool) -> Body:
+    """How the body comes that follows a head. `endless`: whether one without a length is taken.
+
+    Raises:
+        NotHttp: its length is told in no way that is taken, or in two.
+    """
+    length, coding = head.headers.get("content-length"), head.headers.get("transfer-encoding")
+    if head.status in _WITHOUT_BODY:
+        return Body(0)
+    if coding is not None:
+        if coding.lower() != "chunked" or length is not None:
+            raise NotHttp("the answer's length is told in a way that is not taken")
+        return ChunkedBody()
+    if length is None and endless:
+        return EndlessBody()
+    if length is None or not _digits(length):
+        raise NotHttp("the answer has no length")
+    return Body(int(length))
 
 
 class AnswerReader:
-    """Reads one answer after the other out of pieces cut anywhere."""
+    """Reads one whole answer after the other out of pieces cut anywhere."""
 
-    __slots__ = ("_body", "_buffer", "_chunked", "_headers", "_keeps", "_missing", "_size", "_status")
+    __slots__ = ("_body", "_head", "_heads", "_parts", "_size")
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._begin()
-
-    def _begin(self) -> None:
-        self._headers: dict[str, str] | None = None
-        self._status = 0
-        self._keeps = True
-        self._chunked = False
-        self._missing = 0
-        """Bytes of the body still to come, where its length was told."""
-        self._body: list[bytes] = []
+        self._heads = HeadReader()
+        self._head: Head | None = None
+        self._body: Body
+        self._parts: list[bytes] = []
         self._size = 0
 
     def feed(self, data: bytes) -> Answer | None:
@@ -72,115 +251,20 @@ class AnswerReader:
         Raises:
             NotHttp: it never will be.
         """
-        if self._headers is None:
-            rest = self._read_head(data)
-            if rest is None:
+        if self._head is None:
+            begun = self._heads.feed(data)
+            if begun is None:
                 return None
-        else:
-            rest = data
-        if self._chunked:
-            self._buffer += rest
-            return self._answer() if self._read_chunks() else None
-        return self._read_length(rest)
-
-    def _read_head(self, data: bytes) -> bytes | None:
-        """What follows the head; None while that is not whole. An interim answer (1xx) is passed over."""
-        if self._buffer:
-            self._buffer += data
-            data = bytes(self._buffer)
-        while (end := data.find(b"\r\n\r\n")) >= 0:
-            self._parse_head(data[:end])
-            data = data[end + 4 :]
-            if self._status >= 200:
-                self._buffer.clear()
-                return data
-            self._begin()
-        if len(data) > MAX_HEAD_BYTES:
-            raise NotHttp("the answer's head is too large")
-        self._buffer[:] = data
-        return None
-
-    def _parse_head(self, head: bytes) -> None:
-        first, _, rest = head.partition(b"\r\n")
-        status = _status_line(first)
-        if status is None:
-            raise NotHttp("the answer does not begin as one of HTTP/1.1")
-        headers: dict[str, str] = {}
-        for line in rest.decode("latin-1").split("\r\n") if rest else ():
-            match = _header_line(line)
-            if match is None:
-                raise NotHttp("a line of the answer's head is no header")
-            name, value = match[1].lower(), match[2]
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        self._status, self._headers = int(status[2]), headers
-        self._keeps = status[1] == b"1" and "close" not in headers.get("connection", "").lower()
-        self._frame(headers)
-
-    def _frame(self, headers: Mapping[str, str]) -> None:
-        length, coding = headers.get("content-length"), headers.get("transfer-encoding")
-        if self._status < 200 or self._status in _WITHOUT_BODY:
-            return
-        if coding is not None:
-            if coding.lower() != "chunked" or length is not None:
-                raise NotHttp("the answer's length is told in a way that is not taken")
-            self._chunked = True
-        elif length is None or not _digits(length):
-            raise NotHttp("the answer has no length")
-        else:
-            self._missing = int(length)
-            self._grow(self._missing)
-
-    def _read_length(self, data: bytes) -> Answer | None:
-        if len(data) < self._missing:
-            self._missing -= len(data)
-            self._body.append(data)
-            return None
-        if len(data) > self._missing:
-            self._keeps = False  # nobody asked for what follows
-        self._body.append(data[: self._missing])
-        return self._answer()
-
-    def _read_chunks(self) -> bool:
-        """Takes whole chunks out of the buffer; whether the last one is among them."""
-        buffer = self._buffer
-        while (end := buffer.find(b"\r\n")) >= 0:
-            match = _chunk_size(bytes(buffer[:end]))
-            if match is None:
-                raise NotHttp("a chunk of the answer has no size")
-            size = int(match[1], 16)
-            if size == 0:
-                return self._read_trailers(end)
-            at = end + 2
-            if len(buffer) < at + size + 2:
-                self._grow(0, size)
-                return False
-            if buffer[at + size : at + size + 2] != b"\r\n":
-                raise NotHttp("a chunk of the answer does not end where it should")
-            self._body.append(bytes(buffer[at : at + size]))
-            self._grow(size)
-            del buffer[: at + size + 2]
-        if len(buffer) > MAX_HEAD_BYTES:
-            raise NotHttp("a chunk of the answer has no size")
-        return False
-
-    def _read_trailers(self, line_end: int) -> bool:
-        """Whether the body's end is here; trailers are passed over: none of them matters."""
-        end = self._buffer.find(b"\r\n\r\n", line_end)
-        if end < 0:
-            if len(self._buffer) > MAX_HEAD_BYTES:
-                raise NotHttp("the answer's trailers are too large")
-            return False
-        self._keeps = self._keeps and len(self._buffer) == end + 4
-        self._buffer.clear()
-        return True
-
-    def _grow(self, size: int, ahead: int = 0) -> None:
-        self._size += size
-        if self._size + ahead > MAX_BODY_BYTES:
+            self._head, data = begun
+            self._body, self._parts, self._size = body_of(self._head, endless=False), [], 0
+        body, head = self._body, self._head
+        part = body.feed(data)
+        self._parts.append(part)
+        self._size += len(part)
+        if self._size + body.due > MAX_BODY_BYTES:
             raise NotHttp("the answer is too large")
-
-    def _answer(self) -> Answer:
-        assert self._headers is not None
-        answer = Answer(self._status, self._headers, b"".join(self._body), self._keeps)
-        self._begin()
-        return answer
+        if not body.whole:
+            return None
+        self._head = None
+        keeps = head.keeps_connection and not body.overrun
+        return Answer(head.status, head.headers, b"".join(self._parts), keeps)

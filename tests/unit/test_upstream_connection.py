@@ -1,15 +1,26 @@
-"""The tap on a provider's connection: nothing is lost, nothing is late, and the connection is left as it was."""
+"""A connection to a provider: nothing is lost, nothing is late, and it serves the next request."""
 
 from __future__ import annotations
 
 import asyncio
 import gzip
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 
-from ownkey.upstream import Timeouts, Upstream, UpstreamBroken, UpstreamRequest, UpstreamResponse, UrlPolicy
+from ownkey.upstream import (
+    Timeouts,
+    Upstream,
+    UpstreamBroken,
+    UpstreamRequest,
+    UpstreamResponse,
+    UpstreamTimeout,
+    UpstreamTooLarge,
+    UpstreamUnreachable,
+    UrlPolicy,
+)
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -71,7 +82,7 @@ async def test_a_piece_is_read_in_the_wake_up_that_brought_it() -> None:
         reading = asyncio.create_task(read())
         while not pieces:
             await asyncio.sleep(0.001)
-        transport = response._response.connection.transport
+        transport = response._connection._transport
         read_by_return: list[int] = []
 
         def arrives(data: bytes) -> None:
@@ -197,3 +208,163 @@ async def test_a_connection_that_ends_is_the_end_of_a_body_without_length() -> N
 
     async with provider(until_the_end) as here, await here.send() as response:
         assert await response.read(100) == b"all of it"
+
+
+async def poured(response: UpstreamResponse, stop_at: bytes = b"") -> tuple[list[bytes], int]:
+    """What `pour` hands on, and how often it was stopped: at each piece that is `stop_at`."""
+    pieces: list[bytes] = []
+    stops = 0
+
+    def take(piece: bytes) -> bool:
+        pieces.append(piece)
+        return piece != stop_at
+
+    while await response.pour(take):
+        stops += 1
+    return pieces, stops
+
+
+async def test_what_is_poured_comes_in_the_wake_up_that_brought_it_and_stops_where_it_is_told_to() -> None:
+    async def begin(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + chunk(b"first"))
+
+    async with provider(begin) as here, await here.send() as response:
+        pouring = asyncio.create_task(poured(response, stop_at=b"stop"))
+        await asyncio.sleep(0.01)
+        protocol = response._connection._transport.get_protocol()
+        loop = asyncio.get_running_loop()
+        for data in (chunk(b"second"), chunk(b"stop"), chunk(b"third"), END):
+            loop.call_soon(protocol.data_received, data)
+        assert await pouring == ([b"first", b"second", b"stop", b"third"], 1)
+
+
+async def test_whoever_pours_is_told_of_a_break_behind_what_came_before_it() -> None:
+    async def half(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + chunk(b"first"))
+        await asyncio.sleep(0.01)
+        writer.write(chunk(b"second"))
+        writer.close()
+
+    async with provider(half) as here, await here.send() as response:
+        pieces: list[bytes] = []
+        with pytest.raises(UpstreamBroken):
+            await response.pour(lambda piece: not pieces.append(piece))
+    assert b"".join(pieces) == b"firstsecond"
+
+
+async def test_what_the_taker_raises_reaches_whoever_pours() -> None:
+    async def begin(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD)
+        await asyncio.sleep(0.01)
+        writer.write(chunk(b"bad"))
+
+    def take(_: bytes) -> bool:
+        raise LookupError("not as it should be")
+
+    async with provider(begin) as here, await here.send() as response:
+        with pytest.raises(LookupError):
+            await response.pour(take)
+
+
+async def test_silence_ends_what_is_poured() -> None:
+    async def begin(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + chunk(b"first"))
+
+    async with provider(begin) as here, await here.send(Timeouts(30, 30, 0.05)) as response:
+        with pytest.raises(UpstreamTimeout, match="middle"):
+            await poured(response)
+
+
+@pytest.mark.parametrize(
+    ("coding", "pack"),
+    [
+        (b"gzip", gzip.compress),
+        (b"deflate", zlib.compress),
+        (b"deflate", lambda body: zlib.compress(body, wbits=-zlib.MAX_WBITS)),
+    ],
+)
+async def test_a_megabyte_in_a_kilobyte_comes_in_pieces_and_may_be_too_much(
+    coding: bytes, pack: Callable[[bytes], bytes]
+) -> None:
+    body = b"\0" * 5_000_000
+    packed = pack(body)
+
+    async def compressed(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Encoding: %b\r\nContent-Length: %d\r\n\r\n" % (coding, len(packed)))
+        writer.write(packed)
+
+    async with provider(compressed) as here:
+        async with await here.send() as response:
+            assert max(map(len, (pieces := (await poured(response))[0]))) <= 2**20
+            assert b"".join(pieces) == body
+        async with await here.send() as response:
+            with pytest.raises(UpstreamTooLarge):
+                await response.read(1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("coding", "body"),
+    [(b"br", b"abc"), (b"gzip", b"not gzip"), (b"gzip", gzip.compress(b"text" * 100)[:-20]), (b"gzip", b"")],
+)
+async def test_a_coding_that_is_unknown_or_untrue_breaks_the_answer(coding: bytes, body: bytes) -> None:
+    async def compressed(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Encoding: %b\r\nContent-Length: %d\r\n\r\n" % (coding, len(body)))
+        writer.write(body)
+
+    async with provider(compressed) as here, await here.send() as response:
+        with pytest.raises(UpstreamBroken):
+            await response.read(10_000)
+
+
+WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na"
+
+
+@pytest.mark.parametrize(("method", "requests"), [("GET", 3), ("POST", 2)])
+async def test_a_kept_connection_that_ends_has_only_a_question_asked_again(method: str, requests: int) -> None:
+    """What was asked for may have been done, and be paid for: only what asks for nothing is sent twice."""
+    received = 0
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal received
+        for answer in (WHOLE, b""):
+            await reader.readuntil(b"\r\n\r\n")
+            received += 1
+            writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    origin = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    upstream = Upstream(UrlPolicy([origin]))
+    asked = UpstreamRequest(method, f"{origin}/v1", {})
+    async with await upstream.send(asked) as response:
+        assert await response.read(1) == b"a"
+    if method == "GET":
+        async with await upstream.send(asked) as response:
+            assert await response.read(1) == b"a"
+    else:
+        with pytest.raises(UpstreamUnreachable):
+            await upstream.send(asked)
+    assert received == requests
+    await upstream.close()
+    server.close()
+    await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("surplus", [b"HTTP/1.1 200 OK\r\n", b"a"])
+@pytest.mark.parametrize("answer", [WHOLE, HEAD + chunk(b"a") + END])
+@pytest.mark.parametrize("later", [True, False])
+async def test_bytes_that_nobody_asked_for_are_never_the_next_answer(
+    answer: bytes, surplus: bytes, later: bool
+) -> None:
+    async def generous(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer if later else answer + surplus)
+        if later:
+            await asyncio.sleep(0.01)
+            writer.write(surplus)
+
+    async with provider(generous) as here:
+        for _ in range(2):
+            async with await here.send() as response:
+                assert await response.read(10) == b"a"
+            await asyncio.sleep(0.03)
+    assert here.connections == 2
