@@ -624,3 +624,33 @@ def test_openais_models_reason_by_an_effort_of_their_own_and_sample_by_themselve
     assert body["additionalModelRequestFields"] == {"reasoning": {"effort": "xhigh"}}
     assert "inferenceConfig" not in body
     assert sent.dropped == ("temperature", "top_p")
+
+
+@pytest.mark.parametrize("name", ["mcp__plugin_" + "very_" * 20 + "long", "files.read", "a tool"])
+def test_a_tool_may_have_any_name(name: str) -> None:
+    """Bedrock: 400, "Member must have length less than or equal to 64"; coding agents have longer ones."""
+    tool, used = Tool(name, schema={"type": "object"}), ToolUse("t1", name, "{}")
+    turns = (said(Text("Hi")), Turn(Role.ASSISTANT, (used,)), said(ToolResult("t1", name, (Text("done"),))))
+    request = call({"model": OWN}, provider="bedrock", model=OWN)
+    wishes = Conversation(turns=turns, tools=(tool,), tool_choice=ToolChoice("named", (name,)))
+    body = json.loads(API.write_request(request, wishes).body)
+    assert problems("Converse", body) == ""
+    sent = body["toolConfig"]["tools"][0]["toolSpec"]["name"]
+    assert sent == body["toolConfig"]["toolChoice"]["tool"]["name"]
+    assert sent == body["messages"][1]["content"][0]["toolUse"]["name"]
+    assert len(sent) <= 64
+
+    called = {"toolUse": {"toolUseId": "t2", "name": sent, "input": {}}}
+    whole = {"output": {"message": {"role": "assistant", "content": [called]}}, "stopReason": "tool_use"}
+    answer = API.read_answer(request, json.dumps(whole).encode())
+    assert answer.parts == (ToolUse("t2", name, "{}"),)
+    start = {"contentBlockIndex": 0, "start": {"toolUse": {"toolUseId": "t2", "name": sent}}}
+    begun = list(API.reader(request).feed(event("contentBlockStart", start)))[-1]
+    assert begun.part.name == name
+
+
+def test_long_names_that_begin_alike_are_told_apart() -> None:
+    names = ["x" * 70 + each for each in "ab"]
+    body, _ = asked(tools=tuple(map(Tool, names)))
+    first, second = (each["toolSpec"]["name"] for each in body["toolConfig"]["tools"])
+    assert first != second

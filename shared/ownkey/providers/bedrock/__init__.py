@@ -4,6 +4,7 @@
 `api`         Converse, whole and streamed, and its count of tokens
 `requests`    a conversation as Converse has it
 `tools`       its tools, and what its text must be
+`names`       what tools may be called there
 `parts`       its content: texts, media, tools' calls and results, thinking
 `answers`     an answer, whole
 `events`      an answer, as events

@@ -8,10 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ownkey.domain.errors import ProviderInvalidResponse
 from ownkey.domain.usage import Terms, Usage
+from ownkey.providers.bedrock.names import own_name
 from ownkey.providers.bedrock.tools import answer_tool
 from ownkey.providers.counts import count, member, string, tells
 from ownkey.providers.crossing import (
@@ -54,7 +56,7 @@ def read(call: Call, body: bytes) -> Answer:
     if not isinstance(content, list) or stop is None:
         raise ProviderInvalidResponse("The provider's answer is no message: it has no content, or no end.")
     tool = answer_tool(call)
-    parts = [part for block in content if isinstance(block, dict) for part in _parts(block, tool)]
+    parts = [_named(part, call) for block in content if isinstance(block, dict) for part in _parts(block, tool)]
     return Answer(
         parts=tuple(parts),
         finish=finish_of(stop, tool),
@@ -144,6 +146,10 @@ def _parts(block: Mapping[str, Any], tool: str | None) -> list[AnswerPart]:
         return [Thinking(string(told.get("text")) or "", signature, Format.BEDROCK if signature else None)]
     redacted = string(thought.get("redactedContent"))
     return [RedactedThinking(redacted, Format.BEDROCK)] if redacted else []
+
+
+def _named(part: AnswerPart, call: Call) -> AnswerPart:
+    return replace(part, name=own_name(call, part.name)) if isinstance(part, ToolUse) else part
 
 
 def _tool_use(called: Mapping[str, Any], tool: str | None) -> AnswerPart:

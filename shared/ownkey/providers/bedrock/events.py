@@ -15,6 +15,7 @@ from ownkey.domain.errors import ProviderInvalidResponse
 from ownkey.providers.bedrock.answers import answer_id, finish_of, read_citation, read_terms, read_usage
 from ownkey.providers.bedrock.eventstream import FrameSplitter
 from ownkey.providers.bedrock.failures import failure_in_frame
+from ownkey.providers.bedrock.names import own_name
 from ownkey.providers.bedrock.tools import answer_tool
 from ownkey.providers.counts import member, string
 from ownkey.providers.crossing import (
@@ -85,7 +86,7 @@ class ConverseReader:
         name, id_ = string(called.get("name")), string(called.get("toolUseId"))
         if not name or not id_:
             raise ProviderInvalidResponse("The provider's stream calls a tool without a name or an id.")
-        part = Text() if name == self._tool else ToolUse(id_, name)
+        part = Text() if name == self._tool else ToolUse(id_, own_name(self._call, name))
         yield from self._begin((_index(values), "tool"), part)
 
     def _block_delta(self, values: Mapping[str, Any]) -> Iterator[Event]:

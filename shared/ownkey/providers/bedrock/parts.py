@@ -16,6 +16,7 @@ from typing import Any
 
 from ownkey.domain.errors import InvalidParameter
 from ownkey.providers.bedrock.families import Family
+from ownkey.providers.bedrock.names import sent_name
 from ownkey.providers.crossing import (
     Audio,
     CacheMark,
@@ -157,7 +158,7 @@ class PartWriter:
         return name
 
     def _tool_use(self, part: ToolUse) -> Block:
-        return {"toolUseId": _tool_use_id(part.id), "name": part.name, "input": self._arguments(part)}
+        return {"toolUseId": _tool_use_id(part.id), "name": sent_name(part.name), "input": self._arguments(part)}
 
     def _arguments(self, part: ToolUse) -> dict[str, Any]:
         tool = self._conversation.tool(part.name)

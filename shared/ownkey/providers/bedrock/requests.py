@@ -13,6 +13,7 @@ from typing import Any
 
 from ownkey.catalog import Model
 from ownkey.providers.bedrock.families import Family, family_of, placed
+from ownkey.providers.bedrock.names import keep_names
 from ownkey.providers.bedrock.parts import Block, PartWriter
 from ownkey.providers.bedrock.tools import text_format, tool_config
 from ownkey.providers.crossing import Conversation, Drops, Role
@@ -45,6 +46,7 @@ def write(call: Call, conversation: Conversation, drops: Drops) -> dict[str, Any
         UnsupportedParameter: something cannot be said, and may not be left out.
     """
     family = family_of(call.model_id)
+    keep_names(call, conversation)
     body = write_prompt(call, conversation, family, drops)
     fields: dict[str, Any] = {}
     bare = _reasoning(call, conversation, family, fields, drops)

@@ -13,6 +13,7 @@ from typing import Any
 
 from ownkey.providers.anthropic.schemas import NotClosed, closed
 from ownkey.providers.bedrock.families import Family
+from ownkey.providers.bedrock.names import sent_name
 from ownkey.providers.bedrock.parts import Block, PartWriter
 from ownkey.providers.crossing import FREE_FORM_SCHEMA, Conversation, Drops, OutputFormat, Tool, ToolChoice, ToolUse
 from ownkey.providers.translator import Call
@@ -110,7 +111,7 @@ def _spec(tool: Tool, family: Family, drops: Drops) -> Block:
         drops.drop("tools.strict")
     return {
         "toolSpec": {
-            "name": tool.name,
+            "name": sent_name(tool.name),
             **({"description": tool.description} if tool.description and tool.description.strip() else {}),
             "inputSchema": {"json": schema if strict is None else strict},
             **({} if strict is None else {"strict": True}),
@@ -132,7 +133,7 @@ def _forced(choice: ToolChoice, family: Family, drops: Drops) -> dict[str, Any]:
     kind = "tool" if choice.mode == "named" else "any"
     if kind not in family.forced:
         raise drops.refusal("tool_choice", "this model cannot be made to call a tool")
-    return {"toolChoice": {"tool": {"name": choice.names[0]}} if kind == "tool" else {"any": {}}}
+    return {"toolChoice": {"tool": {"name": sent_name(choice.names[0])}} if kind == "tool" else {"any": {}}}
 
 
 def _answering(call: Call, wanted: OutputFormat, family: Family, tools: object, drops: Drops) -> dict[str, Any]:
