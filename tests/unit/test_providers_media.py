@@ -238,6 +238,15 @@ def test_voyage_is_not_told_to_answer_with_numbers_which_it_refuses() -> None:
         assert (json.loads(encoded.body).get("encoding_format"), encoded.dropped) == (sent_on, ())
 
 
+@pytest.mark.parametrize("provider", ["alibaba", "alibaba-cn", "openrouter"])
+def test_base64_is_made_here_where_a_provider_does_not_take_the_word(provider: str) -> None:
+    request = call(EMBEDDINGS | {"encoding_format": "base64"}, provider=provider)
+    encoded = served_by(Surface.EMBEDDINGS).encode_request(request)
+    assert ("encoding_format" in json.loads(encoded.body), encoded.dropped) == (False, ())
+    whole = served_by(Surface.EMBEDDINGS).decode_whole(request, json.dumps(vectors(*VECTORS)).encode(), annotate)
+    assert isinstance(json.loads(whole.body)["data"][0]["embedding"], str)
+
+
 def test_what_a_provider_refuses_is_left_out_and_told() -> None:
     encoded = served_by(Surface.EMBEDDINGS).encode_request(call(EMBEDDINGS | {"user": "ada"}, provider="mistral"))
     assert ("user" in json.loads(encoded.body), encoded.dropped) == (False, ("user",))

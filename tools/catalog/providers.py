@@ -23,7 +23,7 @@ _PRICE_SOURCE_FIELDS = {
 }  # fmt: skip
 _KINDS = list(Kind)
 _PROTOCOL = re.compile(r"^[a-z]+(?:_[a-z]+)*$")
-_UNSUPPORTED = re.compile(r"^(?:(?:messages|messages\.content|messages\.tool_calls|tools)\.)?[a-z_]+(?:=[a-z_]+)?$")
+_UNSUPPORTED = re.compile(r"^(?:(?:messages|messages\.content|messages\.tool_calls|tools)\.)?[a-z_]+(?:=[a-z0-9_]+)?$")
 _PARAMETER = re.compile(r"^[a-z_]+$")
 
 

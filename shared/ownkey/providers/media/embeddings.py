@@ -1,7 +1,7 @@
 """Embeddings: vectors as numbers or base64. Providers name the tokens `prompt_tokens` or `total_tokens`.
 
 OpenAI's SDKs ask for base64 unless they are told otherwise, and those for Node and .NET decode whatever comes as if it
-were that. Many compatible providers know numbers alone: what is asked for is made of them here.
+were that. Many compatible providers know numbers alone, or refuse to be told: what is asked for is made of them here.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import struct
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ownkey.domain.errors import ProviderInvalidResponse
@@ -16,13 +17,20 @@ from ownkey.domain.usage import Usage
 from ownkey.providers.counts import count, member, tells
 from ownkey.providers.document import Document
 from ownkey.providers.media.passing import Passing, annotation
-from ownkey.providers.translator import Annotate, Call, Reading
+from ownkey.providers.translator import Annotate, Call, Encoded, Reading
+
+_CODING = "encoding_format"
 
 
 class Embeddings(Passing):
     """`embeddings` to providers that speak OpenAI's."""
 
     path = "embeddings"
+
+    def encode_request(self, call: Call) -> Encoded:
+        """A coding that a provider does not take is left out, and nothing lost."""
+        encoded = super().encode_request(call)
+        return replace(encoded, dropped=tuple(name for name in encoded.dropped if name != _CODING))
 
     def usage(self, call: Call, values: Mapping[str, Any]) -> Usage | None:
         """All tokens went in."""
@@ -35,7 +43,7 @@ class Embeddings(Passing):
             tokens = {"prompt_tokens": reading.usage.input_tokens, "total_tokens": reading.usage.total_tokens}
             changes["usage"] = tokens | changes["usage"]
         given = document.values.get("data")
-        if call.body.values.get("encoding_format") != "base64" or not isinstance(given, list):
+        if call.body.values.get(_CODING) != "base64" or not isinstance(given, list):
             return changes
         data = [_in_base64(each) for each in given]
         return changes if data == given else changes | {"data": data}

@@ -30,7 +30,6 @@ _ASKS_NOTHING: Mapping[str, tuple[Any, ...]] = {
     "response_format": ({"type": "text"},),
     "service_tier": ("auto", "default"),
     "parallel_tool_calls": (True,),
-    "encoding_format": ("float",),
 }
 """Values that mean what their absence means."""
 _MESSAGES, _TOOLS = "messages.", "tools."
