@@ -227,3 +227,21 @@ def details(upstream: float | None, prompt: float, completions: float) -> dict[s
 def test_clients_that_add_both_costs_never_count_one_twice(bill: Bill, source, mode: str, told: tuple) -> None:
     assert tuple(annotation(bill, source, mode).values()) == told
     assert tuple(annotation(bill, source, mode)) == ("is_byok", "cost", "cost_details")
+
+
+def test_what_a_tariff_has_priced_before_it_prices_alike_and_tells_apart_from_all_else() -> None:
+    """Usage, terms and lists each change the price, in whatever order they are asked for."""
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    own = CredentialPricing(PricingMode.DISCOUNT, Decimal(20))
+    lists: dict[str, Any] = {
+        "prices": price_list_for(own, "cred_1", "gpt-4o", GPT_4O.prices),
+        "listed": GPT_4O.prices,
+    }
+    usages = [Usage(input=1000), Usage(input=1000, output=1), Usage(input=1000, cache_read=500), Usage()]
+    asked = [(usage, terms) for usage in usages for terms in (Terms(), Terms(service_tier="priority"))]
+    for source in (BYOK, PLATFORM):
+        kept = Tariff(source, margin_percent=Decimal(5), at=now, **lists)
+        for usage, terms in [*asked, *reversed(asked)]:
+            new = [Tariff(source, margin_percent=Decimal(5), at=now, **lists) for _ in range(2)]
+            assert kept.saved(usage, terms) == new[0].saved(usage, terms)
+            assert kept.bill(usage, terms) == new[1].bill(usage, terms)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -56,6 +56,10 @@ class Tariff:
     """Those that the address called brings, whatever the answer says."""
     always_searches: bool = False
     """Whether every request is a web search."""
+    _known: dict[tuple[int, Usage, Terms, bool], Cost | None] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """What was priced already: an answer's usage is told to the client, recorded, and compared with what it saved."""
 
     @staticmethod
     def of(candidate: Candidate, margin_percent: Decimal, at: datetime) -> Tariff:
@@ -152,7 +156,10 @@ class Tariff:
 
     def _price(self, prices: PriceList, usage: Usage, terms: Terms, *, at: datetime | None) -> Cost | None:
         """None where it cannot be told."""
-        return cost_of(usage, prices, self.source, terms=self.applied(terms), at=at)
+        key = id(prices), usage, terms, at is None  # of lists that are held here; `at` is this tariff's or none
+        if key not in self._known:
+            self._known[key] = cost_of(usage, prices, self.source, terms=self.applied(terms), at=at)
+        return self._known[key]
 
 
 def annotation(bill: Bill, source: CredentialSource, cost_mode: str) -> Mapping[str, object]:
