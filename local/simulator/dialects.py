@@ -25,7 +25,7 @@ from local.simulator.presented import key_in, own_headers
 from local.simulator.refusals import ANTHROPIC, OPENAI, Refusal, Refused, masked
 from local.simulator.replies import Exchange, Stream, Whole, page
 from local.simulator.text import compact
-from ownkey.catalog import Catalog
+from ownkey.catalog import Catalog, ResponsesSubset
 
 ANTHROPIC_VERSIONS = frozenset({"2023-01-01", "2023-06-01", "2026-10-21"})
 CHAT, COUNT, MODELS = "chat", "count", "models"
@@ -220,6 +220,19 @@ class ResponsesDialect(OpenAIDialect):
 
     def error_event(self, refusal: Refusal, request_id: str) -> bytes:
         return responses_answers.error_event(refusal)
+
+
+class PartOfResponsesDialect(ResponsesDialect, CompatibleDialect):
+    """The same of a compatible provider, as far as its row says that it has them; strict about all else, as xAI is."""
+
+    paths: Mapping[str, tuple[str, str]] = {"responses": ("POST", CHAT)}
+
+    def __init__(self, has: ResponsesSubset) -> None:
+        self._has = has
+
+    def check(self, endpoint: str, body: Any, headers: Mapping[str, str], profile: Profile) -> None:
+        super().check(endpoint, body, headers, profile)
+        responses_requests.check_part(body, self._has)
 
 
 _UNASKED_USAGE = frozenset(each.id for each in Catalog.load().providers if "no_stream_options" in each.quirks)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from local.simulator.dialects import (
     AnthropicDialect,
     CohereDialect,
     CompatibleDialect,
     OpenAIDialect,
+    PartOfResponsesDialect,
     Profile,
     ResponsesDialect,
 )
 from local.simulator.google_dialects import GeminiDialect, gemini_path, vertex_path
+from ownkey.catalog import Catalog
 
 _ANYTHING = re.compile(r"[\w.-]*sim-[\w-]+")
 _NOTHING = re.compile(r"(?!)")
@@ -33,6 +36,14 @@ PROFILES: dict[str, Profile] = {
 COMPATIBLE = Profile(CompatibleDialect(), re.compile(r"[\w-]*sim-[\w-]+"))
 
 
+_PARTS: dict[str, Profile] = {
+    each.id: replace(COMPATIBLE, others={"responses": PartOfResponsesDialect(each.responses)})
+    for each in Catalog.load().providers
+    if each.responses is not None
+}
+"""Compatible providers that have a part of Responses."""
+
+
 def profile_of(provider: str) -> Profile:
     """The profile of a provider: any id without one is a compatible provider of OpenAI's family."""
-    return PROFILES.get(provider, COMPATIBLE)
+    return PROFILES.get(provider) or _PARTS.get(provider, COMPATIBLE)

@@ -16,6 +16,7 @@ from local.simulator.brain import IMAGE_TOKENS, MESSAGE_TOKENS, Prompt, Segment,
 from local.simulator.openai_requests import EFFORT_TOKENS, PRIMER_TOKENS, Bounds, check_number, refused, wrong_type
 from local.simulator.refusals import OPENAI, Refused
 from local.simulator.text import compact, count_tokens
+from ownkey.catalog import ResponsesSubset
 
 # fmt: off
 PARAMETERS = frozenset({
@@ -73,6 +74,19 @@ _SHAPES: dict[str, tuple[type | tuple[type, ...], str]] = {
     "metadata": (dict, "an object"),
 }
 _FORMATS: dict[str, tuple[str, ...]] = {"text": (), "json_object": (), "json_schema": ("name", "schema")}
+
+
+def check_part(body: dict[str, Any], has: ResponsesSubset) -> None:
+    """Raise Refused for what a provider that has a part of Responses refuses."""
+    for at, tool in enumerate(body.get("tools") or ()):
+        if tool["type"] not in has.tools:
+            raise refused(f"Unknown variant `{tool['type']}`.", f"tools[{at}].type", "invalid-argument")
+        if strange := sorted(tool.keys() & has.refused_of_tools):
+            raise refused(f"Argument not supported: {strange[0]}", f"tools[{at}]", "invalid-argument")
+    for at, item in enumerate(body["input"] if isinstance(body.get("input"), list) else ()):
+        if item.get("type", "message") not in has.items or None in item.values():
+            message = "The data did not match any variant of untagged enum ModelInput."
+            raise refused(message, f"input[{at}]", "invalid-argument")
 
 
 def check(body: Any, *, counting: bool = False) -> None:

@@ -151,6 +151,28 @@ class TestAgents:
         assert "sunny" in responses.create(**body, input=items).output_text
 
 
+class TestAPartOfResponses:
+    """xAI has Responses, and less of them than OpenAI."""
+
+    def test_what_it_has_is_asked_of_them_and_what_it_has_not_of_its_chat_completions(self, world):
+        account = world.account(platform_allowed=False)
+        key = account.save_key("xAI").key
+        grok = account.openai(max_retries=0).responses
+        items: list[Any] = [{"role": "user", "content": "use get_weather"}]
+        body = {"model": "xai/grok-4.6", "tools": [WEATHER], "store": False}
+        _, first = streamed(grok, **body, input=items)
+        (call,) = [item for item in first.output if item.type == "function_call"]
+        items += [json.loads(item.model_dump_json(by_alias=True)) for item in first.output]
+        for item in items:
+            item.pop("parsed_arguments", None)
+        items.append({"type": "function_call_output", "call_id": call.call_id, "output": "sunny"})
+        assert "sunny" in grok.create(**body, input=items).output_text
+        crossed = grok.create(model="xai/grok-4.6", tools=[PATCH], input="use apply_patch")
+        assert [item.type for item in crossed.output][-1] == "custom_tool_call"
+        asked = [call.path.rpartition("/v1/")[2] for call in world.calls(key)]
+        assert asked == ["responses", "responses", "chat/completions"]
+
+
 class TestOtherSurfaces:
     def test_chat_completions_reach_a_model_of_responses_alone(self, team):
         chat = team.openai().chat.completions
