@@ -213,6 +213,14 @@ def test_beta_features_that_bedrock_does_not_know_are_dropped_and_told() -> None
     assert "anthropic_beta" not in json.loads(passthrough().encode_request(none).body)
 
 
+def test_a_fast_mode_is_left_out_and_told_with_its_beta() -> None:
+    headers = {"anthropic-beta": "fast-mode-2026-02-01"}
+    request = call(MESSAGES | {"speed": "fast"}, provider="bedrock", model=CLAUDE, client_headers=headers)
+    sent = passthrough().encode_request(request)
+    assert not {"speed", "anthropic_beta"} & json.loads(sent.body).keys()
+    assert sent.dropped == ("speed", "anthropic-beta.fast-mode-2026-02-01")
+
+
 def test_marks_of_a_cache_go_without_their_scope() -> None:
     """Bedrock: "cache_control.ephemeral.scope: Extra inputs are not permitted" (Wei-Shaw/claude-relay-service 965)."""
     mark, plain = {"type": "ephemeral", "ttl": "1h", "scope": "global"}, {"type": "ephemeral", "ttl": "1h"}

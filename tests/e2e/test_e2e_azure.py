@@ -110,6 +110,13 @@ def test_responses_pass_through(team: Account, world: World) -> None:
     assert (entry(world).path.rpartition("/")[2], entry(world).body["model"]) == ("responses", "prod")
 
 
+def test_tokens_of_a_gpt_are_not_counted_and_it_is_said_so(team: Account) -> None:
+    with pytest.raises(anthropic.BadRequestError) as refused:
+        team.anthropic().messages.count_tokens(model="azure/gpt-4o-mini", messages=said("hello"))
+    assert "surface_not_supported" in str(refused.value.body)
+    assert "Azure OpenAI" in str(refused.value)
+
+
 def test_another_model_is_not_answered_by_these(team: Account) -> None:
     with pytest.raises(openai.NotFoundError) as unknown:
         team.openai().chat.completions.create(model="azure/gpt-5", messages=said("hello"))

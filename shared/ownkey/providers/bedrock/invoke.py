@@ -30,8 +30,9 @@ from ownkey.providers.passthrough import GATEWAY_FIELDS, rewritten
 from ownkey.providers.translator import Annotate, Call, Encoded, Reading, StreamDecoder, Whole
 
 _FORMAT = "output_config.format"
-_NOT_HERE = ("cache_control", "service_tier")
-"""Members that only tune, and that Bedrock refuses: it caches up to marks on single blocks and has its own tiers."""
+_NOT_HERE = ("cache_control", "service_tier", "speed")
+"""Members that only tune, and that Bedrock refuses: it caches up to marks on single blocks, has its own tiers, and no
+fast mode."""
 
 
 class BedrockMessages(AnthropicMessages):
