@@ -69,6 +69,7 @@ class TestThoughts:
 
     def test_left_out_of_calls_that_wait_for_their_results_leave_out_the_budget(self):
         budget = {"type": "enabled", "budget_tokens": 1024}
+        assert asked(QUESTION, answer(OTHERS[0], USE), result(), QUESTION, thinking=budget).dropped == ("thinking",)
         encoded = asked(QUESTION, answer(OTHERS[0], USE), result(), thinking=budget)
         assert "thinking" not in json.loads(encoded.body)
         assert encoded.dropped == ("thinking",)

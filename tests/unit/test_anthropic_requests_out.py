@@ -141,6 +141,11 @@ class TestTurns:
         ]
         assert {each["role"] for each in sent(OLD, turns=turns)["messages"]} == {"user", "assistant"}
 
+    def test_the_systems_turn_stands_before_what_is_said_of_the_next(self):
+        turns = (user("a"), system("Be brief."), assistant(Thinking("Hm.")), user("b"))
+        texts = [block["text"] for block in sent(NEW, turns=turns)["messages"][0]["content"]]
+        assert texts == ["a", "<system>\nBe brief.\n</system>", "b"]
+
     def test_a_turn_to_go_on_from_ends_without_white_space(self):
         assert sent(turns=(user("a"), assistant("One, two, ")))["messages"][-1]["content"] == "One, two,"
         assert refused(NEW, turns=(user("a"), assistant("One,"))) == "messages"
@@ -466,9 +471,11 @@ class TestReasoning:
 
         thinks = Reasoning(effort="high")
         assert dropped(turns=turns(), reasoning=thinks) == ("reasoning",)
+        # Words after the results are of the same turn: neighbours of one role are one.
+        assert dropped(turns=(*turns(), user("and?")), reasoning=thinks) == ("reasoning",)
         assert dropped(NEW, turns=turns(), reasoning=thinks) == ()
         assert dropped(turns=turns(Thinking("Hm.", "c2ln", Format.ANTHROPIC)), reasoning=thinks) == ()
-        assert dropped(turns=(*turns(), user("and?")), reasoning=thinks) == ()
+        assert dropped(turns=(*turns(), assistant("Noon."), user("and?")), reasoning=thinks) == ()
 
 
 class TestSampling:

@@ -81,10 +81,11 @@ def _thinks_by_budget(values: Mapping[str, Any]) -> bool:
 
 def _lacks_thoughts(pairs: list[tuple[Any, Any]]) -> bool:
     """Whether results go back for calls whose thoughts were left out: with a budget, the API demands these."""
-    *before, (_, last) = pairs
-    if not any(block.get("type") == "tool_result" for block in _blocks(last)):
+    at = next((at for at in reversed(range(len(pairs))) if _is_answer(pairs[at][0])), -1)
+    since = (block for _, message in pairs[at + 1 :] for block in _blocks(message))
+    if not any(block.get("type") == "tool_result" for block in since):
         return False
-    old, new = next((pair for pair in reversed(before) if _is_answer(pair[0])), (None, None))
+    old, new = pairs[at] if at >= 0 else (None, None)
     first = next(iter(_blocks(new)), {})
     return new is not old and str(first.get("type")) not in _THOUGHTS
 

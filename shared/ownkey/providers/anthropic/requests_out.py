@@ -103,15 +103,13 @@ def _refuse_and_drop(conversation: Conversation, drops: Drops) -> None:
 
 def _messages(turns: tuple[Turn, ...], abilities: Abilities, blocks: Blocks, drops: Drops) -> list[dict[str, Any]]:
     """Turns that alternate: neighbours of one role are one, and in it the results of tools come first."""
+    if any(turn.name for turn in turns):
+        drops.drop("messages.name")
+    written = [(turn.role, blocks.of(turn.parts)) for turn in turns]
+    written = [(role, content) for role, content in written if content]
     joined: list[tuple[Role, list[Block]]] = []
-    for at, turn in enumerate(turns):
-        if turn.name:
-            drops.drop("messages.name")
-        content = blocks.of(turn.parts)
-        if not content:
-            continue
-        role = turn.role
-        if role is Role.SYSTEM and not (abilities.system_turns and _stands_well(joined, turns[at + 1 :])):
+    for at, (role, content) in enumerate(written):
+        if role is Role.SYSTEM and not (abilities.system_turns and _stands_well(joined, written[at + 1 :])):
             # Where it cannot stand as what it is, its words still must stand in their place.
             role, content = Role.USER, [_as_user(block) for block in content]
         if joined and joined[-1][0] is role:
@@ -125,10 +123,9 @@ def _messages(turns: tuple[Turn, ...], abilities: Abilities, blocks: Blocks, dro
     return [{"role": role.value, "content": _results_first(content)} for role, content in joined]
 
 
-def _stands_well(before: list[tuple[Role, list[Block]]], after: tuple[Turn, ...]) -> bool:
+def _stands_well(before: list[tuple[Role, list[Block]]], after: list[tuple[Role, list[Block]]]) -> bool:
     """Whether a turn of the system's is where the API lets one be: after the user's, before the assistant's."""
-    said = next((turn for turn in after if turn.parts), None)
-    return bool(before) and before[-1][0] is Role.USER and (said is None or said.role is Role.ASSISTANT)
+    return bool(before) and before[-1][0] is Role.USER and (not after or after[0][0] is Role.ASSISTANT)
 
 
 def _as_user(block: Block) -> Block:

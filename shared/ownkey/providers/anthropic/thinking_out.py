@@ -85,12 +85,13 @@ def _has_begun(turns: tuple[Turn, ...]) -> bool:
 
 def _thoughtless_tools(turns: tuple[Turn, ...]) -> bool:
     """Whether results go back for calls that came without signed thoughts: with a budget, the API demands these."""
+    results = False
     for turn in reversed(turns):
         if turn.role is Role.ASSISTANT:
             signed = (each for each in turn.parts if _is_ours(each))
-            return any(isinstance(each, ToolUse) for each in turn.parts) and next(signed, None) is None
-        if turn.role is Role.USER and not any(isinstance(each, ToolResult) for each in turn.parts):
-            return False
+            called = any(isinstance(each, ToolUse) for each in turn.parts)
+            return results and called and next(signed, None) is None
+        results = results or any(isinstance(each, ToolResult) for each in turn.parts)
     return False
 
 
