@@ -188,3 +188,37 @@ async def test_a_server_without_tls_gets_no_key(authority: Authority, serving: C
     with pytest.raises(UpstreamUnreachable):
         await tls.send("https://llm.example/v1")
     assert KEY.encode() not in b"".join(tls.received)
+
+
+async def test_over_tls_too_a_large_body_comes_whole_and_its_connection_serves_again(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part, parts, connections = b"0123456789abcdef" * 2_000, 100, 0
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        try:
+            while await reader.readuntil(b"\r\n\r\n{}"):
+                writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+                for _ in range(parts):
+                    writer.write(b"%x\r\n%b\r\n" % (len(part), part))
+                    await writer.drain()
+                writer.write(b"0\r\n\r\n")
+        except EOFError:
+            writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=authority.server("llm.example"))
+    tap(monkeypatch, lambda _: [PUBLIC], divert_to=server.sockets[0].getsockname()[1])
+    upstream = Upstream(UrlPolicy())
+    for _ in range(2):
+        async with await upstream.send(UpstreamRequest("POST", "https://llm.example/v1", {}, b"{}")) as response:
+            body = bytearray()
+            while piece := await response.next():
+                body += piece
+                await asyncio.sleep(0)
+        assert body == part * parts
+    await upstream.close()
+    server.close()
+    await asyncio.sleep(0.02)
+    assert connections == 1
