@@ -6,7 +6,7 @@ import pytest
 
 from ownkey.catalog import Catalog
 from ownkey.domain.surfaces import Surface
-from ownkey.router import Ask, Plan, Planner, Preferences, Supply, deployed_model
+from ownkey.router import Ask, Plan, Planner, Preferences, Supply, deployed_model, refusal_of
 from tests.support.inference import credential
 
 PRICED = {"prices": {"": {"input": "2.5", "output": "10"}}}
@@ -99,3 +99,24 @@ def test_what_is_deployed() -> None:
     assert found("prod") == "prod"
     assert found("prod", model="gpt-9") == "gpt-9"
     assert found("prod", allowed_models=("openai/gpt-4o",)) == "gpt-4o"
+
+
+def test_whoever_would_serve_if_it_were_named_is_told() -> None:
+    """A maker's name is not taken to another host unasked; that it could be is the fix."""
+    everything = Planner(Catalog.load())
+    bedrock = credential("bedrock", alias="aws", fields={"region": "eu-west-1"})
+
+    def fix_of(model: str, *own, **provider) -> str:
+        preferences = Preferences.of({"provider": provider} if provider else {})
+        plan = everything.plan(Ask(Surface.CHAT, model, "gk_1", True, preferences), Supply(own), Supply())
+        assert plan.candidates == ()
+        return refusal_of(plan).fix
+
+    told = fix_of("anthropic/claude-haiku-4.5", bedrock)
+    assert "Amazon Bedrock has it, as eu.anthropic.claude-haiku-4-5-20251001-v1:0" in told
+    assert '"provider": {"order": ["Amazon Bedrock"]}' in told
+    assert "Azure OpenAI has it, as gpt-4o" in fix_of("openai/gpt-4o", azure("gpt-4o"))
+    for asked in ({"only": ["anthropic"]}, {"ignore": ["bedrock"]}):
+        assert "Bedrock" not in fix_of("anthropic/claude-haiku-4.5", bedrock, **asked)
+    off = credential("bedrock", alias="off", fields={"region": "eu-west-1"}, disabled=True)
+    assert "Bedrock" not in fix_of("anthropic/claude-haiku-4.5", off)

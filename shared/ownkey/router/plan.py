@@ -90,6 +90,9 @@ class Plan:
     """What the catalog knows of the model, by provider; looked up where there is no candidate."""
     serving: tuple[Provider, ...] = ()
     """Where there is no candidate: the providers of the account's credentials that can serve the surface."""
+    elsewhere: tuple[tuple[Provider, str], ...] = ()
+    """Where there is no candidate: the account's providers that have the model under an id of theirs, and that id. They
+    serve it where the request names them."""
 
     @property
     def unwell(self) -> list[Dropped]:
@@ -160,7 +163,12 @@ class Planner:
         plan = Plan(ask, listing.providers, candidates, tuple(dropped), in_scope, moment.at_ms)
         if candidates:
             return plan
-        return replace(plan, models=self._models(listing, dropped), serving=self._serving(ask, own, platform))
+        return replace(
+            plan,
+            models=self._models(listing, dropped),
+            serving=self._serving(ask, own, platform),
+            elsewhere=self._elsewhere(ask, listing, wanted, own),
+        )
 
     def _models(self, listing: _Listing, dropped: Sequence[Dropped]) -> dict[str, Model]:
         """What the catalog knows of a model at all that list it, or that were considered."""
@@ -185,6 +193,21 @@ class Planner:
                 and translator_for(ask.surface, provider, "", None)
             ):
                 found[provider.id] = provider
+        return tuple(found.values())
+
+    def _elsewhere(self, ask: Ask, listing: _Listing, wanted: _Wanted, own: Supply) -> tuple[tuple[Provider, str], ...]:
+        """The own providers that only have to be named, each with its id of the model."""
+        found: dict[str, tuple[Provider, str]] = {}
+        for stored in own.credentials:
+            credential = stored.credential
+            provider = self._catalog.find_provider(credential.provider_id)
+            if provider is None or wanted.names(provider.id):
+                continue
+            model_id = listing.model_at(provider, credential, ask.model, named=True)
+            if model_id and _why_not(ask, wanted, credential, provider, model_id) is None:
+                model = self._catalog.model(provider.id, model_id)
+                if model is not None and translator_for(ask.surface, provider, model_id, model):
+                    found[provider.id] = (provider, model_id)
         return tuple(found.values())
 
     def _considered(

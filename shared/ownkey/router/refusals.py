@@ -52,7 +52,8 @@ def refusal_of(plan: Plan) -> OwnkeyError:
     if reasons <= _OUT_OF_SCOPE and (reasons or not plan.in_scope):
         return _not_allowed(ask)
     if not plan.providers and not plan.dropped:
-        return ModelNotFound(f"No provider is known to serve the model {ask.model!r}.", param="model")
+        message = f"No provider is known to serve the model {ask.model!r}."
+        return ModelNotFound(message, param="model", fix=_by_naming(plan) or None)
     providers = [dropped.provider for dropped in plan.dropped if dropped.reason is Reason.OTHER_SURFACE]
     if providers or (plan.providers and not any(_serves(plan, ask.surface, each) for each in plan.providers)):
         return _wrong_surface(plan, providers or list(plan.providers))
@@ -75,6 +76,15 @@ def refusal_of(plan: Plan) -> OwnkeyError:
         f"{why or 'the platform has none for it either'}.",
         param="model",
         details=details,
+        fix=_by_naming(plan) or None,
+    )
+
+
+def _by_naming(plan: Plan) -> str:
+    """Who serves the model if the request names them; empty: nobody."""
+    return " ".join(
+        f'{provider.display_name} has it, as {model_id}: send `"provider": {{"order": ["{provider.display_name}"]}}`.'
+        for provider, model_id in plan.elsewhere[:_MAX_NAMED]
     )
 
 
