@@ -32,7 +32,6 @@ class Candidate:
 
 
 _USED = (
-    Candidate("aiohttp", "import aiohttp"),
     Candidate("fastapi", "import fastapi"),
     Candidate("pydantic", "import pydantic; type('M', (pydantic.BaseModel,), {})"),
     Candidate("mangum", "from mangum import Mangum; from mangum.handlers import APIGateway"),
@@ -44,6 +43,7 @@ _USED = (
 _APART = (Candidate("stripe", "from stripe import SignatureVerificationError, WebhookSignature"),)
 """In one function alone."""
 _NOT_USED = (
+    Candidate("aiohttp", "import aiohttp"),
     Candidate("httpx", "import httpx; httpx.AsyncClient()"),
     Candidate("httpx2", "import httpx2; httpx2.AsyncClient()"),
     Candidate("boto3", "import boto3; boto3.client('dynamodb', region_name='us-east-1')"),

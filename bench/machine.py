@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench.targets import ROOT
 
-_SHOWN = ("aiohttp", "fastapi", "starlette", "pydantic", "botocore", "cryptography", "mangum")
+_SHOWN = ("fastapi", "starlette", "pydantic", "botocore", "cryptography", "mangum")
 
 
 @dataclass(frozen=True, slots=True)

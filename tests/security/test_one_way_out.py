@@ -15,16 +15,27 @@ ROOT = Path(__file__).parents[2]
 SOURCES = sorted(path for folder in ("shared", "functions") for path in (ROOT / folder).rglob("*.py"))
 
 CLIENTS = {
-    *("aiohttp.ClientSession", "aiohttp.BaseConnector", "aiohttp.TCPConnector", "aiohttp.UnixConnector"),
-    *("aiohttp.NamedPipeConnector", "aiohttp.request", "aiohttp.client", "aiohttp.client_reqrep", "aiohttp.connector"),
     *("asyncio.open_connection", "asyncio.open_unix_connection", "asyncio.streams", "asyncio.subprocess"),
     *("asyncio.create_subprocess_exec", "asyncio.create_subprocess_shell"),
     *("botocore.session", "botocore.client", "botocore.httpsession", "botocore.endpoint", "botocore.vendored"),
     *("http.client", "jwt.PyJWKClient", "jwt.jwks_client", "urllib.request", "ssl.get_server_certificate"),
     *("socket.socket", "socket.SocketType", "socket.create_connection", "socket.fromfd", "_socket"),
     *("os.system", "os.popen", "os.execv", "os.execve", "os.execvp", "os.posix_spawn", "os.spawnv", "pty"),
-    *("aiobotocore", "aioboto3", "aiodns", "aiohappyeyeballs", "boto3", "curl_cffi", "dns", "ftplib", "grpc", "h11"),
-    *("h2", "httpcore", "httplib2", "httpx", "httpx2", "imaplib", "multiprocessing", "niquests", "paramiko", "poplib"),
+    *("aiobotocore", "aioboto3", "aiodns", "aiohappyeyeballs", "aiohttp", "boto3", "curl_cffi", "dns", "ftplib"),
+    *(
+        "grpc",
+        "h11",
+        "h2",
+        "httpcore",
+        "httplib2",
+        "httpx",
+        "httpx2",
+        "imaplib",
+        "multiprocessing",
+        "niquests",
+        "paramiko",
+        "poplib",
+    ),
     *("pycurl", "requests", "s3transfer", "smtplib", "subprocess", "telnetlib", "tornado", "twisted", "urllib3"),
     *("stripe", "uvloop", "websocket", "websockets", "xmlrpc"),
 }
@@ -51,9 +62,6 @@ EXEMPT: dict[str, dict[str, str]] = {
     },
     "shared/ownkey/store/aws.py": {
         "botocore.session": "finds the function's own credentials",
-    },
-    "shared/ownkey/http/sessions.py": {
-        "aiohttp.ClientSession": "the user pool's public keys, at the address in the function's settings",
     },
     "shared/ownkey/payments/stripe.py": {
         "stripe": "checks signatures with it; the test below holds it to that",
@@ -143,21 +151,20 @@ def test_every_exempt_module_is_there() -> None:
     assert EXEMPT.keys() <= {str(path.relative_to(ROOT)) for path in SOURCES}
 
 
-def test_every_session_of_aiohttp_ignores_the_environment_and_follows_nothing() -> None:
-    sessions = requests = 0
-    for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text())):
-            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
-                continue
-            said = {each.arg: ast.unparse(each.value) for each in node.keywords}
-            if node.func.attr == "ClientSession":
-                sessions += 1
-                assert said.get("trust_env") == "False", f"{path.name}:{node.lineno}"
-            elif ast.unparse(node.func) in ("http.get", "http.request"):
-                requests += 1
-                assert said.get("allow_redirects") == "False", f"{path.name}:{node.lineno}"
-            assert "proxy" not in said, f"{path.name}:{node.lineno}"
-    assert sessions == requests > 0
+TRUSTING = {
+    "shared/ownkey/store/aws.py": "AWS's endpoints",
+    "shared/ownkey/http/sessions.py": "the user pool's public keys, at the address in the function's settings",
+}
+"""Who may use the client that asks nobody whether an address is allowed, and for which addresses."""
+
+
+def test_the_unguarded_client_is_used_for_addresses_of_the_deployment_alone() -> None:
+    using = {
+        str(path.relative_to(ROOT))
+        for path in SOURCES
+        if "ownkey.wire.client.Client" in set(mentioned(ast.parse(path.read_text())))
+    }
+    assert using == TRUSTING.keys()
 
 
 UNVERIFIED = {"CERT_NONE", "CERT_OPTIONAL", "_create_unverified_context", "_create_stdlib_context", "Fingerprint"}
@@ -182,13 +189,11 @@ def test_nobody_turns_the_verification_of_certificates_off() -> None:
 @pytest.mark.parametrize(
     ("planted", "found"),
     [
-        ("import aiohttp\naiohttp.ClientSession()", "aiohttp.ClientSession"),
-        ("import aiohttp as a\nasync def f():\n    async with a.ClientSession() as s: ...", "aiohttp.ClientSession"),
-        ("from aiohttp import ClientSession as Pool\nPool()", "aiohttp.ClientSession"),
-        ("from aiohttp.client import ClientSession", "aiohttp.client"),
-        ("import aiohttp.connector as c\nc.TCPConnector()", "aiohttp.connector"),
-        ("import aiohttp\ngetattr(aiohttp, 'ClientSession')()", "aiohttp.ClientSession"),
-        ("import aiohttp\ngetattr(aiohttp, 'Client' + 'Session')()", "builtins"),
+        ("import aiohttp\naiohttp.ClientSession()", "aiohttp"),
+        ("import aiohttp as a\nasync def f():\n    async with a.ClientSession() as s: ...", "aiohttp"),
+        ("from aiohttp import ClientSession as Pool\nPool()", "aiohttp"),
+        ("import jwt\ngetattr(jwt, 'PyJWKClient')('https://x.example')", "jwt.PyJWKClient"),
+        ("import socket\ngetattr(socket, 'create_' + 'connection')", "builtins"),
         ("import httpx", "httpx"),
         ("def f():\n    from httpx import AsyncClient", "httpx"),
         ("import requests as r\nr.get('https://x.example')", "requests"),
@@ -224,17 +229,17 @@ def test_the_check_itself_sees_a_client(planted: str, found: str) -> None:
 
 def test_the_check_itself_lets_through_what_does_not_connect() -> None:
     harmless = """
-import aiohttp, asyncio, re, socket
+import asyncio, re, socket
 from urllib.parse import quote, urlsplit
 from starlette.requests import Request
 from ownkey.http.requests import parse_body
-TIMEOUT = aiohttp.ClientTimeout(total=5)
+TIMEOUT = asyncio.timeout(5)
 kind = socket.SOCK_STREAM
 PATTERN = re.compile("x")
 def f(upstream, request):
     try:
         return upstream.send(request), getattr(request, "app", None)
-    except aiohttp.ClientError:
+    except OSError:
         return None
 """
     assert ways_out(harmless) == set()

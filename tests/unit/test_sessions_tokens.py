@@ -170,6 +170,18 @@ async def test_a_sign_in_out_of_reach_is_not_the_sessions_fault(sessions: Sessio
     assert await sessions.check(f"Bearer {token()}")  # the failure is not remembered
 
 
+async def test_keys_without_end_are_not_read_for_keys(sessions: Sessions, jwks: Jwks) -> None:
+    jwks.keys = {f"k{n}": OURS for n in range(200)}
+    with pytest.raises(StoreUnavailable):
+        await sessions.check(f"Bearer {token()}")
+
+
+async def test_where_nobody_listens_it_is_the_sign_in_that_does_not_answer(jwks: Jwks) -> None:
+    for url in (jwks.url.replace("http:", "https:"), "http://127.0.0.1:9/jwks.json"):
+        with pytest.raises(StoreUnavailable):
+            await Sessions(SigningKeys(url), issuer=ISSUER, client_id=CLIENT).check(f"Bearer {token()}")
+
+
 async def test_against_a_user_pool(aws_endpoint: str) -> None:
     """A real sign-in: the access token counts, the id token does not."""
     cognito = boto("cognito-idp", aws_endpoint)

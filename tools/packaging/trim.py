@@ -16,7 +16,6 @@ _UNUSED_PATHS = (
     "pycparser",
     # Of Powertools we use the Logger.
     "aws_lambda_powertools/event_handler",
-    "multidict/_testcapi*",
     # For clients of botocore, which we make none of: ours trust the system's authorities.
     "botocore/cacert.pem",
     # Of Stripe's library we use the check of signatures; of the rest these are the most.
@@ -26,12 +25,6 @@ _UNUSED_PATHS = (
     # FastAPI asks for it at every response where it is there, and imports it to ask.
     "pydantic/v1",
     "pydantic/mypy.py",
-    # Of aiohttp we use the client.
-    "aiohttp/web.py",
-    "aiohttp/web_*.py",
-    "aiohttp/worker.py",
-    "aiohttp/pytest_plugin.py",
-    "aiohttp/test_utils.py",
     "anyio/_backends/_trio.py",
     "anyio/pytest_plugin.py",
     # Time zones by name, and recurring dates; botocore reads times that say their offset.
@@ -40,11 +33,6 @@ _UNUSED_PATHS = (
     "dateutil/easter.py",
     "dateutil/utils.py",
     "dateutil/tz/win.py",
-    # What stands in where the compiled module is missing, which ships.
-    "multidict/_multidict_py.py",
-    "yarl/_quoting_py.py",
-    "propcache/_helpers_py.py",
-    "aiohttp/_websocket/reader_py.py",
     # Other transports and runtimes than ours.
     "urllib3/contrib/emscripten",
     "urllib3/contrib/pyopenssl.py",

@@ -12,16 +12,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import aiohttp
 import jwt
 
 from ownkey.domain.errors import InvalidSession, StoreUnavailable
+from ownkey.wire.client import Client, Origin, Patience
+from ownkey.wire.http1 import request
 
 OPERATOR_GROUP = "operator"
 _ALGORITHM = "RS256"
 _LEEWAY_S = 10
 _REFETCH_S = 60.0
-_TIMEOUT = aiohttp.ClientTimeout(total=5, sock_connect=2)
+_PATIENCE = Patience(connect_s=2, silence_s=5, whole_s=5)
 _MAX_BYTES = 65_536
 _MALFORMED = "The session token is not valid."
 """All there is to say: the library's own messages can quote the token."""
@@ -60,16 +61,20 @@ class SigningKeys:
         return self._keys.get(key_id)
 
     async def _fetch(self) -> Any:
+        http = Client()
         try:
-            async with (
-                aiohttp.ClientSession(trust_env=False, timeout=_TIMEOUT) as http,
-                http.get(self._url, allow_redirects=False) as response,
-            ):
-                if response.status != 200:
-                    raise StoreUnavailable(f"The sign-in service answered {response.status}.", retry_after_s=1)
-                return json.loads(await response.content.read(_MAX_BYTES))
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as e:
+            origin = Origin.of(self._url)
+            headers = {"host": origin.authority, "accept": "application/json"}
+            answer = await http.ask(origin, request("GET", origin.prefix, headers, b""), _PATIENCE)
+            if answer.status != 200:
+                raise StoreUnavailable(f"The sign-in service answered {answer.status}.", retry_after_s=1)
+            if len(answer.body) > _MAX_BYTES:
+                raise StoreUnavailable("The sign-in service's keys are longer than any are.", retry_after_s=1)
+            return json.loads(answer.body)
+        except (OSError, ValueError) as e:
             raise StoreUnavailable("The sign-in service did not answer.", retry_after_s=1) from e
+        finally:
+            await http.close()
 
 
 class Sessions:

@@ -19,7 +19,6 @@ from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 from ownkey.domain.scrub import scrub
 
 PINNED = (
-    "aiohttp",
     "asyncio",
     "aws_lambda_powertools",
     "boto3",
