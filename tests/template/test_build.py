@@ -67,7 +67,7 @@ def test_a_function_is_its_handler_and_no_build_file(deployed: Artefacts, functi
 
 def test_native_modules_are_for_arm64(deployed: Artefacts) -> None:
     native = [path for layer in deployed.layers for path in elf.native_modules(layer)]
-    assert len(native) > 5
+    assert {path.name.partition(".")[0] for path in native} >= {"_cffi_backend", "_pydantic_core", "_rust"}
     assert {elf.machine(path) for path in native} == {elf.MACHINES["arm64"]}
 
 
