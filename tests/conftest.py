@@ -6,10 +6,15 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from ownkey.store.aws import AwsClient
 from tests.support.aws import Tables, empty_tables, environ
 from tests.support.proof import Promises, ProofReport
+
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
+"""How long an example takes says how busy the machine is. Loaded before the tests, whose own settings extend it."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -21,6 +21,7 @@ def test_a_key_that_is_good_again_serves_again(world: World) -> None:
     saved = account.save_key()
     world.set_key("openai", saved.key, accepted=False)
     assert ask(account) == (502, "upstream_credentials_exhausted")
+    world.rest()  # the mark is written beside the answer
     assert card(account, saved.id)["status"] == "rejected"
 
     assert world.upkeep("revalidate")["verdicts"].get("rejected", 0) >= 1

@@ -186,6 +186,7 @@ def test_neither_learns_of_the_other(world: World, donor: Donor, stranger: Accou
 def test_a_key_that_fails_for_strangers_is_marked_for_its_owner(world: World, donor: Donor, stranger: Account) -> None:
     world.set_key(PROVIDER, donor.key.key, False)
     assert stranger.post("/v1/chat/completions", CHAT).status_code == 502
+    world.rest()  # the mark is written beside the answer
     card = donor.api.ok("GET", f"/api/byok/{donor.key.id}")
     assert (card["status"], card["status_code"], card["status_reason"]) == ("rejected", "refused", None)
     assert refused(stranger) == "no_byok_key"

@@ -167,11 +167,16 @@ class World:
         self.run(killed())
 
     def rest(self) -> None:
-        """Waits until no inference function is still at what follows its answer."""
+        """Waits until no inference function is still at a request, or at what follows its answer.
+
+        A client has the last byte of an answer before the stack knows that the function is through with it.
+        """
 
         async def rested() -> None:
-            async with asyncio.timeout(10):
-                while any(each.finishing for each in self.up.stack.environments("InferenceFunction")):
+            async with asyncio.timeout(30):
+                while any(
+                    each.invocation or each.finishing for each in self.up.stack.environments("InferenceFunction")
+                ):
                     await asyncio.sleep(0.002)
 
         self.run(rested())

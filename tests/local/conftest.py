@@ -60,6 +60,6 @@ async def until(condition: Callable[[], bool], timeout_s: float = 10) -> None:
 async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
     """One stack for all tests that do not break it."""
     folder = tmp_path_factory.mktemp("stack")
-    started = options(folder, timeouts_s={"EchoFunction": 0.7}, stream_idle_s=0.4, warm={"StreamingFunction": 2})
+    started = options(folder, timeouts_s={"EchoFunction": 1.5}, stream_idle_s=1.2, warm={"StreamingFunction": 2})
     async with Stack(started) as stack, httpx.AsyncClient(base_url=stack.base_url, timeout=20) as client:
         yield Running(stack, client, folder)

@@ -45,7 +45,8 @@ async def http():
 @pytest.fixture
 async def client(simulator, http):
     options = types.HttpOptions(base_url=f"{simulator.origin}/gemini", httpx_async_client=http)
-    return genai.Client(api_key=KEY, vertexai=False, http_options=options).aio.models
+    async with genai.Client(api_key=KEY, vertexai=False, http_options=options).aio as sdk:
+        yield sdk.models
 
 
 def at_vertex(simulator, host: str) -> str:
@@ -201,18 +202,20 @@ async def test_vertex_serves_googles_models_at_the_locations_host(simulator, htt
             base_url=at_vertex(simulator, "us-central1"), api_version="v1", httpx_async_client=http
         )
         where = {"project": "your-project", "location": "us-central1", "credentials": Credentials(token=TOKEN)}
-        return genai.Client(vertexai=True, **(where | more), http_options=options).aio.models
+        return genai.Client(vertexai=True, **(where | more), http_options=options).aio
 
-    assert (await ask(client(), "Hello")).text == "You said: Hello"
-    assert "".join(chunk.text or "" for chunk in await streamed(client(), "Hello")) == "You said: Hello"
-    assert (await client().count_tokens(model=MODEL, contents="Hello there")).total_tokens == 6
+    async with client() as sdk:
+        assert (await ask(sdk.models, "Hello")).text == "You said: Hello"
+        assert "".join(chunk.text or "" for chunk in await streamed(sdk.models, "Hello")) == "You said: Hello"
+        assert (await sdk.models.count_tokens(model=MODEL, contents="Hello there")).total_tokens == 6
     for more, code in (
         ({"credentials": Credentials(token="unknown")}, 401),
         ({"project": "forbidden-project"}, 403),
         ({"location": "europe-west1"}, 404),
     ):
-        with pytest.raises(errors.ClientError) as refused:
-            await ask(client(**more), "Hello")
+        async with client(**more) as sdk:
+            with pytest.raises(errors.ClientError) as refused:
+                await ask(sdk.models, "Hello")
         assert refused.value.code == code
 
 
@@ -251,13 +254,15 @@ async def test_embeddings(client):
 async def test_embeddings_at_vertex(simulator, http):
     options = types.HttpOptions(base_url=at_vertex(simulator, "us-central1"), api_version="v1", httpx_async_client=http)
     where = {"project": "your-project", "location": "us-central1", "credentials": Credentials(token=TOKEN)}
-    client = genai.Client(vertexai=True, **where, http_options=options).aio.models
-    config = types.EmbedContentConfig(output_dimensionality=4)
-    several = [types.Content(parts=[types.Part(text=text)]) for text in ("red", "fox")]
-    for model, contents in (("text-embedding-005", ["red", "fox"]), ("gemini-embedding-2", several)):
-        found = await client.embed_content(model=model, contents=contents, config=config)
-        assert [each.values for each in found.embeddings] == [pytest.approx(vector(text, 4)) for text in ("red", "fox")]
-    found = await client.embed_content(model="gemini-embedding-2", contents="red", config=config)
-    assert found.embeddings[0].values == pytest.approx(vector("red", 4))
-    found = await client.embed_content(model="text-embedding-005", contents=["red fox"])
-    assert found.embeddings[0].statistics.token_count == 2
+    async with genai.Client(vertexai=True, **where, http_options=options).aio as sdk:
+        config = types.EmbedContentConfig(output_dimensionality=4)
+        several = [types.Content(parts=[types.Part(text=text)]) for text in ("red", "fox")]
+        for model, contents in (("text-embedding-005", ["red", "fox"]), ("gemini-embedding-2", several)):
+            found = await sdk.models.embed_content(model=model, contents=contents, config=config)
+            assert [each.values for each in found.embeddings] == [
+                pytest.approx(vector(text, 4)) for text in ("red", "fox")
+            ]
+        found = await sdk.models.embed_content(model="gemini-embedding-2", contents="red", config=config)
+        assert found.embeddings[0].values == pytest.approx(vector("red", 4))
+        found = await sdk.models.embed_content(model="text-embedding-005", contents=["red fox"])
+        assert found.embeddings[0].statistics.token_count == 2

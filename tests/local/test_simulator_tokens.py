@@ -110,8 +110,8 @@ async def test_openais_sdk_gets_a_token_and_an_answer(aws: AwsServer, simulator:
         token_exchange_url=simulator.base_url("openai") + "/auth.openai.com/oauth/token",
     )
     token = await auth.get_token_async()
-    client = openai.OpenAI(api_key=token, base_url=simulator.base_url("openai"), max_retries=0)
-    answer = await asyncio.to_thread(lambda: client.chat.completions.create(**CHAT))  # type: ignore[call-overload]
+    with openai.OpenAI(api_key=token, base_url=simulator.base_url("openai"), max_retries=0) as client:
+        answer = await asyncio.to_thread(lambda: client.chat.completions.create(**CHAT))  # type: ignore[call-overload]
     assert answer.choices[0].message.content == "You said: hello"
 
 
@@ -127,11 +127,10 @@ async def test_anthropics_sdk_gets_a_token_and_an_answer(aws: AwsServer, simulat
         credentials.close()
         # As the SDK's `AccessTokenAuth` presents it.
         headers = {"anthropic-beta": "oauth-2025-04-20"}
-        client = anthropic.Anthropic(
-            auth_token=token, base_url=f"{simulator.origin}/anthropic", default_headers=headers
-        )
+        base_url = f"{simulator.origin}/anthropic"
         said = [{"role": "user", "content": "hello"}]
-        answer = client.messages.create(model="claude-opus-5", max_tokens=9, messages=said)  # type: ignore[arg-type]
+        with anthropic.Anthropic(auth_token=token, base_url=base_url, default_headers=headers) as client:
+            answer = client.messages.create(model="claude-opus-5", max_tokens=9, messages=said)  # type: ignore[arg-type]
         return str(answer.content[0].text)  # type: ignore[union-attr]
 
     assert (await asyncio.to_thread(ask)).startswith("You said")

@@ -113,7 +113,7 @@ def test_the_routes_are_those_of_the_translated_api(plain: Provisioned) -> None:
     assert api.stage == "live"
     assert {(each.method, each.path, each.function_id, each.streamed, each.timeout_s) for each in api.routes} == {
         ("ANY", "/v1/{proxy+}", "StreamingFunction", True, 900),
-        ("GET", "/short/{proxy+}", "StreamingFunction", True, 0.4),
+        ("GET", "/short/{proxy+}", "StreamingFunction", True, 1.0),
         ("ANY", "/api/{proxy+}", "EchoFunction", False, 29),
         ("GET", "/api/items/{id}", "EchoFunction", False, 29),
         ("ANY", "/slow", "EchoFunction", False, 0.3),
