@@ -49,16 +49,16 @@ HIDING = {"__import__", "eval", "exec", "importlib", "runpy", "ctypes", "builtin
 """What could hide any of it."""
 
 EXEMPT: dict[str, dict[str, str]] = {
-    "shared/ownkey/upstream/dialing.py": {
-        "*.sock_connect": "the guarded transport's: the guard's sockets, to addresses that it has admitted",
-        "*.create_connection": "HTTP and TLS over such a socket",
-        "socket.socket": "the type of what the guard makes",
+    "shared/ownkey/wire/reaching.py": {
+        "*.sock_connect": "sockets that the caller makes: the guard's, to addresses that it has admitted, and AWS's",
+        "*.create_connection": "a protocol over such a socket",
+        "socket.socket": "the type of what the caller makes",
     },
     "shared/ownkey/upstream/addresses.py": {
         "socket.socket": "the one place where sockets to providers are made, after the check",
     },
     "shared/ownkey/wire/client.py": {
-        "*.create_connection": "AWS's endpoints: the region's, or those of AWS's own environment variables",
+        "socket.socket": "AWS's endpoints: the region's, or those of AWS's own environment variables",
     },
     "shared/ownkey/store/aws.py": {
         "botocore.session": "finds the function's own credentials",

@@ -17,8 +17,8 @@ from ownkey.upstream import (
     UpstreamUnreachable,
     UrlPolicy,
     addresses,
-    dialing,
 )
+from ownkey.wire import reaching
 from tests.security.canary import Canary, listening
 
 SILENT, DEAD, ALIVE, LATE = "93.184.215.1", "93.184.215.2", "93.184.215.3", "93.184.215.4"
@@ -63,7 +63,7 @@ def wire(canary: Canary, monkeypatch: pytest.MonkeyPatch) -> Wire:
     wire = Wire(canary.port)
     monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", lambda loop, *a, **k: wire.resolve(loop, *a, **k))
     monkeypatch.setattr(BaseSelectorEventLoop, "sock_connect", lambda loop, *a: wire.connect(loop, *a))
-    monkeypatch.setattr(dialing, "_NEXT_AFTER_S", 0.01)
+    monkeypatch.setattr(reaching, "NEXT_AFTER_S", 0.01)
     # The canary has no TLS: what plays the public network is plain HTTP.
     monkeypatch.setattr(UrlPolicy, "request_url", lambda _, url: url)
     return wire

@@ -6,6 +6,7 @@ Not for providers: what guards against an address that a user chose is in `ownke
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import time
 from collections import defaultdict
@@ -16,11 +17,10 @@ from urllib.parse import urlsplit
 
 from ownkey.wire.arrival import Arrival
 from ownkey.wire.http1 import Answer, AnswerReader, NotHttp
+from ownkey.wire.reaching import AddressInfo, addresses_of, connected, reached
 
 _CONNECTIONS = 64
 _IDLE_S = 30.0
-_SECOND_ADDRESS_AFTER_S = 0.25
-"""Where a host has several addresses and the first does not answer: as RFC 8305 has it."""
 
 
 class Origin(NamedTuple):
@@ -111,14 +111,13 @@ class Client:
 async def _connected(origin: Origin, timeout_s: float) -> _Connection:
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(timeout_s):
-        _, connection = await loop.create_connection(
-            lambda: _Connection(loop),
-            origin.host,
-            origin.port,
-            ssl=tls_context() if origin.tls else None,
-            happy_eyeballs_delay=_SECOND_ADDRESS_AFTER_S,
-        )
-    return connection
+        over = await reached(loop, await addresses_of(loop, origin.host, origin.port), _made)
+        tls = tls_context() if origin.tls else None
+        return await connected(loop, over, _Connection(loop), tls, origin.host)
+
+
+def _made(info: AddressInfo) -> socket.socket:
+    return socket.socket(*info[:3])
 
 
 @cache
