@@ -9,6 +9,7 @@ from typing import Any
 import anthropic
 import pytest
 from anthropic.types import Message
+from pydantic import BaseModel
 
 from tests.e2e.accounts import CHAT_MODEL, Account, said
 from tests.e2e.world import World
@@ -55,6 +56,24 @@ def answered(request: pytest.FixtureRequest, team: Account) -> Any:
             return stream.get_final_message()
 
     return answer
+
+
+class Place(BaseModel):
+    """What may be left out is not demanded: OpenAI takes no such schema as a strict one."""
+
+    city: str
+    country: str | None = None
+
+
+@pytest.mark.parametrize("model", [CHAT_MODEL, "gpt-5.5"], ids=["by chat completions", "by Responses"])
+def test_a_schema_whose_members_may_be_left_out_is_followed_without_being_strict(team: Account, model: str) -> None:
+    client = team.anthropic()
+    parsed = client.messages.parse(**ask("a place") | {"model": model}, output_format=Place)
+    assert parsed.parsed_output is not None
+    assert parsed.parsed_output.city == "sample"
+    wanted = {"format": {"type": "json_schema", "schema": anthropic.transform_schema(Place)}}
+    raw = client.messages.with_raw_response.create(**ask("a place") | {"model": model}, output_config=wanted)
+    assert raw.headers["x-ownkey-dropped"] == "output_config.format"
 
 
 def texts(message: Message) -> str:

@@ -94,10 +94,12 @@ def _text(conversation: Conversation, drops: Drops) -> Members:
     if output is not None and output.schema is None:
         text["format"] = {"type": "json_object"}
     elif output is not None:
-        if output.strict and not fits_strict(output.schema):
-            raise drops.refusal("output", "it holds an answer only to a schema that demands and closes all its objects")
+        strict = output.strict
+        if strict and not fits_strict(output.schema):  # refused as a strict one, followed as any other
+            drops.drop("output.strict")
+            strict = False
         described = {"description": output.description} if output.description else {}
-        held = {"strict": output.strict} if output.strict is not None else {}
+        held = {"strict": strict} if strict is not None else {}
         text["format"] = {"type": "json_schema", "name": output.name, **described, "schema": output.schema, **held}
     if conversation.verbosity in _VERBOSITIES:
         text["verbosity"] = conversation.verbosity
