@@ -218,7 +218,20 @@ def test_an_answer_is_held_to_a_schema(team: Account, model: str) -> None:
     assert json.loads(said) == {"city": "sample"}
 
 
+def test_the_assistant_may_speak_first(team: Account) -> None:
+    greeted = [{"role": "assistant", "content": "How can I help?"}, {"role": "user", "content": "Hello"}]
+    answer = team.openai().chat.completions.create(model=NOVA, messages=greeted)
+    assert answer.choices[0].message.content == "You said: Hello"
+
+
 class TestWhatGoesWrong:
+    def test_a_call_that_the_model_garbled_is_an_error_and_no_empty_answer(self, team: Account) -> None:
+        garbled = "[[sim: finish=malformed_tool_use]] Hello"
+        with pytest.raises(openai.InternalServerError, match="malformed_tool_use"):
+            chat(team, NOVA, garbled)
+        with pytest.raises(anthropic.APIError, match="malformed_tool_use"):
+            streamed_message(team, NOVA, garbled)
+
     def test_what_a_model_lacks_is_refused_before_it_is_asked(self, team: Account) -> None:
         with pytest.raises(openai.BadRequestError) as refused:
             chat(team, LLAMA, tools=[FUNCTION], tool_choice="required")

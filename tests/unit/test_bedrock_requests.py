@@ -10,7 +10,13 @@ from typing import Any
 import pytest
 
 from local.simulator.eventstream import event
-from ownkey.domain.errors import CredentialsExhausted, InvalidParameter, ProviderRefused, UnsupportedParameter
+from ownkey.domain.errors import (
+    CredentialsExhausted,
+    InvalidParameter,
+    ProviderInvalidResponse,
+    ProviderRefused,
+    UnsupportedParameter,
+)
 from ownkey.domain.faults import FaultKind, fault_of
 from ownkey.providers import Encoded
 from ownkey.providers.bedrock.answers import read
@@ -20,7 +26,9 @@ from ownkey.providers.crossing import (
     Audio,
     CacheMark,
     Conversation,
+    Counted,
     Document,
+    Ended,
     FileId,
     Finish,
     Format,
@@ -119,6 +127,18 @@ class TestTurns:
     def test_texts_of_nothing_are_left_out_and_so_are_turns_of_nothing(self) -> None:
         body, _ = asked(said(Text("Hello"), Text(" \n")), said(Text(""), role=Role.ASSISTANT), said(Text("More")))
         assert body["messages"] == [{"role": "user", "content": [{"text": "Hello"}, {"text": "More"}]}]
+
+    @pytest.mark.parametrize("before", [(), (said(Text(" ")),)], ids=["a greeting", "behind nothing"])
+    def test_where_the_assistant_speaks_first_the_user_says_nothing_before_it(self, before: tuple[Turn, ...]) -> None:
+        """ "A conversation must start with a user message": deepgram-python-sdk 760."""
+        greeting = said(Text("How can I help?"), role=Role.ASSISTANT)
+        body, sent = asked(*before, greeting, said(Text("Hello")), system=(Text("Be kind."),))
+        assert [(each["role"], each["content"][0]["text"]) for each in body["messages"]] == [
+            ("user", "(no message)"),
+            ("assistant", "How can I help?"),
+            ("user", "Hello"),
+        ]
+        assert sent.dropped == ()
 
     def test_names_of_speakers_are_dropped(self) -> None:
         assert asked(Turn(Role.USER, (Text("Hello"),), name="Ann"))[1].dropped == ("messages.name",)
@@ -338,9 +358,11 @@ class TestTools:
         assert refusal(*turns, tools=(WEATHER,), tool_choice=ToolChoice("none")) == "tool_choice"
 
     @pytest.mark.parametrize("arguments", ["[1]", "{", '"x"', '{"a":1e999}', '{"a":NaN}', "null"])
-    def test_arguments_that_are_no_object_are_the_clients_mistake(self, arguments: str) -> None:
-        with pytest.raises(InvalidParameter):
-            asked(said(Text("x")), said(ToolUse("t1", "a", arguments), role=Role.ASSISTANT))
+    def test_arguments_that_are_no_object_do_not_end_the_conversation(self, arguments: str) -> None:
+        """A model garbles them, or a limit cuts them; they are in the history from then on (CLIProxyAPI 2001)."""
+        garbled = said(ToolUse("t1", "a", arguments), role=Role.ASSISTANT)
+        body, _ = asked(said(Text("x")), garbled, said(ToolResult("t1", "a", (Text("What?"),))))
+        assert body["messages"][1]["content"][0]["toolUse"]["input"] == {"input": arguments}
 
 
 class TestCaching:
@@ -497,6 +519,25 @@ class TestSchemas:
     def test_nor_can_one_that_has_other_tools_or_cannot_be_made_to_call_one(self) -> None:
         assert refusal(output=self.WANTED, tools=(WEATHER,), names={"output": "response_format"}) == "response_format"
         assert refusal(model=LLAMA, output=self.WANTED) == "output"
+
+
+@pytest.mark.parametrize("stop", ["malformed_tool_use", "malformed_model_output"])
+def test_an_answer_that_came_to_nothing_is_a_failure_and_no_end(stop: str) -> None:
+    """As an empty `stop` agents take it for the model's last word (litellm 16651)."""
+    request = call({"model": NOVA, "stream": True}, provider="bedrock")
+    usage = {"inputTokens": 8, "outputTokens": 2, "totalTokens": 10}
+    body = {"output": {"message": {"role": "assistant", "content": []}}, "stopReason": stop, "usage": usage}
+    with pytest.raises(ProviderInvalidResponse, match=stop):
+        read(request, json.dumps(body).encode())
+    events = [("messageStart", {"role": "assistant"}), ("messageStop", {"stopReason": stop})]
+    reader = API.reader(request)
+    assert not any(isinstance(each, Ended) for each in reader.feed(converse_stream(events)))
+    with pytest.raises(ProviderInvalidResponse, match=stop):
+        list(reader.close(orderly=True))
+    stream, found = API.reader(request).feed(converse_stream([*events, ("metadata", {"usage": usage})])), []
+    with pytest.raises(ProviderInvalidResponse):
+        found += stream  # what came before is given: the tokens it took are known
+    assert isinstance(found[-1], Counted)
 
 
 def test_a_count_is_asked_of_all_that_is_read() -> None:

@@ -132,6 +132,17 @@ def failure_in_answer(values: Mapping[str, Any]) -> ProviderFailure:
     return _failure(_status_of(error), error, None)
 
 
+def came_to_nothing(finish: str) -> ProviderFailure:
+    """The model went wrong, by the provider's word for why it ended, and what it said is no answer.
+
+    Mostly it is empty, and an agent that is told of an end stops there, or asks the same for ever (litellm 16651,
+    21744; Wei-Shaw/sub2api 7098). Another try may do better.
+    """
+    return ProviderInvalidResponse(
+        f"The model's answer came to nothing: {finish}.", fix="Try again: it may not happen twice."
+    )
+
+
 def read_retry_after(
     headers: Mapping[str, str], now: Callable[[], datetime] = lambda: datetime.now(UTC)
 ) -> float | None:

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ownkey.domain.usage import STANDARD_TERMS, Terms, Usage
-from ownkey.providers.anthropic.blocks_out import input_of
 from ownkey.providers.anthropic.words import STOP_REASONS, write_citation
 from ownkey.providers.crossing import (
     Answer,
@@ -36,6 +35,7 @@ from ownkey.providers.crossing import (
     Thinking,
     ToolUse,
 )
+from ownkey.providers.crossing.arguments import object_of
 from ownkey.providers.crossing.signatures import wrapped
 from ownkey.providers.translator import Annotate, Call
 
@@ -267,7 +267,7 @@ def _block(part: AnswerPart) -> dict[str, Any]:
             signed = wrapped(signature, form or "", Format.ANTHROPIC, id) if signature else ""
             return {"type": "thinking", "thinking": text, "signature": signed}
         case ToolUse(_, _, arguments):
-            return _opened(part) | {"input": input_of(arguments)}
+            return _opened(part) | {"input": object_of(arguments)}
         case Text(text, _, citations):
             cited = {"citations": [write_citation(each) for each in citations]} if citations else {}
             return {"type": "text", "text": text, **cited}

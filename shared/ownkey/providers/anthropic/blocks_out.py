@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import json
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -31,6 +30,7 @@ from ownkey.providers.crossing import (
     ToolResult,
     ToolUse,
 )
+from ownkey.providers.crossing.arguments import object_of
 
 Block = dict[str, Any]
 
@@ -151,7 +151,7 @@ class Blocks:
 
     def _tool_use(self, use: ToolUse) -> Block:
         id, name = self._ids.of_call(use.id), tool_name(use.name)
-        block = {"type": "tool_use", "id": id, "name": name, "input": input_of(use.arguments)}
+        block = {"type": "tool_use", "id": id, "name": name, "input": object_of(use.arguments)}
         return self._marks.put(block, use.cache)
 
     def _tool_result(self, result: ToolResult) -> Block:
@@ -209,12 +209,3 @@ class Blocks:
 
     def _foreign_file(self) -> Exception:
         return self._drops.refusal("messages", "it has no file that was stored elsewhere: send its content")
-
-
-def input_of(arguments: str) -> Block:
-    """A call's arguments as the object they must be here; a text that is none stands under `input`, as a whole."""
-    try:
-        values = json.loads(arguments) if arguments.strip() else {}
-    except (ValueError, RecursionError):
-        values = None
-    return values if isinstance(values, dict) else {"input": arguments}

@@ -25,7 +25,6 @@ FINISHES: Mapping[str, Finish] = {
 STOP_REASONS: Mapping[Finish, str] = {
     **{finish: word for word, finish in FINISHES.items()},
     Finish.CONTENT_FILTER: "refusal",
-    Finish.MALFORMED_TOOL_USE: "end_turn",
     Finish.OTHER: "end_turn",
 }
 

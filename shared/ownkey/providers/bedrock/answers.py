@@ -27,6 +27,7 @@ from ownkey.providers.crossing import (
     Thinking,
     ToolUse,
 )
+from ownkey.providers.failures import came_to_nothing
 from ownkey.providers.passthrough import parsed_answer
 from ownkey.providers.translator import Call
 
@@ -37,11 +38,10 @@ FINISHES: Mapping[str, Finish] = {
     "stop_sequence": Finish.STOP_SEQUENCE,
     "guardrail_intervened": Finish.CONTENT_FILTER,
     "content_filtered": Finish.CONTENT_FILTER,
-    "malformed_model_output": Finish.OTHER,
-    "malformed_tool_use": Finish.MALFORMED_TOOL_USE,
     "model_context_window_exceeded": Finish.CONTEXT_WINDOW,
 }
 """`stopReason` → why. A word that is not here is `Finish.OTHER`."""
+_FAILED = ("malformed_model_output", "malformed_tool_use")
 
 
 def read(call: Call, body: bytes) -> Answer:
@@ -69,7 +69,13 @@ def read(call: Call, body: bytes) -> Answer:
 
 
 def finish_of(stop: str, tool: str | None) -> Finish:
-    """Why an answer ended. Where a tool stands for the answer, its call is the answer's end."""
+    """Why an answer ended. Where a tool stands for the answer, its call is the answer's end.
+
+    Raises:
+        ProviderInvalidResponse: the model went wrong.
+    """
+    if stop in _FAILED:
+        raise came_to_nothing(stop)
     finish = FINISHES.get(stop, Finish.OTHER)
     return Finish.END if tool is not None and finish is Finish.TOOL_USE else finish
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
-import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -35,6 +33,7 @@ from ownkey.providers.crossing import (
     ToolResult,
     ToolUse,
 )
+from ownkey.providers.crossing.arguments import object_of
 
 Block = dict[str, Any]
 
@@ -162,15 +161,8 @@ class PartWriter:
 
     def _arguments(self, part: ToolUse) -> dict[str, Any]:
         tool = self._conversation.tool(part.name)
-        if tool is not None and tool.free_form:
-            return {"input": part.arguments}
-        try:
-            values = json.loads(part.arguments or "{}", parse_constant=_refused, parse_float=_finite)
-        except (ValueError, RecursionError):
-            values = None
-        if not isinstance(values, dict):
-            raise InvalidParameter("The arguments of a tool call are no JSON object.", param="messages")
-        return values
+        free = tool is not None and tool.free_form
+        return {"input": part.arguments} if free else object_of(part.arguments)
 
     def _tool_result(self, part: ToolResult) -> Block:
         content = [
@@ -199,14 +191,3 @@ def _is_base64(data: str) -> bool:
         return bool(base64.b64decode(data, validate=True))
     except ValueError:
         return False
-
-
-def _refused(constant: str) -> None:
-    raise ValueError(constant)
-
-
-def _finite(number: str) -> float:
-    """A number that JSON can be written with again."""
-    if not math.isfinite(value := float(number)):
-        raise ValueError(number)
-    return value

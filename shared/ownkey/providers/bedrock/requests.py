@@ -29,6 +29,9 @@ _TIERS: Mapping[str, str | None] = {
     "priority": "priority",
 }
 """A client's word for the tier → Bedrock's; None: as it does by itself."""
+_NOTHING_SAID = "(no message)"
+"""The user's, before an assistant that speaks first, with a greeting or where a longer conversation was cut: "A
+conversation must start with a user message" (deepgram-python-sdk 760, strands-agents/harness-sdk 2085)."""
 CUT_AT = "bedrock.stops"
 """In `Call.kept`: the stop sequences that the model does not take."""
 _TUNES = (
@@ -83,6 +86,8 @@ def write_prompt(call: Call, conversation: Conversation, family: Family, drops: 
         message["content"].sort(key=lambda block: "toolResult" not in block)
     if not messages and system:
         messages, system = [{"role": "user", "content": system}], []
+    if messages and messages[0]["role"] != Role.USER.value:
+        messages.insert(0, {"role": "user", "content": [{"text": _NOTHING_SAID}]})
     if messages and "cachePoint" not in messages[-1]["content"][-1]:
         messages[-1]["content"] += parts.cache_point(conversation.cache)
     tools = tool_config(call, conversation, family, parts, drops)

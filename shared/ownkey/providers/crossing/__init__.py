@@ -15,6 +15,7 @@ client's bytes ◀ EventWriter.write ─────────── Event    
 `effort`       how much is to be thought: in words, in tokens
 `signatures`   signatures of thinking within a dialect that is not their own
 `call_ids`     ids of calls, each once in a conversation
+`arguments`    arguments of calls as objects
 `stops`        stop sequences for an API that has none
 `translator`   puts a client's dialect and a provider's API together to a `Translator`
 ============== ==========================================================================

@@ -38,8 +38,6 @@ class Finish(StrEnum):
     """The model's window was full."""
     PAUSE = "pause"
     """A turn of tools at the provider is to be gone on with."""
-    MALFORMED_TOOL_USE = "malformed_tool_use"
-    """The model's call of a tool could not be read."""
     OTHER = "other"
 
 

@@ -7,12 +7,11 @@ dialect has thoughts apart, before it.
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import pairwise, zip_longest
-from typing import Any, NoReturn
+from typing import Any
 
 from ownkey.domain.errors import InvalidParameter
 from ownkey.providers.crossing import (
@@ -36,6 +35,7 @@ from ownkey.providers.crossing import (
     ToolUse,
     Turn,
 )
+from ownkey.providers.crossing.arguments import object_of
 from ownkey.providers.gemini.names import sent_name
 from ownkey.providers.gemini.thinking import of_third_generation
 
@@ -156,7 +156,7 @@ class _Writer:
     def _call(self, use: ToolUse) -> Json:
         self._called[use.id] = use.name
         tool = self._conversation.tool(use.name)
-        arguments = {"input": use.arguments} if tool and tool.free_form else _object(use.arguments)
+        arguments = {"input": use.arguments} if tool and tool.free_form else object_of(use.arguments)
         return {"functionCall": {"id": use.id, "name": sent_name(use.name), "args": arguments}}
 
     def _result(self, result: ToolResult, after: list[Json]) -> Json:
@@ -228,21 +228,6 @@ def _can_be_signed(part: Json) -> bool:
 
 def _signed(part: Json, signature: str | None) -> Json:
     return {**part, "thoughtSignature": signature} if signature else part
-
-
-def _object(arguments: str) -> Json:
-    """A call's arguments as the object they must be here; a text that is none, which a model has garbled or a limit has
-    cut, stands under `input` as a whole: a conversation has to go on from there.
-    """
-    try:
-        values = json.loads(arguments, parse_constant=_no_constant) if arguments.strip() else {}
-    except (ValueError, RecursionError):
-        values = None
-    return values if isinstance(values, dict) else {"input": arguments}
-
-
-def _no_constant(_: str) -> NoReturn:
-    raise ValueError
 
 
 def _tell_apart(called: list[Json], answered: list[Json]) -> None:

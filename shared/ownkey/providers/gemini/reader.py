@@ -35,6 +35,7 @@ from ownkey.providers.crossing import (
     Thinking,
     ToolUse,
 )
+from ownkey.providers.failures import came_to_nothing
 from ownkey.providers.gemini.citations import citations_in, objects, searches_in
 from ownkey.providers.gemini.failures import failure_in_answer
 from ownkey.providers.gemini.usage import read_terms, read_usage
@@ -52,9 +53,6 @@ FINISHES: Mapping[str, Finish] = {
 }
 """`FinishReason`s; the others are `Finish.OTHER`. A stop sequence cannot be told from the end: both are STOP."""
 _FAILED = ("MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "MALFORMED_RESPONSE", "MISSING_THOUGHT_SIGNATURE")
-"""The model went wrong, and what it said is no answer: mostly it is empty, and an agent that is told of an end stops
-there, or asks the same for ever (litellm 16651, 21744; Wei-Shaw/sub2api 7098). Another try may do better.
-"""
 
 _EVENT = "An event of the provider's stream"
 
@@ -145,9 +143,7 @@ class GeminiReader:
         self._blocked = self._blocked or blocked is not None
         self._finish = string(candidate.get("finishReason")) or blocked or self._finish
         if self._finish in _FAILED:
-            raise ProviderInvalidResponse(
-                f"The model's answer came to nothing: {self._finish}.", fix="Try again: it may not happen twice."
-            )
+            raise came_to_nothing(self._finish)
 
     @property
     def answered(self) -> bool:

@@ -41,7 +41,6 @@ _WORDS: Mapping[Finish, str] = {
     Finish.CONTENT_FILTER: "content_filter",
     Finish.CONTEXT_WINDOW: "length",
     Finish.PAUSE: "stop",
-    Finish.MALFORMED_TOOL_USE: "stop",
     Finish.OTHER: "stop",
 }
 
