@@ -80,6 +80,7 @@ def test_off_is_off_and_says_so_and_on_is_on(world: World, account: Account, own
     world.cool_down()
     assert ask(account) == (500, "credential_undecryptable")
     assert len(world.calls(saved.key)) == 1, "nothing was sent"
+    world.rest()  # the mark is written beside the answer
     shown = account.owner.ok("GET", f"/api/byok/{saved.id}")
     assert shown["status"] == "undecryptable"
     assert "DisabledException" in shown["status_reason"]
