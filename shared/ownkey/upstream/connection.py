@@ -6,6 +6,7 @@ HTTP is read by `ownkey.wire.http1`; where a connection leads was decided before
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import Callable
 from typing import cast
 
@@ -28,7 +29,7 @@ class Connection(asyncio.Protocol):
         """The loop's time since when it is the provider's turn; None while whoever reads is at work."""
         self._loop = loop
         self._transport: asyncio.Transport
-        self._heads = HeadReader()
+        self._heads = HeadReader(tolerant=True)
         self._asked: Arrival[Head] | None = None
         self._heard = False
         self._keeps = True
@@ -57,6 +58,16 @@ class Connection(asyncio.Protocol):
         unsent = transport.get_write_buffer_size()
         over = body is None or (body.whole and not body.overrun and not self._ready)
         return over and self._keeps and not transport.is_closing() and not unsent
+
+    @property
+    def quiet(self) -> bool:
+        """Whether the provider has neither sent nor ended anything that the loop has not read yet.
+
+        What lies there before a request was sent is no answer to it; and what a connection at its end is asked is lost.
+        """
+        poll = select.poll()
+        poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return not poll.poll(0)
 
     async def ask(self, request: bytes, patience_s: float) -> Head:
         """Sends a request, and waits for the head of its answer.
@@ -143,18 +154,27 @@ class Connection(asyncio.Protocol):
             self.fail(error)
 
     def eof_received(self) -> None:
-        """The provider sends no more: asyncio closes the connection."""
+        """The provider sends no more: asyncio closes the connection, though not before all of the request is sent."""
         self._keeps = False
-        if self._body is not None:
-            self._body.end()
+        body = self._body
+        if body is not None:
+            body.end()
+        if body is not None and body.whole:
+            self._wake()
+        else:
+            self.fail(self._hung_up())
 
     def connection_lost(self, error: Exception | None) -> None:
         """It is gone."""
         if self._body is not None and self._body.whole:
             self._wake()
-            return
-        reason = "hung up" if self._heard else "hung up without an answer"
-        self._broken((ConnectionResetError if self._heard else Unanswered)(f"the provider {reason}"))
+        else:
+            self._broken(self._hung_up())
+
+    def _hung_up(self) -> ConnectionError:
+        if self._heard:
+            return ConnectionResetError("the provider hung up")
+        return Unanswered("the provider hung up without an answer")
 
     def _begin(self, data: bytes) -> None:
         asked = self._asked

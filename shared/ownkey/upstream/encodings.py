@@ -36,17 +36,25 @@ class Inflater:
         Raises:
             UpstreamBroken: they are not what they are said to be.
         """
-        if self._inflate is None:
-            # `deflate` is zlib's format; some send what is inside of it.
-            bare = self._bare_allowed and data[0] & 0x0F != zlib.DEFLATED
-            self._inflate = zlib.decompressobj(_BARE if bare else _GZIP_OR_ZLIB)
+        while data:
+            if self._inflate is None or self._inflate.eof:
+                if self._inflate is not None and (self._bare_allowed or not (data := data.lstrip(b"\0"))):
+                    return  # nothing of it any more
+                # `deflate` is zlib's format; some send what is inside of it. Of gzip one may follow the other.
+                bare = self._bare_allowed and data[0] & 0x0F != zlib.DEFLATED
+                self._inflate = zlib.decompressobj(_BARE if bare else _GZIP_OR_ZLIB)
+            yield from self._inflated(self._inflate, data)
+            data = self._inflate.unused_data
+
+    @staticmethod
+    def _inflated(inflate: zlib._Decompress, data: bytes) -> Iterator[bytes]:
         piece = b"begun"
         while piece:
             try:
-                piece = self._inflate.decompress(data, _PIECE_BYTES)
+                piece = inflate.decompress(data, _PIECE_BYTES)
             except zlib.error:
                 raise UpstreamBroken("the provider's answer is not encoded as it says") from None
-            data = self._inflate.unconsumed_tail
+            data = inflate.unconsumed_tail
             if piece:
                 yield piece
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
-from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 from ownkey.domain.errors import UnsafeBaseUrl
 from ownkey.upstream.addresses import AddressGuard
@@ -18,11 +19,19 @@ from ownkey.upstream.failures import UpstreamBroken, UpstreamTimeout, UpstreamTo
 from ownkey.upstream.policy import UrlPolicy
 from ownkey.wire import http1
 from ownkey.wire.client import Origin
-from ownkey.wire.http1 import Head
+from ownkey.wire.http1 import Head, NotHttp
 
 _IDLE_POOL_S = 20.0
 _DNS_S = 30
+_KEPT = 64
+"""Idle connections, of all origins."""
 _PLAIN = ("", "identity")
+_DEFAULTS = {"Accept-Encoding": "identity", "User-Agent": "ownkey"}
+"""Some providers' firewalls turn away whoever has no name."""
+_CONNECTIONS_OWN = frozenset(
+    {"connection", "content-length", "expect", "te", "trailer", "transfer-encoding", "upgrade"}
+)
+_keep_alive_s = re.compile(r"\btimeout=([0-9]{1,6})\b").search
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +67,7 @@ class UpstreamResponse:
         self._give_back = give_back
         self._closed = False
         self._idle = _IdleWatch(connection, timeouts.idle_s)
-        self._coding = head.headers.get("content-encoding", "").strip()
+        self._coding = head.headers.get("content-encoding", "").lower()
         self._inflater: Inflater | None = None
         self._inflated: Iterator[bytes] = iter(())
 
@@ -99,16 +108,16 @@ class UpstreamResponse:
         self._idle.start()
         try:
             return await self._connection.pour(take)
-        except OSError:
-            raise self._idle.failure() from None
+        except OSError as error:
+            raise self._idle.failure(error) from None
 
     async def _piece(self) -> bytes:
         if not self._connection.ready:
             self._idle.start()
         try:
             return await self._connection.next()
-        except OSError:
-            raise self._idle.failure() from None
+        except OSError as error:
+            raise self._idle.failure(error) from None
 
     async def read(self, limit_bytes: int) -> bytes:
         """The whole body.
@@ -165,10 +174,12 @@ class _IdleWatch:
         if self._timer is not None:
             self._timer.cancel()
 
-    def failure(self) -> UpstreamTimeout | UpstreamBroken:
+    def failure(self, error: OSError) -> UpstreamTimeout | UpstreamBroken:
         """What it is that the body has stopped."""
         if self._expired:
             return UpstreamTimeout("the provider fell silent in the middle of its answer")
+        if isinstance(error, NotHttp):
+            return UpstreamBroken(f"the provider's answer cannot be read: {error}")
         return UpstreamBroken("the provider's answer stopped before its end")
 
     def _watch(self, for_s: float) -> None:
@@ -184,6 +195,19 @@ class _IdleWatch:
             self._watch(self._idle_s - silent_s)
 
 
+class _Kept(NamedTuple):
+    """A connection that lies idle, and how long it may, by the wall clock."""
+
+    origin: Origin
+    connection: Connection
+    since_s: float
+    until_s: float
+
+    def drop(self) -> None:
+        """Closes it."""
+        self.connection.fail(ConnectionAbortedError("idle"))
+
+
 class Upstream:
     """The guarded transport of one event loop. Connects anew after a pause: a frozen function's are dead."""
 
@@ -192,7 +216,8 @@ class Upstream:
         self._clock = clock
         self._used_at = 0.0
         self._dialer: Dialer | None = None
-        self._kept: defaultdict[Origin, list[tuple[float, Connection]]] = defaultdict(list)
+        self._kept: list[_Kept] = []
+        """The one used last is the last."""
 
     async def send(self, request: UpstreamRequest) -> UpstreamResponse:
         """Sends the request and returns at the answer's head. A redirect is an answer like any other.
@@ -202,17 +227,17 @@ class Upstream:
             UpstreamUnreachable, UpstreamTimeout: no answer.
         """
         origin, target = _parts(self._policy.request_url(request.url))
-        if any(name.lower() == "host" for name in request.headers):
-            raise UnsafeBaseUrl("The request names another host than its URL.")
-        headers = {"Host": origin.authority, "Accept-Encoding": "identity", **request.headers}
-        text = http1.request(request.method, target, headers, request.body)
+        text = _text(origin, target, request)
         try:
             connection, head = await self._asked(origin, text, request)
         except TimeoutError:
             raise UpstreamTimeout("the provider did not begin to answer in time") from None
+        except NotHttp as error:
+            raise UpstreamUnreachable(f"the provider's answer cannot be read: {error}") from None
         except OSError:
             raise UpstreamUnreachable("the provider could not be reached") from None
-        return UpstreamResponse(connection, head, request.timeouts, lambda each: self._keep(origin, each))
+        idle_s = _idle_s(head)
+        return UpstreamResponse(connection, head, request.timeouts, lambda each: self._keep(origin, each, idle_s))
 
     async def close(self) -> None:
         """Closes what lies idle; the transport may be used again afterwards."""
@@ -252,22 +277,27 @@ class Upstream:
             # By the wall clock: while a function is frozen its connections die and its monotonic clock may stand.
             self._forget()
         self._used_at = now
-        kept = self._kept[origin]
-        while kept:
-            since, connection = kept.pop()
-            if connection.reusable and now - since <= _IDLE_POOL_S:
-                return connection
-            connection.fail(ConnectionAbortedError("idle"))
+        for kept in [each for each in reversed(self._kept) if each.origin == origin]:
+            self._kept.remove(kept)
+            if kept.since_s <= now < kept.until_s and kept.connection.reusable and kept.connection.quiet:
+                return kept.connection
+            kept.drop()
         return None
 
-    def _keep(self, origin: Origin, connection: Connection) -> None:
-        self._kept[origin].append((self._clock(), connection))
+    def _keep(self, origin: Origin, connection: Connection, idle_s: float) -> None:
+        """Whoever names a thousand hosts does not have a thousand connections kept."""
+        now = self._clock()
+        self._kept.append(_Kept(origin, connection, now, now + idle_s))
+        fresh = [each for each in self._kept if now < each.until_s and each.connection.reusable][-_KEPT:]
+        for each in self._kept:
+            if each not in fresh:
+                each.drop()
+        self._kept = fresh
 
     def _forget(self) -> None:
         """Connections, and the addresses of names."""
-        for kept in self._kept.values():
-            for _, connection in kept:
-                connection.fail(ConnectionAbortedError("idle"))
+        for each in self._kept:
+            each.drop()
         self._kept.clear()
         self._dialer = None
 
@@ -278,6 +308,34 @@ async def _answered(connection: Connection, text: bytes, patience_s: float) -> H
     except BaseException:
         connection.fail(ConnectionAbortedError("given up"))  # its answer would be taken for another one's
         raise
+
+
+def _text(origin: Origin, target: str, request: UpstreamRequest) -> bytes:
+    """The request as it is sent.
+
+    Raises:
+        UnsafeBaseUrl: it names a host of its own. UpstreamUnreachable: it has a header that nobody could read as one.
+    """
+    names = {name.lower() for name in request.headers}
+    if "host" in names:
+        raise UnsafeBaseUrl("The request names another host than its URL.")
+    if not names.isdisjoint(_CONNECTIONS_OWN):
+        raise UpstreamUnreachable("the request could not be sent: one of its headers is the connection's own")
+    defaults = {name: value for name, value in _DEFAULTS.items() if name.lower() not in names}
+    try:
+        return http1.request(
+            request.method, target, {"Host": origin.authority, **defaults, **request.headers}, request.body
+        )
+    except ValueError:
+        raise UpstreamUnreachable(
+            "the request could not be sent: a header has characters that none may have, such as a line end in a key"
+        ) from None
+
+
+def _idle_s(head: Head) -> float:
+    """How long the connection may lie idle: a second less than the server says that it will keep it."""
+    stated = _keep_alive_s(head.headers.get("keep-alive", "").lower())
+    return min(_IDLE_POOL_S, int(stated[1]) - 1.0) if stated else _IDLE_POOL_S
 
 
 def _parts(url: str) -> tuple[Origin, str]:

@@ -1,6 +1,7 @@
 """HTTP/1.1 in bytes, pure: a request's text, and answers read as they come in.
 
-https://www.rfc-editor.org/rfc/rfc9112. Strict: what two readers could take for two things is refused.
+https://www.rfc-editor.org/rfc/rfc9112. Strict: what two readers could take for two things is refused, or, where it is
+said so, taken from a server that is nobody else's to read for the last answer of its connection.
 """
 
 from __future__ import annotations
@@ -12,8 +13,13 @@ from typing import NamedTuple
 MAX_HEAD_BYTES = 64 * 1024
 MAX_BODY_BYTES = 64 * 1024 * 1024
 
-_status_line = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [^\r\n\0]*)?").fullmatch
-_header_line = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*?)[ \t]*").fullmatch
+_status_line = re.compile(r"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [^\r\n\0]*)?").fullmatch
+_header_name = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
+_trailer = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*").fullmatch
+_head_end = re.compile(rb"\r\n\r\n").search
+_any_head_end = re.compile(rb"\r?\n\r?\n").search
+_any_line_end = re.compile(r"\r?\n")
+_control = re.compile(r"[\0-\x08\x0a-\x1f\x7f]").search
 _chunk_size = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?").fullmatch
 _digits = re.compile(r"[0-9]{1,12}").fullmatch
 _WITHOUT_BODY = frozenset({101, 204, 304})
@@ -49,24 +55,31 @@ def request(method: str, path: str, headers: Mapping[str, str], body: bytes) -> 
     """A whole request; its length is told here, but for a GET without a body.
 
     Raises:
-        ValueError: a path or header that would end its line.
+        ValueError: a path or header that would end its line, or cannot stand in one.
     """
     lines = [f"{method} {path} HTTP/1.1", *[f"{name}: {value}" for name, value in headers.items()]]
     if body or method != "GET":
         lines.append(f"content-length: {len(body)}")
-    head = "\r\n".join([*lines, "", ""])
-    if head.count("\n") != len(lines) + 1 or head.count("\r") != len(lines) + 1:
-        raise ValueError("a line end inside a request's head")
-    return head.encode() + body
+    if _control("\t".join(lines)):
+        raise ValueError("a line end or another control character inside a request's head")
+    if " " in path or not all(map(_header_name, headers)):
+        raise ValueError("a request's path or the name of a header is none")
+    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 class HeadReader:
-    """Reads the head of an answer out of pieces cut anywhere, then that of the next one."""
+    """Reads the head of an answer out of pieces cut anywhere, then that of the next one.
 
-    __slots__ = ("_buffer",)
+    `tolerant`: lines may end without a carriage return, and be folded, as old servers have it. Then no other answer is
+    taken from the connection.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_buffer", "_end", "_tolerant")
+
+    def __init__(self, *, tolerant: bool = False) -> None:
         self._buffer = b""
+        self._tolerant = tolerant
+        self._end = _any_head_end if tolerant else _head_end
 
     def feed(self, data: bytes) -> tuple[Head, bytes] | None:
         """The head and what follows it; None while it is not whole. An interim answer (1xx) is passed over.
@@ -76,8 +89,9 @@ class HeadReader:
         """
         if self._buffer:
             data, self._buffer = self._buffer + data, b""
-        while (end := data.find(b"\r\n\r\n")) >= 0:
-            head, data = _parsed(data[:end]), data[end + 4 :]
+        while (end := self._end(data)) is not None and end.start() <= MAX_HEAD_BYTES:
+            head = self._parsed(data[: end.start()].decode("latin-1"), odd=len(end[0]) != 4)
+            data = data[end.end() :]
             if head.status >= 200 or head.status == 101:
                 return head, data
         if len(data) > MAX_HEAD_BYTES:
@@ -85,22 +99,30 @@ class HeadReader:
         self._buffer = data
         return None
 
-
-def _parsed(head: bytes) -> Head:
-    first, _, rest = head.partition(b"\r\n")
-    status = _status_line(first)
-    if status is None:
-        raise NotHttp("the answer does not begin as one of HTTP/1.1")
-    headers: dict[str, str] = {}
-    for line in rest.decode("latin-1").split("\r\n") if rest else ():
-        match = _header_line(line)
-        if match is None:
-            raise NotHttp("a line of the answer's head is no header")
-        name, value = match[1].lower(), match[2]
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    number = int(status[2])
-    stays = status[1] == b"1" and number != 101 and "close" not in headers.get("connection", "").lower()
-    return Head(number, headers, stays)
+    def _parsed(self, text: str, *, odd: bool) -> Head:
+        lines = text.split("\r\n")
+        if self._tolerant and text.count("\n") >= len(lines):
+            odd, lines = True, _any_line_end.split(text)
+        status = _status_line(lines[0])
+        if status is None:
+            raise NotHttp("the answer does not begin as one of HTTP/1.1")
+        headers: dict[str, str] = {}
+        last = ""
+        for line in lines[1:]:
+            name, colon, value = line.partition(":")
+            if self._tolerant and last and line[:1] in (" ", "\t"):
+                odd, name, value, joint = True, last, line, " "
+            elif colon and _header_name(name):
+                name, joint = name.lower(), ", "
+            else:
+                raise NotHttp("a line of the answer's head is no header")
+            if "\r" in line or "\n" in line or "\0" in line:
+                raise NotHttp("a header of the answer has characters that none may have")
+            value, last = value.strip(" \t"), name
+            headers[name] = f"{headers[name]}{joint}{value}" if name in headers else value
+        number = int(status[2])
+        stays = status[1] == "1" and number != 101 and "close" not in headers.get("connection", "").lower()
+        return Head(number, headers, stays and not odd)
 
 
 class Body:
@@ -204,7 +226,10 @@ class ChunkedBody(Body):
         """Whether the body's end is here; trailers are passed over: none of them matters."""
         end = data.find(b"\r\n\r\n", line_end)
         self.whole = end >= 0
-        self.overrun = self.whole and len(data) > end + 4
+        if self.whole:
+            trailers = data[line_end + 2 : end].decode("latin-1").split("\r\n") if end > line_end else ()
+            odd = not all(map(_trailer, trailers))
+            self.overrun = odd or len(data) > end + 4
         return self.whole
 
     def _keep(self, rest: bytes) -> None:
@@ -229,7 +254,7 @@ def body_of(head: Head, *, endless: bool) -> Body:
     if length is None and endless:
         return EndlessBody()
     if length is None or not _digits(length):
-        raise NotHttp("the answer has no length")
+        raise NotHttp("the answer has no length, or more than one")
     return Body(int(length))
 
 
