@@ -87,11 +87,12 @@ class HeadReader:
         Raises:
             NotHttp: there will be none.
         """
+        at = max(0, len(self._buffer) - 3)  # what came before was looked through: it may come byte by byte
         if self._buffer:
             data, self._buffer = self._buffer + data, b""
-        while (end := self._end(data)) is not None and end.start() <= MAX_HEAD_BYTES:
+        while (end := self._end(data, at)) is not None and end.start() <= MAX_HEAD_BYTES:
             head = self._parsed(data[: end.start()].decode("latin-1"), odd=len(end[0]) != 4)
-            data = data[end.end() :]
+            data, at = data[end.end() :], 0
             if head.status >= 200 or head.status == 101:
                 return head, data
         if len(data) > MAX_HEAD_BYTES:
