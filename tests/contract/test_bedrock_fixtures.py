@@ -82,7 +82,8 @@ def test_a_stream_and_its_whole_twin_are_one_answer(twin: str) -> None:
 
 
 def test_every_reason_to_stop_is_known() -> None:
-    assert FINISHES.keys() == set(service().shape_for("StopReason").enum)
+    failures = {"malformed_model_output", "malformed_tool_use"}
+    assert FINISHES.keys() | failures == set(service().shape_for("StopReason").enum)
     assert FINISHES["guardrail_intervened"] is Finish.CONTENT_FILTER
 
 

@@ -102,7 +102,8 @@ async def test_the_provider_gets_the_key_and_nothing_of_the_clients_own(world: W
     assert entry.headers["anthropic-beta"] == "some-beta"
     assert entry.query == "beta=true"
     sent = {name.lower() for name in entry.headers}
-    assert not sent & {"cookie", "x-forwarded-for", "user-agent", "x-api-key"}
+    assert not sent & {"cookie", "x-forwarded-for", "x-api-key"}
+    assert entry.headers["user-agent"] == "ownkey"
 
 
 async def test_the_body_reaches_the_provider_as_it_is(world: World) -> None:
