@@ -172,6 +172,8 @@ class _Integration:
 
     def __init__(self, gateway: Gateway, exchange: Exchange, context: Context, route: Route) -> None:
         self.invocation: Invocation | None = None
+        self.gone = False
+        """Whether the client went away before it had its answer: the function is not told, and runs on."""
         self._gateway = gateway
         self._exchange = exchange
         self._context = context
@@ -203,6 +205,7 @@ class _Integration:
 
     def _on_gone(self) -> None:
         _log.info("the client of %s went away; the function runs on", self._route.function_id)
+        self.gone = True
         self.cancel()
         if self.invocation is not None and self.invocation.resume is not None:
             self.invocation.resume()

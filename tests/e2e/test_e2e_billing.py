@@ -319,10 +319,8 @@ class TestCostMode:
 
 
 class TestHolds:
-    def test_credits_are_held_while_an_answer_is_under_way(self, world, request):
+    def test_credits_are_held_while_an_answer_is_under_way(self, world):
         account = world.account(credits_usd="5")
-        # Nobody tells it that its client has gone: it would wait for the provider, and `World.rest` for it.
-        request.addfinalizer(lambda: world.kill("InferenceFunction"))
         client = account.openai().chat.completions
         asked = {"model": "gpt-4o", "max_tokens": 1000, "messages": said("[[sim: chunks=3 hang_after=2]]")}
         with client.create(**asked, stream=True) as stream:
